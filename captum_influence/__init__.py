@@ -1,0 +1,39 @@
+"""Distributional internal influence for Captum: what happens inside a PyTorch network."""
+
+from captum_influence.attr import (
+    Baselines,
+    ClassScore,
+    Cut,
+    Distribution,
+    DistributionalInfluence,
+    Function,
+    LinearPath,
+    Loss,
+    Mixture,
+    Noise,
+    Point,
+    PredictedClass,
+    Quantity,
+    Samples,
+    Unit,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Baselines",
+    "ClassScore",
+    "Cut",
+    "Distribution",
+    "DistributionalInfluence",
+    "Function",
+    "LinearPath",
+    "Loss",
+    "Mixture",
+    "Noise",
+    "Point",
+    "PredictedClass",
+    "Quantity",
+    "Samples",
+    "Unit",
+]

@@ -1,0 +1,55 @@
+"""The measure: distributional influence, its distributions, quantities, slices and engine."""
+
+from captum_influence.attr.distributions import (
+    Baselines,
+    Distribution,
+    LinearPath,
+    Mixture,
+    Noise,
+    Point,
+    Samples,
+    WeightedPoint,
+)
+from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.quadrature import (
+    GaussLegendre,
+    LeftRiemann,
+    Midpoint,
+    RightRiemann,
+    Rule,
+    Trapezoid,
+)
+from captum_influence.attr.quantities import (
+    ClassScore,
+    Function,
+    Loss,
+    PredictedClass,
+    Quantity,
+    Unit,
+)
+from captum_influence.attr.slices import Cut
+
+__all__ = [
+    "Baselines",
+    "ClassScore",
+    "Cut",
+    "Distribution",
+    "DistributionalInfluence",
+    "Function",
+    "GaussLegendre",
+    "LeftRiemann",
+    "LinearPath",
+    "Loss",
+    "Midpoint",
+    "Mixture",
+    "Noise",
+    "Point",
+    "PredictedClass",
+    "Quantity",
+    "RightRiemann",
+    "Rule",
+    "Samples",
+    "Trapezoid",
+    "Unit",
+    "WeightedPoint",
+]

@@ -1,0 +1,506 @@
+"""Distributions of interest: the weighted points, around an origin, over which we ask."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from captum_influence.attr.quadrature import GaussLegendre, Rule
+
+__all__ = [
+    "Baselines",
+    "Block",
+    "Distribution",
+    "LinearPath",
+    "Mixture",
+    "Noise",
+    "Point",
+    "Samples",
+    "Values",
+    "WeightedPoint",
+    "values_like",
+]
+
+Tensors = tuple[Tensor, ...]
+Values = float | Tensor | tuple[float | Tensor, ...]
+
+
+class WeightedPoint(NamedTuple):
+    """One point for every example: its weight, its tensors, each shaped like the origin's.
+
+    ``anchor`` is where ``multiply_by_inputs`` measures the displacement from, when that differs
+    from point to point; otherwise it is the distribution's :meth:`Distribution.reference`.
+    """
+
+    weight: float
+    point: Tensors
+    anchor: Tensors | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows of (example, point) pairs, ready for one forward pass.
+
+    ``examples`` (rows,) int64, on the CPU: to which example a row belongs; ``weights`` (rows,)
+    float64; ``points`` and ``anchors``: tensors (rows, ...); ``numbers`` (rows,): which point.
+    """
+
+    examples: Tensor
+    weights: Tensor
+    numbers: Tensor
+    points: Tensors
+    anchors: Tensors | None = None
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+class Distribution(ABC):
+    """Weighted points around an origin, the explained instances.
+
+    A subclass answers :meth:`points`. It yields the same points each time it is asked, draws from
+    a generator of its own, and its weights sum to one;
+    :func:`captum_influence.testing.check_distribution` tests that.
+
+    Example:
+        >>> class Corners(Distribution):
+        ...     def points(self, origin):
+        ...         for sign in (-1.0, 1.0):
+        ...             yield WeightedPoint(0.5, tuple(x + sign for x in origin))
+    """
+
+    #: whether the points are independent draws of equal weight, so that a standard error exists
+    is_random: ClassVar[bool] = False
+    #: whether points name anchors of their own, from which displacements are measured
+    is_anchored: ClassVar[bool] = False
+
+    @abstractmethod
+    def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
+        """Yield the points one by one. ``origin`` holds the inputs, each (examples, ...)."""
+
+    @property
+    def size(self) -> int | None:
+        """The number of points, if it is known beforehand."""
+        return None
+
+    def reference(self, origin: Tensors) -> Tensors | None:
+        """Return where displacements start, shaped like ``origin``; None: at zero activation."""
+        return None
+
+    def strata(self) -> Sequence[tuple[float, Distribution]]:
+        """Return the weighted parts whose sampling errors are independent; itself by default."""
+        return ((1.0, self),)
+
+    def blocks(self, origin: Tensors, rows: int) -> Iterator[Block]:
+        """Yield the points as blocks of at most ``rows`` (example, point) pairs."""
+        yield from _packed(self.points(origin), rows)
+
+
+@dataclass(frozen=True)
+class Point(Distribution):
+    """All the weight on the explained instance: the plain gradient (saliency at a layer)."""
+
+    def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
+        yield WeightedPoint(1.0, origin)
+
+    @property
+    def size(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPath(Distribution):
+    r"""The straight path :math:`b + \alpha (x - b)`, uniform in :math:`\alpha \in [0, 1]`.
+
+    Args:
+        baseline: where the path starts: a number, a tensor of one example or of as many as there
+            are inputs, or a tuple of these, one per input.
+        n: number of points.
+        rule: a quadrature :class:`~captum_influence.attr.Rule`, or Captum's string for one.
+
+    Source: the distribution of Integrated Gradients (Sundararajan et al., 2017) and of Captum's
+    ``InternalInfluence``.
+    """
+
+    baseline: Values = 0.0
+    n: int = 50
+    rule: Rule | str = field(default_factory=GaussLegendre)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rule", Rule.ensure(self.rule))
+        self._nodes()
+
+    def _nodes(self) -> tuple[Tensor, Tensor]:
+        _check_count(self.n)
+        return Rule.ensure(self.rule)(self.n)
+
+    @property
+    def size(self) -> int:
+        return self.n
+
+    def reference(self, origin: Tensors) -> Tensors:
+        return tuple(b.expand_as(x) for x, b in zip(origin, self._start(origin), strict=True))
+
+    def _start(self, origin: Tensors) -> Tensors:
+        for x in origin:
+            _check_interpolable(x)
+        return values_like(self.baseline, origin, "baseline")
+
+    def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
+        start = self._start(origin)
+        for alpha, weight in zip(*(t.tolist() for t in self._nodes()), strict=True):
+            point = tuple(b + alpha * (x - b) for x, b in zip(origin, start, strict=True))
+            yield WeightedPoint(weight, point)
+
+    def blocks(self, origin: Tensors, rows: int) -> Iterator[Block]:
+        """Interpolate whole blocks at once, laid out example by example."""
+        start = self._start(origin)
+        delta = tuple(x - b for x, b in zip(origin, start, strict=True))
+        alphas, weights = self._nodes()
+        for row in torch.arange(len(origin[0]) * self.n).split(rows):
+            examples, numbers = row // self.n, row % self.n
+            points = tuple(
+                _interpolate(b, d, alphas[numbers], examples)
+                for b, d in zip(start, delta, strict=True)
+            )
+            yield Block(examples, weights[numbers], numbers, points)
+
+
+@dataclass(frozen=True, eq=False)
+class Noise(Distribution):
+    """The instance plus noise, as in SmoothGrad (Smilkov et al., 2017).
+
+    Args:
+        noise: a standard deviation, or a ``torch.distributions.Distribution``: one of scalars is
+            drawn for every entry, one whose event has the shape of an example once per example.
+        n: number of draws.
+        seed: of a generator of its own; the global random state is left as it was.
+    """
+
+    noise: float | torch.distributions.Distribution = 1.0
+    n: int = 50
+    seed: int = 0
+    is_random: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_count(self.n)
+        if isinstance(self.noise, (int, float)) and not self.noise > 0:
+            raise ValueError(f"expected a positive standard deviation, got {self.noise}")
+        if not isinstance(self.noise, (int, float, torch.distributions.Distribution)):
+            raise TypeError(
+                "expected a standard deviation or a torch.distributions.Distribution as noise, "
+                f"got {type(self.noise).__name__}"
+            )
+
+    @property
+    def size(self) -> int:
+        return self.n
+
+    def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
+        for x in origin:
+            _check_interpolable(x)
+        generators = [_generator(self.seed + i, x.device) for i, x in enumerate(origin)]
+        for _ in range(self.n):
+            noisy = (
+                x + self._draw(x, generator)
+                for x, generator in zip(origin, generators, strict=True)
+            )
+            yield WeightedPoint(1 / self.n, tuple(noisy))
+
+    def _draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        if isinstance(self.noise, torch.distributions.Distribution):
+            return _sample(self.noise, x, generator)
+        unit = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return self.noise * unit
+
+
+@dataclass(frozen=True, eq=False)
+class Baselines(Distribution):
+    """Paths from baselines drawn out of a set: expected gradients (Erion et al., 2021).
+
+    Each draw picks one baseline and one position on the path from it, uniformly, for each example.
+    With ``multiply_by_inputs`` the displacement is measured from the baseline of each draw.
+
+    Args:
+        baselines: the set, (set size, ...), or a tuple of such sets, drawn from jointly.
+        n: number of draws.
+        seed: of a generator of its own.
+    """
+
+    baselines: Tensor | Tensors
+    n: int = 50
+    seed: int = 0
+    is_random: ClassVar[bool] = True
+    is_anchored: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_count(self.n)
+        sets = self._sets()
+        if len({len(s) for s in sets}) != 1 or len(sets[0]) == 0:
+            raise ValueError(
+                "expected baselines as a non-empty set (set size, ...), the same size for each "
+                f"input, got shapes {[tuple(s.shape) for s in sets]}"
+            )
+
+    def _sets(self) -> Tensors:
+        sets = self.baselines if isinstance(self.baselines, tuple) else (self.baselines,)
+        if not all(isinstance(s, Tensor) and s.ndim > 0 for s in sets):
+            raise TypeError("expected the baselines as a tensor (set size, ...) per input")
+        return sets
+
+    @property
+    def size(self) -> int:
+        return self.n
+
+    def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
+        sets = self._checked(origin)
+        generator = _generator(self.seed, torch.device("cpu"))
+        batch = len(origin[0])
+        for _ in range(self.n):
+            chosen = torch.randint(len(sets[0]), (batch,), generator=generator)
+            alpha = torch.rand(batch, generator=generator, dtype=torch.float64)
+            anchor = tuple(s[chosen.to(s.device)] for s in sets)
+            point = tuple(
+                b + _column(alpha, x) * (x - b) for x, b in zip(origin, anchor, strict=True)
+            )
+            yield WeightedPoint(1 / self.n, point, anchor)
+
+    def _checked(self, origin: Tensors) -> Tensors:
+        sets = self._sets()
+        shapes = [tuple(x.shape[1:]) for x in origin]
+        if [tuple(s.shape[1:]) for s in sets] != shapes:
+            raise ValueError(
+                f"expected baselines of shapes {[('set size', *s) for s in shapes]}, got "
+                f"{[tuple(s.shape) for s in sets]}"
+            )
+        return tuple(s.to(x) for s, x in zip(sets, origin, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Samples(Distribution):
+    """Points given outright: the examples of a class, a data set, or a function of the origin.
+
+    Args:
+        samples: a tensor (points, ...) that serves every example, or (points, examples, ...); or a
+            function from the origin to such a tensor. With several inputs: a tuple, or a function
+            from the tuple of origins to a tuple.
+    """
+
+    samples: Tensor | Tensors | Callable[..., Tensor | Tensors]
+    is_random: ClassVar[bool] = True
+
+    def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
+        stacks = tuple(_stack(s, x) for s, x in zip(self._given(origin), origin, strict=True))
+        counts = {len(s) for s in stacks}
+        if len(counts) != 1 or 0 in counts:
+            raise ValueError(f"expected the same number of samples, at least 1, got {counts}")
+        for point in zip(*stacks, strict=True):
+            yield WeightedPoint(1 / len(stacks[0]), point)
+
+    def _given(self, origin: Tensors) -> Tensors:
+        samples = self.samples
+        if callable(samples):
+            samples = samples(origin if len(origin) > 1 else origin[0])
+        samples = samples if isinstance(samples, tuple) else (samples,)
+        if len(samples) != len(origin) or not all(isinstance(s, Tensor) for s in samples):
+            raise TypeError(
+                f"expected samples as a tensor for each of {len(origin)} input(s), got "
+                f"{[type(s).__name__ for s in samples]}"
+            )
+        return samples
+
+    @property
+    def size(self) -> int | None:
+        if callable(self.samples):
+            return None
+        return len(self.samples[0] if isinstance(self.samples, tuple) else self.samples)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture(Distribution):
+    """Several distributions, each with its share; the shares sum to one.
+
+    The influence under a mixture is the same mixture of influences (distribution linearity).
+
+    Example:
+        >>> near_and_far = Mixture([(0.5, Noise(0.1, n=20)), (0.5, LinearPath(0, n=20))])
+    """
+
+    parts: Sequence[tuple[float, Distribution]]
+    is_anchored: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple((w, d) for w, d in self.parts))
+        weights = [weight for weight, _ in self.parts]
+        if not weights or min(weights) < 0 or abs(sum(weights) - 1) > 1e-6:
+            raise ValueError(
+                "expected the shares of a mixture to be non-negative and to sum to one, got "
+                f"{weights}"
+            )
+        if not all(isinstance(part, Distribution) for _, part in self.parts):
+            raise TypeError("expected a list of (share, Distribution) pairs")
+
+    @property
+    def size(self) -> int | None:
+        sizes = [part.size for _, part in self.parts]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
+        for share, part in self.parts:
+            reference = part.reference(origin)
+            for item in part.points(origin):
+                anchor = reference if item.anchor is None else item.anchor
+                yield WeightedPoint(share * item.weight, item.point, anchor)
+
+    def strata(self) -> Sequence[tuple[float, Distribution]]:
+        return tuple(
+            (share * inner, stratum)
+            for share, part in self.parts
+            for inner, stratum in part.strata()
+        )
+
+
+def _packed(points: Iterator[WeightedPoint], rows: int) -> Iterator[Block]:
+    """Pack whole points, or parts of them, into blocks of at most ``rows`` rows."""
+    pending: list[Block] = []
+    for number, item in enumerate(points):
+        for piece in _pieces(number, item, rows):
+            together = sum(len(block) for block in pending) + len(piece)
+            if pending and (together > rows or _anchored(pending[0]) != _anchored(piece)):
+                yield _joined(pending)
+                pending = []
+            pending.append(piece)
+    if pending:
+        yield _joined(pending)
+
+
+def _pieces(number: int, item: WeightedPoint, rows: int) -> Iterator[Block]:
+    item = WeightedPoint(*item)
+    batch = len(item.point[0])
+    weights = torch.full((batch,), float(item.weight), dtype=torch.float64)
+    for examples in torch.arange(batch).split(rows):
+        part = slice(int(examples[0]), int(examples[-1]) + 1)
+        yield Block(
+            examples,
+            weights[part],
+            torch.full_like(examples, number),
+            tuple(t[part] for t in item.point),
+            None if item.anchor is None else tuple(t[part] for t in item.anchor),
+        )
+
+
+def _anchored(block: Block) -> bool:
+    return block.anchors is not None
+
+
+def _joined(blocks: list[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    anchors = [block.anchors for block in blocks if block.anchors is not None]
+    return replace(
+        blocks[0],
+        examples=torch.cat([block.examples for block in blocks]),
+        weights=torch.cat([block.weights for block in blocks]),
+        numbers=torch.cat([block.numbers for block in blocks]),
+        points=_joined_tensors([block.points for block in blocks]),
+        anchors=_joined_tensors(anchors) if anchors else None,
+    )
+
+
+def _joined_tensors(parts: Sequence[Tensors]) -> Tensors:
+    return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
+
+
+def _interpolate(start: Tensor, delta: Tensor, alpha: Tensor, examples: Tensor) -> Tensor:
+    start, delta = _take(start, examples), _take(delta, examples)
+    return torch.addcmul(start, delta, _column(alpha, delta))
+
+
+def _take(x: Tensor, examples: Tensor) -> Tensor:
+    """Return the rows of these examples; a single row is broadcast instead of copied."""
+    return x if len(x) == 1 else x[examples.to(x.device)]
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    """Shape (rows,) values so that they multiply ``like``, (rows, ...)."""
+    return values.to(like).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def values_like(values: Values, origin: Tensors, name: str) -> Tensors:
+    """Return a value per input as tensors that broadcast against the inputs.
+
+    Raises:
+        ValueError: if there is not one per input, or one has the wrong shape.
+    """
+    given = values if isinstance(values, tuple) else (values,) * len(origin)
+    if len(given) != len(origin) or (len(origin) > 1 and isinstance(values, Tensor)):
+        raise ValueError(
+            f"expected one {name} for each of {len(origin)} inputs, got "
+            f"{len(values) if isinstance(values, tuple) else 1}; pass a tuple"
+        )
+    return tuple(_value_like(v, x, name) for v, x in zip(given, origin, strict=True))
+
+
+def _value_like(value: float | Tensor, x: Tensor, name: str) -> Tensor:
+    if not isinstance(value, Tensor):
+        return torch.full((1,) * x.ndim, float(value), dtype=x.dtype, device=x.device)
+    value = value.to(x)
+    value = value.unsqueeze(0) if tuple(value.shape) == tuple(x.shape[1:]) else value
+    if value.ndim == x.ndim and len(value) in (1, len(x)) and value.shape[1:] == x.shape[1:]:
+        return value
+    raise ValueError(
+        f"expected a {name} of shape {tuple(x.shape)} or (1, ...), got {tuple(value.shape)}; for a "
+        f"set of {name}s to draw from, use Baselines(tensor)"
+    )
+
+
+def _stack(samples: Tensor, x: Tensor) -> Tensor:
+    samples = samples.to(x)
+    if samples.shape[1:] == x.shape:
+        return samples
+    if samples.shape[1:] == x.shape[1:]:
+        return samples.unsqueeze(1).expand(-1, *x.shape)
+    raise ValueError(
+        f"expected samples of shape (points, {', '.join(map(str, x.shape[1:]))}), or with "
+        f"{len(x)} examples as second dimension, got {tuple(samples.shape)}"
+    )
+
+
+def _sample(
+    distribution: torch.distributions.Distribution, x: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Draw noise for ``x`` with the global generator seeded meanwhile and restored after."""
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    own = tuple(distribution.batch_shape + distribution.event_shape)
+    devices = [x.device] if x.is_cuda else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        noise = distribution.sample(x.shape if not own else x.shape[: x.ndim - len(own)])
+    if noise.shape != x.shape:
+        raise ValueError(
+            f"the noise has shape {tuple(noise.shape)} for inputs of shape {tuple(x.shape)}; use a "
+            "distribution of scalars, or one whose event has the shape of an example"
+        )
+    return noise.to(x)
+
+
+def _generator(seed: int, device: torch.device) -> torch.Generator:
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+def _check_count(n: int) -> None:
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise ValueError(f"expected a positive number of points, got n={n!r}")
+
+
+def _check_interpolable(x: Tensor) -> None:
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(
+            f"points between inputs of type {x.dtype} don't exist: set sample_at= to the layer "
+            "that embeds them, or use Point()"
+        )

@@ -1,0 +1,265 @@
+"""Captum's face of the measure: a question in Captum's words in, Captum's shapes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from captum._utils.common import (
+    _format_additional_forward_args,
+    _format_output,
+    _format_tensor_into_tuples,
+)
+from captum.attr import GradientAttribution, LayerAttribution
+from captum.log import log_usage
+from torch import Tensor
+from torch.nn import Module
+
+from captum_influence.attr.answer import Answer, Question, answer, by_cut, expanded
+from captum_influence.attr.distributions import Distribution, LinearPath, Point, Values
+from captum_influence.attr.engine import Options, Problem, Tensors, read, rows_that_fit
+from captum_influence.attr.quantities import ClassScore, Quantity
+from captum_influence.attr.slices import Cut, Side, Slice
+
+__all__ = ["DistributionalInfluence"]
+
+Layer = Module | str | Cut
+
+
+class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: ignore[misc]
+    r"""Distributional internal influence :math:`\chi_j = E_{x\sim P}[\partial q/\partial z_j]`.
+
+    A drop-in for Captum's ``InternalInfluence``, which is the case of a straight path from a
+    baseline and a class score.
+
+    Args:
+        forward_func: the network, or a function that runs it.
+        layer: a module, a dotted name, a :class:`Cut`, or a list of these, also upstream of one
+            another: all are answered from one pass, as a list in the same order.
+        device_ids: as in Captum; more than one device is refused.
+        distribution: P; None: the path that ``attribute``'s ``baselines`` and ``n_steps`` describe.
+        quantity: q, or a list of them (results gain a leading dimension); None: the class score
+            that ``attribute``'s ``target`` names.
+        sample_at: the layer where P lives; None: the inputs.
+        measure_at: the layer that q reads; None: the output of ``forward_func``.
+        multiply_by_inputs: multiply by the displacement z(x) - z(reference).
+        reference: an input where displacements start, in place of the distribution's own (the
+            baseline of a path; zero activation for ``Point``, ``Noise`` and ``Samples``).
+
+    Source: Leino et al. 2018, arXiv 1802.03788.
+
+    Example:
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+        >>> DistributionalInfluence(model, "1").attribute(torch.rand(5, 3), target=1).shape
+        torch.Size([5, 4])
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: Layer | Sequence[Layer],
+        device_ids: list[int] | None = None,
+        *,
+        distribution: Distribution | None = None,
+        quantity: Quantity | Sequence[Quantity] | None = None,
+        sample_at: Layer | None = None,
+        measure_at: Layer | None = None,
+        multiply_by_inputs: bool = False,
+        reference: Values | None = None,
+    ) -> None:
+        LayerAttribution.__init__(self, forward_func, layer, device_ids)
+        GradientAttribution.__init__(self, forward_func)
+        if distribution is not None and not isinstance(distribution, Distribution):
+            raise TypeError(
+                f"expected a Distribution, got {type(distribution).__name__}; e.g. Noise(0.1)"
+            )
+        self.distribution = distribution
+        self.quantity = quantity
+        self.sample_at = None if sample_at is None else Cut.ensure(sample_at)
+        self.measure_at = None if measure_at is None else Cut.ensure(measure_at)
+        self.reference = reference
+        self._multiply_by_inputs = multiply_by_inputs
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether influences are multiplied by displacements (Captum's word for it)."""
+        return self._multiply_by_inputs
+
+    def has_convergence_delta(self) -> bool:
+        """Return whether there is a completeness to fall short of: only with displacements."""
+        return self._multiply_by_inputs
+
+    def attribute_future(self) -> None:
+        """Refuse: the network is differentiated, which futures don't allow."""
+        raise NotImplementedError("DistributionalInfluence has no asynchronous form: use attribute")
+
+    @log_usage(part_of_slo=True)
+    def attribute(
+        self,
+        inputs: Tensor | Tensors,
+        baselines: Values | None = None,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        n_steps: int = 50,
+        method: str = "gausslegendre",
+        internal_batch_size: int | None = None,
+        attribute_to_layer_input: bool = False,
+        grad_kwargs: Mapping[str, Any] | None = None,
+        *,
+        return_convergence_delta: bool = False,
+        return_standard_error: bool = False,
+        show_progress: bool = False,
+    ) -> Any:
+        """Return the influence of every unit of the layer, for each example.
+
+        The first nine arguments are those of Captum's ``InternalInfluence.attribute``.
+
+        Args:
+            inputs: a tensor (examples, ...), or a tuple of these.
+            baselines: where the path starts. With ``sample_at`` it is still an input; the path
+                then runs between the two activations, as in ``LayerIntegratedGradients``.
+            target: the class; see :class:`ClassScore`.
+            additional_forward_args: further arguments; tensors of ``examples`` rows follow them.
+            n_steps: the number of points of the path.
+            method: its quadrature rule, one of Captum's strings.
+            internal_batch_size: (example, point) rows per pass, any positive number; None: chosen.
+            attribute_to_layer_input: the input side of modules and names (a Cut says its own).
+            grad_kwargs: for ``torch.autograd.grad``; ``create_graph`` makes results differentiable.
+            return_convergence_delta: also return, per example, how far the sum of attributions is
+                from q(x) - q(reference).
+            return_standard_error: also return the standard error, if the distribution draws.
+            show_progress: show a progress bar.
+
+        Returns:
+            A tensor shaped like the layer (a tuple if it has several), a list of these for a list
+            of layers. The delta and the standard error follow, if asked for.
+        """
+        self._check_choice(baselines, n_steps, method, target)
+        inputs = _checked_inputs(_format_tensor_into_tuples(inputs))
+        keywords = dict(grad_kwargs or {})
+        slice_ = self._slice(
+            "input" if attribute_to_layer_input else "output",
+            differentiable=bool(keywords.get("create_graph", False)),
+        )
+        with slice_.opened():
+            inputs = tuple(slice_.admitted(x) for x in inputs)
+            extra = _format_additional_forward_args(additional_forward_args) or ()
+            quantities = self._quantities(target, len(inputs[0]))
+            problem = Problem(slice_, self.distribution or Point(), quantities, inputs, extra)
+            options = Options(
+                _checked_rows(internal_batch_size) or rows_that_fit(problem), keywords, show_progress
+            )
+            if self.distribution is None:
+                path = _captum_path(problem, options, baselines, n_steps, method)
+                problem = replace(problem, distribution=path)
+            question = Question(
+                problem,
+                options,
+                multiply=self.multiplies_by_inputs,
+                reference=self.reference,
+                delta=return_convergence_delta,
+                standard_error=return_standard_error,
+            )
+            return self._formatted(answer(question), question)
+
+    def _check_choice(self, baselines: object, n_steps: int, method: str, target: object) -> None:
+        path_given = baselines is not None or (n_steps, method) != (50, "gausslegendre")
+        if self.distribution is not None and path_given:
+            raise ValueError(
+                "the distribution was given to the constructor, and baselines, n_steps or method "
+                "to attribute: give one of the two, e.g. LinearPath(baseline, n, rule)"
+            )
+        if self.quantity is not None and target is not None:
+            raise ValueError(
+                "the quantity was given to the constructor, and target to attribute: give one of "
+                "the two, e.g. ClassScore(target)"
+            )
+
+    def _slice(self, side: Side, *, differentiable: bool) -> Slice:
+        if len(self.device_ids or ()) > 1:
+            raise ValueError(
+                f"device_ids names {len(self.device_ids)} devices: attribute on one, and start one "
+                "process per device with torchrun"
+            )
+        layers = self.layer if isinstance(self.layer, (list, tuple)) else [self.layer]
+        if not layers:
+            raise ValueError("expected at least one layer, got an empty list")
+        return Slice(
+            self.forward_func,
+            [Cut.ensure(layer, side) for layer in layers],
+            sample_at=self.sample_at,
+            measure_at=self.measure_at,
+            differentiable=differentiable,
+        )
+
+    def _quantities(self, target: Any, examples: int) -> tuple[Quantity, ...]:
+        asked = ClassScore(target) if self.quantity is None else self.quantity
+        several = isinstance(asked, (list, tuple))
+        quantities = tuple(Quantity.ensure(q) for q in (asked if several else [asked]))
+        if not quantities:
+            raise ValueError("expected at least one quantity, got an empty list")
+        for quantity in quantities:
+            if quantity.examples not in (None, examples):
+                raise ValueError(
+                    f"{type(quantity).__name__} holds targets or labels for {quantity.examples} "
+                    f"examples, but there are {examples} inputs: pass one for all, or one for each"
+                )
+        return quantities
+
+    def _formatted(self, found: Answer, question: Question) -> Any:
+        """Return what was found in Captum's shapes."""
+        several = isinstance(self.quantity, (list, tuple))
+        many = isinstance(self.layer, (list, tuple))
+
+        def shaped(tensors: Tensors) -> Any:
+            chosen = [tensor if several else tensor[0] for tensor in tensors]
+            layers = [_format_output(len(c) > 1, c) for c in by_cut(chosen, found.tensors)]
+            return layers if many else layers[0]
+
+        parts = [shaped(found.attributions)]
+        if question.delta:
+            deltas = [delta if several else delta[0] for delta in found.deltas]
+            parts.append(deltas if many else deltas[0])
+        if question.standard_error:
+            parts.append(shaped(found.errors))
+        return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _captum_path(
+    problem: Problem, options: Options, baselines: Values | None, n: int, method: str
+) -> LinearPath:
+    """Return the path that Captum's arguments describe, between activations with ``sample_at``."""
+    baselines = 0.0 if baselines is None else baselines
+    sample_at = problem.slice.sample_at
+    if sample_at is None:
+        return LinearPath(baselines, n, method)
+    start = expanded(baselines, problem.inputs, "baseline")
+    return LinearPath(read(problem, start, options, cuts=[sample_at]).cuts[0], n, method)
+
+
+def _checked_inputs(inputs: Tensors) -> Tensors:
+    if not inputs or not all(isinstance(x, Tensor) and x.ndim > 0 for x in inputs):
+        raise TypeError(
+            "expected inputs as a tensor (examples, ...) or a tuple of these, got "
+            f"{[type(x).__name__ for x in inputs]}"
+        )
+    counts = {len(x) for x in inputs}
+    if len(counts) > 1 or 0 in counts:
+        raise ValueError(
+            f"expected the same number of examples in every input, at least one, got {counts}"
+        )
+    for x in inputs:
+        if x.is_floating_point() and bool(torch.isnan(x).any()):
+            raise ValueError(f"an input of shape {tuple(x.shape)} holds NaN: clean it first")
+    return inputs
+
+
+def _checked_rows(internal_batch_size: int | None) -> int | None:
+    if internal_batch_size is not None and internal_batch_size < 1:
+        raise ValueError(
+            "internal_batch_size counts (example, point) rows: expected a positive number, got "
+            f"{internal_batch_size}"
+        )
+    return internal_batch_size

@@ -1,0 +1,388 @@
+"""Quantities of interest: one number per example, read off the network."""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "ClassScore",
+    "Function",
+    "Loss",
+    "PredictedClass",
+    "Quantity",
+    "Unit",
+]
+
+Target = int | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Tensor | None
+
+
+class Quantity(ABC):
+    """One number per example. Quantities add, subtract and scale.
+
+    A subclass answers :meth:`__call__`. If it holds something per example (labels, targets), it
+    also answers :meth:`rows` and :attr:`examples`; if it must see the explained instance first,
+    :meth:`resolve`.
+
+    Example:
+        >>> sportscar_not_convertible = ClassScore(817) - ClassScore(511)
+        >>> mean_of_three = (ClassScore(1) + ClassScore(5) + ClassScore(7)) / 3
+    """
+
+    @abstractmethod
+    def __call__(self, output: Any) -> Tensor:
+        """Return the quantity, shape (rows,), from what the network computes at ``measure_at``."""
+
+    def rows(self, examples: Tensor) -> Quantity:
+        """Return the quantity for rows that belong to these examples, an int64 tensor (rows,)."""
+        return self
+
+    @property
+    def examples(self) -> int | None:
+        """For how many examples it holds something, or None if it is the same for all."""
+        return None
+
+    def resolve(self, reference: Any) -> Quantity:
+        """Return the quantity fixed on the explained instances' own output, ``reference``."""
+        return self
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether :meth:`resolve` has to be called with the explained instances' output."""
+        return type(self).resolve is not Quantity.resolve
+
+    def __add__(self, other: Quantity) -> Quantity:
+        """Return the sum of two quantities."""
+        return _combine(self, 1.0, other, 1.0)
+
+    def __sub__(self, other: Quantity) -> Quantity:
+        """Return the difference of two quantities: the comparative quantity."""
+        return _combine(self, 1.0, other, -1.0)
+
+    def __mul__(self, factor: float) -> Quantity:
+        """Return the quantity times a number."""
+        return _Weighted.of(self, factor)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Quantity:
+        """Return the quantity divided by a number."""
+        return _Weighted.of(self, 1 / divisor)
+
+    def __neg__(self) -> Quantity:
+        """Return the quantity with its sign turned."""
+        return _Weighted.of(self, -1.0)
+
+    @staticmethod
+    def ensure(value: Quantity | Callable[[Any], Tensor] | Target) -> Quantity:
+        """Return a quantity as it is, a function as :class:`Function`, a target as a class score."""
+        if isinstance(value, Quantity):
+            return value
+        return Function(value) if callable(value) else ClassScore(value)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassScore(Quantity):
+    """The network's score for a class, addressed as Captum's ``target`` is.
+
+    ``None`` for networks with one output per example; an ``int`` or one-element tensor: a column
+    for all examples; a ``tuple``: one entry of an output with more dimensions; a list or a 1-D
+    tensor of ints, or a list of tuples: one target **per example**, not a mean over classes (that
+    is ``(ClassScore(1) + ClassScore(5)) / 2``).
+
+    Raises:
+        ValueError: when it is evaluated on an output that has no such entry, or whose number of
+            examples differs from the number of targets.
+        TypeError: if the target is none of the above.
+    """
+
+    target: Target = None
+    _index: Tensor | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", _per_example_index(self.target))
+
+    @property
+    def examples(self) -> int | None:
+        return None if self._index is None else len(self._index)
+
+    def rows(self, examples: Tensor) -> Quantity:
+        return self if self._index is None else _TargetRows(self._index[examples.cpu()])
+
+    def __call__(self, output: Any) -> Tensor:
+        scores = _as_tensor(output, self)
+        if self._index is not None:
+            return _pick(scores, self._index)
+        if self.target is None:
+            return _one_per_row(scores)
+        return _entry(scores, _one_entry(self.target))
+
+
+@dataclass(frozen=True, eq=False)
+class _TargetRows(Quantity):
+    """A class score whose per-example targets have been handed out to rows."""
+
+    index: Tensor
+
+    def __call__(self, output: Any) -> Tensor:
+        return _pick(_as_tensor(output, self), self.index)
+
+
+@dataclass(frozen=True)
+class PredictedClass(Quantity):
+    """The score of the class that the network predicts **for the explained instance**.
+
+    It is decided once, on the instance, and stays the same along the path or within the noise.
+    """
+
+    def resolve(self, reference: Any) -> Quantity:
+        scores = _as_tensor(reference, self)
+        if scores.ndim != 2:
+            raise ValueError(
+                "PredictedClass expects an output of shape (examples, classes), got "
+                f"{tuple(scores.shape)}; name the entry with ClassScore((..., ...)) instead"
+            )
+        return ClassScore(scores.argmax(dim=1).cpu())
+
+    def __call__(self, output: Any) -> Tensor:
+        return self.resolve(output)(output)
+
+
+@dataclass(frozen=True)
+class Unit(Quantity):
+    """One unit, or one channel, of the layer at ``measure_at``.
+
+    ``index`` addresses the dimensions after the first; those it leaves out (a channel's positions)
+    are reduced: by ``"sum"``, ``"mean"`` or ``"max"``.
+
+    Example:
+        >>> Unit(17)(torch.ones(2, 32, 3, 3))
+        tensor([9., 9.])
+    """
+
+    index: int | tuple[int | slice, ...]
+    reduce: Literal["sum", "mean", "max"] = "sum"
+
+    def __post_init__(self) -> None:
+        if self.reduce not in ("sum", "mean", "max"):
+            raise ValueError(f'expected reduce="sum", "mean" or "max", got {self.reduce!r}')
+
+    def __call__(self, output: Any) -> Tensor:
+        units = _as_tensor(output, self)
+        index = self.index if isinstance(self.index, tuple) else (self.index,)
+        try:
+            chosen = units[(slice(None), *index)]
+        except IndexError:
+            raise ValueError(
+                f"unit {self.index} is not in a layer whose units have shape "
+                f"{tuple(units.shape[1:])}; index the dimensions after the batch"
+            ) from None
+        flat = chosen.reshape(len(chosen), -1)
+        return flat.amax(dim=1) if self.reduce == "max" else getattr(flat, self.reduce)(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Loss(Quantity):
+    """A loss of the output against per-example labels: ``loss_fn(output, labels)`` -> (rows,).
+
+    A loss with a reduction is refused; ask it for ``reduction="none"``.
+
+    Example:
+        >>> quantity = Loss(torch.nn.CrossEntropyLoss(reduction="none"), torch.tensor([3, 1]))
+    """
+
+    loss_fn: Callable[[Any, Tensor], Tensor]
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.labels, Tensor) or self.labels.ndim == 0:
+            raise TypeError(
+                f"Loss expects labels as a tensor with one entry per example, got {self.labels!r}"
+            )
+
+    @property
+    def examples(self) -> int | None:
+        return len(self.labels)
+
+    def rows(self, examples: Tensor) -> Quantity:
+        return Loss(self.loss_fn, self.labels[examples.to(self.labels.device)])
+
+    def __call__(self, output: Any) -> Tensor:
+        device = output.device if isinstance(output, Tensor) else self.labels.device
+        value = self.loss_fn(output, self.labels.to(device))
+        if value.ndim == 0:
+            raise ValueError(
+                "the loss returned one number for the whole batch; expected one per example: "
+                'build it with reduction="none"'
+            )
+        return value.reshape(len(self.labels), -1).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Function(Quantity):
+    """Any function of the output that returns one number per example, shape (rows,).
+
+    Example:
+        >>> last_step = Function(lambda output: output[:, -1, 3])
+    """
+
+    function: Callable[[Any], Tensor]
+
+    def __call__(self, output: Any) -> Tensor:
+        return self.function(output)
+
+
+@dataclass(frozen=True, eq=False)
+class _Weighted(Quantity):
+    """A sum of quantities, each times a number."""
+
+    terms: tuple[tuple[float, Quantity], ...]
+
+    @staticmethod
+    def of(quantity: Quantity, factor: float) -> _Weighted:
+        if isinstance(factor, Quantity) or not isinstance(factor, (int, float)):
+            raise TypeError(
+                f"a quantity is scaled by a number, got {type(factor).__name__}; write products "
+                "of quantities as a Function of the output"
+            )
+        terms = quantity.terms if isinstance(quantity, _Weighted) else ((1.0, quantity),)
+        return _Weighted(tuple((factor * weight, term) for weight, term in terms))
+
+    @property
+    def needs_reference(self) -> bool:
+        return any(term.needs_reference for _, term in self.terms)
+
+    @property
+    def examples(self) -> int | None:
+        counts = {term.examples for _, term in self.terms} - {None}
+        if len(counts) > 1:
+            raise ValueError(f"the terms of a sum hold targets for {counts} examples; expected one")
+        return counts.pop() if counts else None
+
+    def resolve(self, reference: Any) -> Quantity:
+        return self._each(lambda term: term.resolve(reference))
+
+    def rows(self, examples: Tensor) -> Quantity:
+        return self._each(lambda term: term.rows(examples))
+
+    def _each(self, change: Callable[[Quantity], Quantity]) -> Quantity:
+        return _Weighted(tuple((weight, change(term)) for weight, term in self.terms))
+
+    def __call__(self, output: Any) -> Tensor:
+        values = [weight * term(output) for weight, term in self.terms]
+        shapes = {tuple(value.shape) for value in values}
+        if len(shapes) > 1:
+            raise ValueError(f"the terms of a sum of quantities differ in shape: {sorted(shapes)}")
+        return torch.stack(values).sum(dim=0)
+
+
+def _combine(left: Quantity, a: float, right: object, b: float) -> Quantity:
+    if not isinstance(right, Quantity):
+        raise TypeError(
+            f"a quantity adds to a quantity, got {type(right).__name__}; wrap a class as "
+            "ClassScore(...), a function as Function(...)"
+        )
+    return _Weighted(_Weighted.of(left, a).terms + _Weighted.of(right, b).terms)
+
+
+def _per_example_index(target: Target) -> Tensor | None:
+    """Return per-example targets as an index (examples, output dimensions), None for one target."""
+    if target is None or isinstance(target, tuple):
+        return None
+    if isinstance(target, Tensor):
+        _check_target_tensor(target)
+        return target.detach().cpu().long().reshape(-1, 1) if target.numel() > 1 else None
+    if not isinstance(target, list):
+        return None
+    entries = [_one_entry(entry) for entry in target]
+    if len({len(entry) for entry in entries}) != 1:
+        raise ValueError(
+            "a list of targets holds one int, or one tuple of equal length, per example; got "
+            f"{len(entries)} entries of lengths {sorted({len(entry) for entry in entries})}"
+        )
+    return torch.tensor(entries)
+
+
+def _check_target_tensor(target: Tensor) -> None:
+    if target.is_floating_point() or target.dtype == torch.bool or target.ndim > 1:
+        raise TypeError(
+            "a tensor of targets must hold integers and have at most one dimension, got "
+            f"{target.dtype} of shape {tuple(target.shape)}"
+        )
+
+
+def _one_entry(target: object) -> tuple[int, ...]:
+    """Return one target as a tuple of ints."""
+    if isinstance(target, Tensor):
+        target = target.item() if target.numel() == 1 else target
+    return tuple(_as_int(i) for i in (target if isinstance(target, tuple) else (target,)))
+
+
+def _as_int(value: object) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # the TypeError is the check
+    except TypeError:
+        raise TypeError(
+            "a target is an int, a tuple of ints, or a list or tensor of one per example, got "
+            f"{type(value).__name__}"
+        ) from None
+
+
+def _as_tensor(output: Any, quantity: Quantity) -> Tensor:
+    if isinstance(output, Tensor):
+        return output
+    names = list(output) if isinstance(output, dict) else ""
+    raise TypeError(
+        f"{type(quantity).__name__} reads a tensor, but the network returned a "
+        f"{type(output).__name__} {names}: pick the tensor with "
+        "measure_at=Cut(model, select=...), or use Function"
+    )
+
+
+def _one_per_row(scores: Tensor) -> Tensor:
+    if scores.ndim == 0 or scores.numel() != len(scores):
+        raise ValueError(
+            "without a target the network must return one number per example, got shape "
+            f"{tuple(scores.shape)}; pass target= (a class index) or a quantity"
+        )
+    return scores.reshape(-1)
+
+
+def _entry(scores: Tensor, entry: tuple[int, ...]) -> Tensor:
+    """Read the same entry of every row, shape (rows,)."""
+    _check_dimensions(scores, len(entry))
+    _check_range(scores, torch.tensor(entry))
+    return scores[(slice(None), *entry)]
+
+
+def _pick(scores: Tensor, index: Tensor) -> Tensor:
+    """Read ``scores[i, *index[i]]`` for every row, shape (rows,)."""
+    _check_dimensions(scores, index.shape[1])
+    if len(scores) != len(index):
+        raise ValueError(f"expected one target per example, got {len(index)} for {len(scores)}")
+    _check_range(scores, index)
+    columns = index.to(scores.device).unbind(dim=1)
+    return scores[(torch.arange(len(scores), device=scores.device), *columns)]
+
+
+def _check_dimensions(scores: Tensor, indices: int) -> None:
+    if scores.ndim != indices + 1:
+        raise ValueError(
+            f"a network that returns {tuple(scores.shape)} needs a target of {scores.ndim - 1} "
+            f"indices (an int for one, a tuple for more), got {indices}"
+        )
+
+
+def _check_range(scores: Tensor, index: Tensor) -> None:
+    sizes = torch.tensor(scores.shape[1:])
+    if bool(((index >= sizes) | (index < -sizes)).any()):
+        raise ValueError(
+            f"a target is out of range for outputs of shape {tuple(scores.shape[1:])} per example; "
+            "classes are counted from 0"
+        )
