@@ -1,5 +1,6 @@
 """The measure: distributional influence, its distributions, quantities, slices and engine."""
 
+from captum_influence.attr.cuts import Cut
 from captum_influence.attr.distributions import (
     Baselines,
     Distribution,
@@ -8,9 +9,9 @@ from captum_influence.attr.distributions import (
     Noise,
     Point,
     Samples,
-    WeightedPoint,
 )
 from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.points import WeightedPoint
 from captum_influence.attr.quadrature import (
     GaussLegendre,
     LeftRiemann,
@@ -27,7 +28,6 @@ from captum_influence.attr.quantities import (
     Quantity,
     Unit,
 )
-from captum_influence.attr.slices import Cut
 
 __all__ = [
     "Baselines",

@@ -9,16 +9,16 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from captum_influence.attr.distributions import Distribution, Values, values_like
+from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.engine import (
     Integral,
     Layers,
     Options,
     Problem,
-    Tensors,
     expected_gradient,
     read,
 )
+from captum_influence.attr.points import Tensors, Values, values_like
 from captum_influence.attr.slices import Reading
 
 __all__ = ["Answer", "Question", "answer", "by_cut", "expanded"]
@@ -228,9 +228,7 @@ def _at_zero(question: Question, explained: Reading, c: int) -> Reading:
     """Run the explained instances with the activations at one cut set to zero."""
     problem = question.problem
     zeros = tuple(torch.zeros_like(z) for z in explained.cuts[c])
-    return read(
-        problem, problem.inputs, question.options, overwrite={problem.slice.cuts[c]: zeros}
-    )
+    return read(problem, problem.inputs, question.options, overwrite={problem.slice.cuts[c]: zeros})
 
 
 def _check_numbers(question: Question, attributions: Tensors, counts: Sequence[int]) -> None:

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from captum_influence.attr.distributions import Block, Distribution
+from captum_influence.attr.cuts import Cut
+from captum_influence.attr.distributions import Distribution
+from captum_influence.attr.points import Block, Tensors
 from captum_influence.attr.quantities import Quantity
-from captum_influence.attr.slices import Cut, Reading, Slice, Trace
+from captum_influence.attr.slices import Reading, Slice, Trace
 
 __all__ = ["Integral", "Options", "Problem", "expected_gradient", "read", "rows_that_fit"]
 
-Tensors = tuple[Tensor, ...]
 Layers = tuple[Tensors, ...]  # one tuple of tensors for each cut
 
 
@@ -191,9 +192,7 @@ class _Sums:
         return torch.zeros(shape, dtype=dtype, device=like.device)
 
     def integral(self, tensors: tuple[int, ...]) -> Integral:
-        return Integral(
-            self._sums, self._squares, self._anchored, self._dtypes, tensors, self.rows
-        )
+        return Integral(self._sums, self._squares, self._anchored, self._dtypes, tensors, self.rows)
 
 
 def _add(total: Tensor, block: Block, term: Tensor) -> None:

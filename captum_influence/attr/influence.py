@@ -14,18 +14,19 @@ from captum._utils.common import (
 )
 from captum.attr import GradientAttribution, LayerAttribution
 from captum.log import log_usage
-from torch import Tensor
-from torch.nn import Module
+from torch import Tensor, nn
 
 from captum_influence.attr.answer import Answer, Question, answer, by_cut, expanded
-from captum_influence.attr.distributions import Distribution, LinearPath, Point, Values
-from captum_influence.attr.engine import Options, Problem, Tensors, read, rows_that_fit
+from captum_influence.attr.cuts import Cut, Side
+from captum_influence.attr.distributions import Distribution, LinearPath, Point
+from captum_influence.attr.engine import Options, Problem, read, rows_that_fit
+from captum_influence.attr.points import Tensors, Values
 from captum_influence.attr.quantities import ClassScore, Quantity
-from captum_influence.attr.slices import Cut, Side, Slice
+from captum_influence.attr.slices import Slice
 
 __all__ = ["DistributionalInfluence"]
 
-Layer = Module | str | Cut
+Layer = nn.Module | str | Cut
 
 
 class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: ignore[misc]
@@ -51,7 +52,9 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
     Source: Leino et al. 2018, arXiv 1802.03788.
 
     Example:
-        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+        >>> model = torch.nn.Sequential(
+        ...     torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)
+        ... )
         >>> DistributionalInfluence(model, "1").attribute(torch.rand(5, 3), target=1).shape
         torch.Size([5, 4])
     """
@@ -149,7 +152,9 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             quantities = self._quantities(target, len(inputs[0]))
             problem = Problem(slice_, self.distribution or Point(), quantities, inputs, extra)
             options = Options(
-                _checked_rows(internal_batch_size) or rows_that_fit(problem), keywords, show_progress
+                _checked_rows(internal_batch_size) or rows_that_fit(problem),
+                keywords,
+                show_progress,
             )
             if self.distribution is None:
                 path = _captum_path(problem, options, baselines, n_steps, method)
@@ -195,9 +200,9 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         )
 
     def _quantities(self, target: Any, examples: int) -> tuple[Quantity, ...]:
-        asked = ClassScore(target) if self.quantity is None else self.quantity
-        several = isinstance(asked, (list, tuple))
-        quantities = tuple(Quantity.ensure(q) for q in (asked if several else [asked]))
+        asked: Any = ClassScore(target) if self.quantity is None else self.quantity
+        listed = asked if isinstance(asked, (list, tuple)) else [asked]
+        quantities = tuple(Quantity.ensure(quantity) for quantity in listed)
         if not quantities:
             raise ValueError("expected at least one quantity, got an empty list")
         for quantity in quantities:

@@ -81,7 +81,7 @@ class Quantity(ABC):
 
     @staticmethod
     def ensure(value: Quantity | Callable[[Any], Tensor] | Target) -> Quantity:
-        """Return a quantity as it is, a function as :class:`Function`, a target as a class score."""
+        """Return a quantity as it is, a function as a Function, a target as a ClassScore."""
         if isinstance(value, Quantity):
             return value
         return Function(value) if callable(value) else ClassScore(value)
@@ -176,8 +176,9 @@ class Unit(Quantity):
     def __call__(self, output: Any) -> Tensor:
         units = _as_tensor(output, self)
         index = self.index if isinstance(self.index, tuple) else (self.index,)
+        where = (slice(None), *index)
         try:
-            chosen = units[(slice(None), *index)]
+            chosen = units[where]
         except IndexError:
             raise ValueError(
                 f"unit {self.index} is not in a layer whose units have shape "
@@ -246,7 +247,7 @@ class _Weighted(Quantity):
 
     @staticmethod
     def of(quantity: Quantity, factor: float) -> _Weighted:
-        if isinstance(factor, Quantity) or not isinstance(factor, (int, float)):
+        if not isinstance(factor, (int, float)):
             raise TypeError(
                 f"a quantity is scaled by a number, got {type(factor).__name__}; write products "
                 "of quantities as a Function of the output"
@@ -358,7 +359,8 @@ def _entry(scores: Tensor, entry: tuple[int, ...]) -> Tensor:
     """Read the same entry of every row, shape (rows,)."""
     _check_dimensions(scores, len(entry))
     _check_range(scores, torch.tensor(entry))
-    return scores[(slice(None), *entry)]
+    where: tuple[int | slice, ...] = (slice(None), *entry)
+    return scores[where]
 
 
 def _pick(scores: Tensor, index: Tensor) -> Tensor:
@@ -367,8 +369,9 @@ def _pick(scores: Tensor, index: Tensor) -> Tensor:
     if len(scores) != len(index):
         raise ValueError(f"expected one target per example, got {len(index)} for {len(scores)}")
     _check_range(scores, index)
-    columns = index.to(scores.device).unbind(dim=1)
-    return scores[(torch.arange(len(scores), device=scores.device), *columns)]
+    rows = torch.arange(len(scores), device=scores.device)
+    where = (rows, *index.to(scores.device).unbind(dim=1))
+    return scores[where]
 
 
 def _check_dimensions(scores: Tensor, indices: int) -> None:

@@ -1,4 +1,4 @@
-"""Cuts and slices: where the network is cut, and the only place that hooks into it.
+"""Slices: a network cut open; the only place that hooks into it.
 
 Everything that changes a user's model or the state of autograd (hooks, grad mode, frozen
 parameters) happens here, inside a ``with`` block, and is undone when the block ends.
@@ -8,86 +8,19 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields, is_dataclass, replace
-from dataclasses import field as dataclass_field
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import Module
 
+from captum_influence.attr.cuts import Cut, Forward, Tensors, picked, substituted
+
 __all__ = ["Cut", "Reading", "Slice", "Trace"]
-
-Tensors = tuple[Tensor, ...]
-Forward = Callable[..., Any]
-Side = Literal["output", "input"]
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """A place in the network: the output (or input) of a module.
-
-    Args:
-        module: a module of the network, or its dotted name as in ``named_modules()``.
-        side: ``"output"`` or ``"input"``.
-        call: which call, counted from 0, of a module that runs several times in one forward pass.
-        select: what to take if the module returns more than one tensor: an index or key, or a
-            function that is given the output and returns one of its tensors. By default all
-            floating-point tensors of a tuple are taken.
-
-    Example:
-        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
-        >>> cut = Cut("0", side="output")
-    """
-
-    module: Module | str
-    side: Side = "output"
-    call: int | None = dataclass_field(default=None, kw_only=True)
-    select: int | str | Callable[[Any], Tensor] | None = dataclass_field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.module, (Module, str)):
-            raise TypeError(
-                "expected a torch.nn.Module or its dotted name as a layer, got "
-                f"{type(self.module).__name__}"
-            )
-        if self.side not in ("output", "input"):
-            raise ValueError(f'expected side="output" or side="input", got {self.side!r}')
-
-    @staticmethod
-    def ensure(value: Cut | Module | str, side: Side = "output") -> Cut:
-        """Return a cut as it is, and a module or a name as a cut at that side of it."""
-        return value if isinstance(value, Cut) else Cut(value, side)
-
-    def within(self, forward_func: Forward) -> Cut:
-        """Return the cut with its module found in the network and checked.
-
-        Raises:
-            ValueError: if the module is not part of the network.
-            TypeError: if it is scripted (such modules can't be observed).
-        """
-        module = self.module
-        if isinstance(module, str):
-            module = _named(forward_func, module)
-        elif isinstance(forward_func, Module) and module not in set(forward_func.modules()):
-            raise ValueError(
-                f"the layer, a {type(module).__name__}, is not a module of the network; pass one "
-                "of its own modules, or a name from dict(model.named_modules())"
-            )
-        if isinstance(module, torch.jit.ScriptModule):
-            raise TypeError(
-                "the layer sits inside a scripted or traced module, which can't be observed: "
-                "explain the network it was made from"
-            )
-        return replace(self, module=module)
-
-    def __str__(self) -> str:
-        """Name the cut in messages."""
-        name = self.module if isinstance(self.module, str) else type(self.module).__name__
-        return f"{self.side} of {name}" + ("" if self.call is None else f" (call {self.call})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,10 +199,10 @@ class _Visit:
         self._calls += 1
         if self._calls - 1 != (self.cut.call or 0):
             return None
-        tensors = _picked(value, self.cut)
+        tensors = picked(value, self.cut)
         for old, new in zip(tensors, self.act(tensors), strict=True):
             if new is not old:
-                value = _substituted(value, old, new)
+                value = substituted(value, old, new)
         return value
 
 
@@ -326,95 +259,16 @@ class _StartOfGraph(torch.autograd.Function):
         return hidden[0].detach()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None]:  # type: ignore[override]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None]:
         return None, None
 
 
 def _rooted(tensor: Tensor) -> Tensor:
     if not tensor.requires_grad:
         anchor = torch.zeros((), device=tensor.device, requires_grad=True)
-        return cast(Tensor, _StartOfGraph.apply(anchor, [tensor]))
+        return cast(Tensor, _StartOfGraph.apply(anchor, [tensor]))  # type: ignore[no-untyped-call]
     # An in-place module rewrites the history of a view and forbids itself a leaf: hand on a copy.
     return tensor.clone() if tensor.is_leaf or tensor._is_view() else tensor
-
-
-def _picked(value: Any, cut: Cut) -> Tensors:
-    """Return the tensors that the cut means out of a module's output or inputs."""
-    if cut.select is not None:
-        chosen = _selected(value, cut)
-        if not isinstance(chosen, Tensor):
-            raise TypeError(
-                f"select={cut.select!r} picked a {type(chosen).__name__} at the {cut}; expected "
-                "one of its tensors"
-            )
-        return (chosen,)
-    items = value if isinstance(value, (tuple, list)) else (value,)
-    tensors = tuple(t for t in items if isinstance(t, Tensor) and t.is_floating_point())
-    if not tensors:
-        raise TypeError(
-            f"the {cut} holds no floating-point tensor but {_described(value)}: pick one with "
-            "Cut(layer, select=...), an index, a key or a function"
-        )
-    return tensors
-
-
-def _selected(value: Any, cut: Cut) -> Any:
-    select = cut.select
-    value = value[0] if cut.side == "input" and len(value) == 1 and callable(select) else value
-    try:
-        if callable(select):
-            return select(value)
-        if isinstance(select, str) and not isinstance(value, Mapping):
-            return getattr(value, select)
-        return value[select]
-    except (KeyError, IndexError, AttributeError, TypeError):
-        raise ValueError(
-            f"select={select!r} is not in the {cut}, which holds {_described(value)}"
-        ) from None
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"a {type(value).__name__} with keys {list(value)}"
-    if is_dataclass(value):
-        return f"a {type(value).__name__} with fields {[f.name for f in fields(value)]}"
-    if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {[type(item).__name__ for item in value]}"
-    return f"a {type(value).__name__}"
-
-
-def _substituted(value: Any, old: Tensor, new: Tensor) -> Any:
-    """Return the same structure with one tensor replaced by another, by identity."""
-    if value is old:
-        return new
-    if is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in fields(value) if f.init]
-        changes = {name: _substituted(getattr(value, name), old, new) for name in names}
-        return replace(value, **changes)
-    if isinstance(value, Mapping):
-        items = {key: _substituted(item, old, new) for key, item in value.items()}
-        return items if type(value) is dict else type(value)(items)  # type: ignore[call-arg]
-    if isinstance(value, (tuple, list)):
-        items_ = [_substituted(item, old, new) for item in value]
-        return type(value)(*items_) if hasattr(value, "_fields") else type(value)(items_)
-    return value
-
-
-def _named(forward_func: Forward, name: str) -> Module:
-    if not isinstance(forward_func, Module):
-        raise ValueError(
-            f"the layer {name!r} was named, but the network is a {type(forward_func).__name__}, "
-            "not a Module: pass the module itself"
-        )
-    modules = dict(forward_func.named_modules())
-    if name in modules:
-        return modules[name]
-    near = [other for other in modules if other.split(".")[-1] == name.split(".")[-1]]
-    known = near or [other for other in modules if other]
-    raise ValueError(
-        f"the network has no layer named {name!r}; it has {', '.join(known[:12])}"
-        f"{', ...' if len(known) > 12 else ''}"
-    )
 
 
 def _unwrapped(forward_func: Forward) -> Forward:

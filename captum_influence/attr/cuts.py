@@ -1,0 +1,160 @@
+"""Cuts: places in a network, and how to pick and replace the tensors that pass there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+__all__ = ["Cut", "Forward", "Side", "Tensors", "picked", "substituted"]
+
+Tensors = tuple[Tensor, ...]
+Forward = Callable[..., Any]
+Side = Literal["output", "input"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A place in the network: the output (or input) of a module.
+
+    Args:
+        module: a module of the network, or its dotted name as in ``named_modules()``.
+        side: ``"output"`` or ``"input"``.
+        call: which call, counted from 0, of a module that runs several times in one forward pass.
+        select: what to take if the module returns more than one tensor: an index or key, or a
+            function that is given the output and returns one of its tensors. By default all
+            floating-point tensors of a tuple are taken.
+
+    Example:
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
+        >>> cut = Cut("0", side="output")
+    """
+
+    module: Module | str
+    side: Side = "output"
+    call: int | None = field(default=None, kw_only=True)
+    select: int | str | Callable[[Any], Tensor] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.module, (Module, str)):
+            raise TypeError(
+                "expected a torch.nn.Module or its dotted name as a layer, got "
+                f"{type(self.module).__name__}"
+            )
+        if self.side not in ("output", "input"):
+            raise ValueError(f'expected side="output" or side="input", got {self.side!r}')
+
+    @staticmethod
+    def ensure(value: Cut | Module | str, side: Side = "output") -> Cut:
+        """Return a cut as it is, and a module or a name as a cut at that side of it."""
+        return value if isinstance(value, Cut) else Cut(value, side)
+
+    def within(self, forward_func: Forward) -> Cut:
+        """Return the cut with its module found in the network and checked.
+
+        Raises:
+            ValueError: if the module is not part of the network.
+            TypeError: if it is scripted (such modules can't be observed).
+        """
+        module = self.module
+        if isinstance(module, str):
+            module = _named(forward_func, module)
+        elif isinstance(forward_func, Module) and module not in set(forward_func.modules()):
+            raise ValueError(
+                f"the layer, a {type(module).__name__}, is not a module of the network; pass one "
+                "of its own modules, or a name from dict(model.named_modules())"
+            )
+        if isinstance(module, torch.jit.ScriptModule):
+            raise TypeError(
+                "the layer sits inside a scripted or traced module, which can't be observed: "
+                "explain the network it was made from"
+            )
+        return replace(self, module=module)
+
+    def __str__(self) -> str:
+        """Name the cut in messages."""
+        name = self.module if isinstance(self.module, str) else type(self.module).__name__
+        return f"{self.side} of {name}" + ("" if self.call is None else f" (call {self.call})")
+
+
+def picked(value: Any, cut: Cut) -> Tensors:
+    """Return the tensors that the cut means out of a module's output or inputs."""
+    if cut.select is not None:
+        chosen = _selected(value, cut)
+        if not isinstance(chosen, Tensor):
+            raise TypeError(
+                f"select={cut.select!r} picked a {type(chosen).__name__} at the {cut}; expected "
+                "one of its tensors"
+            )
+        return (chosen,)
+    items = value if isinstance(value, (tuple, list)) else (value,)
+    tensors = tuple(t for t in items if isinstance(t, Tensor) and t.is_floating_point())
+    if not tensors:
+        raise TypeError(
+            f"the {cut} holds no floating-point tensor but {_described(value)}: pick one with "
+            "Cut(layer, select=...), an index, a key or a function"
+        )
+    return tensors
+
+
+def _selected(value: Any, cut: Cut) -> Any:
+    select = cut.select
+    value = value[0] if cut.side == "input" and len(value) == 1 and callable(select) else value
+    try:
+        if callable(select):
+            return select(value)
+        if isinstance(select, str) and not isinstance(value, Mapping):
+            return getattr(value, select)
+        return value[select]
+    except (KeyError, IndexError, AttributeError, TypeError):
+        raise ValueError(
+            f"select={select!r} is not in the {cut}, which holds {_described(value)}"
+        ) from None
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} with keys {list(value)}"
+    if is_dataclass(value):
+        return f"a {type(value).__name__} with fields {[f.name for f in fields(value)]}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {[type(item).__name__ for item in value]}"
+    return f"a {type(value).__name__}"
+
+
+def substituted(value: Any, old: Tensor, new: Tensor) -> Any:
+    """Return the same structure with one tensor replaced by another, by identity."""
+    if value is old:
+        return new
+    if is_dataclass(value) and not isinstance(value, type):
+        names = [f.name for f in fields(value) if f.init]
+        changes = {name: substituted(getattr(value, name), old, new) for name in names}
+        return replace(value, **changes)
+    if isinstance(value, Mapping):
+        items = {key: substituted(item, old, new) for key, item in value.items()}
+        return items if type(value) is dict else type(value)(items)  # type: ignore[call-arg]
+    if isinstance(value, (tuple, list)):
+        items_ = [substituted(item, old, new) for item in value]
+        return type(value)(*items_) if hasattr(value, "_fields") else type(value)(items_)
+    return value
+
+
+def _named(forward_func: Forward, name: str) -> Module:
+    if not isinstance(forward_func, Module):
+        raise ValueError(
+            f"the layer {name!r} was named, but the network is a {type(forward_func).__name__}, "
+            "not a Module: pass the module itself"
+        )
+    modules: dict[str, Module] = dict(forward_func.named_modules())
+    if name in modules:
+        return modules[name]
+    near = [other for other in modules if other.split(".")[-1] == name.split(".")[-1]]
+    known = near or [other for other in modules if other]
+    raise ValueError(
+        f"the network has no layer named {name!r}; it has {', '.join(known[:12])}"
+        f"{', ...' if len(known) > 12 else ''}"
+    )

@@ -1,0 +1,149 @@
+"""Weighted points, blocks of them for one pass, and the arithmetic that both need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "Block",
+    "Tensors",
+    "Values",
+    "WeightedPoint",
+    "column",
+    "interpolated",
+    "packed",
+    "values_like",
+]
+
+Tensors = tuple[Tensor, ...]
+Values = float | Tensor | tuple[float | Tensor, ...]
+
+
+class WeightedPoint(NamedTuple):
+    """One point for every example: its weight, its tensors, each shaped like the origin's.
+
+    ``anchor`` is where ``multiply_by_inputs`` measures the displacement from, when that differs
+    from point to point; otherwise it is the distribution's :meth:`Distribution.reference`.
+    """
+
+    weight: float
+    point: Tensors
+    anchor: Tensors | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows of (example, point) pairs, ready for one forward pass.
+
+    ``examples`` (rows,) int64, on the CPU: to which example a row belongs; ``weights`` (rows,)
+    float64; ``points`` and ``anchors``: tensors (rows, ...); ``numbers`` (rows,): which point.
+    """
+
+    examples: Tensor
+    weights: Tensor
+    numbers: Tensor
+    points: Tensors
+    anchors: Tensors | None = None
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+def packed(points: Iterator[WeightedPoint], rows: int) -> Iterator[Block]:
+    """Pack whole points, or parts of them, into blocks of at most ``rows`` rows."""
+    pending: list[Block] = []
+    for number, item in enumerate(points):
+        for piece in _pieces(number, item, rows):
+            together = sum(len(block) for block in pending) + len(piece)
+            if pending and (together > rows or _anchored(pending[0]) != _anchored(piece)):
+                yield _joined(pending)
+                pending = []
+            pending.append(piece)
+    if pending:
+        yield _joined(pending)
+
+
+def _pieces(number: int, item: WeightedPoint, rows: int) -> Iterator[Block]:
+    item = WeightedPoint(*item)
+    batch = len(item.point[0])
+    weights = torch.full((batch,), float(item.weight), dtype=torch.float64)
+    for examples in torch.split(torch.arange(batch), rows):
+        part = slice(int(examples[0]), int(examples[-1]) + 1)
+        yield Block(
+            examples,
+            weights[part],
+            torch.full_like(examples, number),
+            tuple(t[part] for t in item.point),
+            None if item.anchor is None else tuple(t[part] for t in item.anchor),
+        )
+
+
+def _anchored(block: Block) -> bool:
+    return block.anchors is not None
+
+
+def _joined(blocks: list[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    anchors = [block.anchors for block in blocks if block.anchors is not None]
+    return replace(
+        blocks[0],
+        examples=torch.cat([block.examples for block in blocks]),
+        weights=torch.cat([block.weights for block in blocks]),
+        numbers=torch.cat([block.numbers for block in blocks]),
+        points=_joined_tensors([block.points for block in blocks]),
+        anchors=_joined_tensors(anchors) if anchors else None,
+    )
+
+
+def _joined_tensors(parts: Sequence[Tensors]) -> Tensors:
+    return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
+
+
+def interpolated(start: Tensor, delta: Tensor, alpha: Tensor, examples: Tensor) -> Tensor:
+    """Return ``start + alpha * delta`` for the rows of these examples."""
+    start, delta = _take(start, examples), _take(delta, examples)
+    return torch.addcmul(start, delta, column(alpha, delta))
+
+
+def _take(x: Tensor, examples: Tensor) -> Tensor:
+    """Return the rows of these examples; a single row is broadcast instead of copied."""
+    return x if len(x) == 1 else x[examples.to(x.device)]
+
+
+def column(values: Tensor, like: Tensor) -> Tensor:
+    """Shape (rows,) values so that they multiply ``like``, (rows, ...)."""
+    return values.to(like).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def values_like(values: Values, origin: Tensors, name: str) -> Tensors:
+    """Return a value per input as tensors that broadcast against the inputs.
+
+    Raises:
+        ValueError: if there is not one per input, or one has the wrong shape.
+    """
+    given = values if isinstance(values, tuple) else (values,) * len(origin)
+    if len(given) != len(origin) or (len(origin) > 1 and isinstance(values, Tensor)):
+        raise ValueError(
+            f"expected one {name} for each of {len(origin)} inputs, got "
+            f"{len(values) if isinstance(values, tuple) else 1}; pass a tuple"
+        )
+    return tuple(_value_like(v, x, name) for v, x in zip(given, origin, strict=True))
+
+
+def _value_like(value: float | Tensor, x: Tensor, name: str) -> Tensor:
+    if not isinstance(value, Tensor):
+        return torch.full((1,) * x.ndim, float(value), dtype=x.dtype, device=x.device)
+    value = value.to(x)
+    value = value.unsqueeze(0) if tuple(value.shape) == tuple(x.shape[1:]) else value
+    if value.ndim == x.ndim and len(value) in (1, len(x)) and value.shape[1:] == x.shape[1:]:
+        return value
+    raise ValueError(
+        f"expected a {name} of shape {tuple(x.shape)} or (1, ...), got {tuple(value.shape)}; for a "
+        f"set of {name}s to draw from, use Baselines(tensor)"
+    )
