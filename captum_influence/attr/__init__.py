@@ -10,6 +10,7 @@ from captum_influence.attr.distributions import (
     Point,
     Samples,
 )
+from captum_influence.attr.execution import Execution
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.points import WeightedPoint
 from captum_influence.attr.quadrature import (
@@ -28,6 +29,7 @@ from captum_influence.attr.quantities import (
     Quantity,
     Unit,
 )
+from captum_influence.attr.slices import Slice
 
 __all__ = [
     "Baselines",
@@ -35,6 +37,7 @@ __all__ = [
     "Cut",
     "Distribution",
     "DistributionalInfluence",
+    "Execution",
     "Function",
     "GaussLegendre",
     "LeftRiemann",
@@ -49,6 +52,7 @@ __all__ = [
     "RightRiemann",
     "Rule",
     "Samples",
+    "Slice",
     "Trapezoid",
     "Unit",
     "WeightedPoint",

@@ -9,7 +9,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from captum_influence.attr.distributions import Distribution
+from captum_influence.attr.distributions import Distribution, Mixture
 from captum_influence.attr.engine import (
     Integral,
     Layers,
@@ -99,15 +99,15 @@ def _explained(question: Question) -> tuple[Reading, Question]:
     curious = any(quantity.needs_reference for quantity in problem.quantities)
     if sample_at is None and not curious and not question.multiply:
         return Reading((), None), replace(question, problem=replace(problem, origin=problem.inputs))
-    entering = [] if sample_at is None else [sample_at]
-    wanted = [*entering, *(problem.slice.cuts if question.multiply else ())]
-    reading = read(problem, problem.inputs, question.options, cuts=wanted)
+    cuts = problem.slice.cuts if question.multiply else ()
+    inner = sample_at is not None
+    reading = read(problem, problem.inputs, question.options, cuts=cuts, record=inner)
     problem = replace(
         problem,
-        origin=problem.inputs if sample_at is None else reading.cuts[0],
+        origin=reading.cuts[0] if inner else problem.inputs,
         quantities=tuple(quantity.resolve(reading.output) for quantity in problem.quantities),
     )
-    explained = Reading(reading.cuts[len(entering) :], reading.output)
+    explained = Reading(reading.cuts[int(inner) :], reading.output)
     return explained, replace(question, problem=problem)
 
 
@@ -140,8 +140,9 @@ def _integral(question: Question, activations: Layers | None) -> tuple[Integral,
         )
     parts = []
     for share, part in strata:
+        anchored = part if activations is None else Mixture([(1.0, part)])
         integral = expected_gradient(
-            replace(problem, distribution=part, squares=True), question.options
+            replace(problem, distribution=anchored, squares=True), question.options
         )
         parts.append((share, integral, _variances(integral, part, problem.examples)))
     return _mixed([(share, integral) for share, integral, _ in parts]), _weighted_sum(
@@ -166,6 +167,7 @@ def _mixed(parts: Sequence[tuple[float, Integral]]) -> Integral:
         parts[0][1],
         sums=_weighted_sum([(share, part.sums) for share, part in parts]),
         anchored=torch.stack(anchored).sum(dim=0) if anchored else None,
+        anchored_weight=sum(share * part.anchored_weight for share, part in parts),
     )
 
 
@@ -201,15 +203,25 @@ def _deltas(
     ends = _values(question, explained)
     deltas = []
     for c, tensors in enumerate(by_cut(attributions, integral.tensors)):
-        if start is not None:
-            begins = _values(question, start)
-        elif integral.anchored is not None:
-            begins = integral.anchored.to(ends.device)
-        else:
-            begins = _values(question, _at_zero(question, explained, c))
-        total = torch.stack([t.double().flatten(2).sum(dim=2) for t in tensors]).sum(dim=0)
-        deltas.append(total - (ends - begins))
+        begins = _begins(question, explained, start, integral, c)
+        sums = [t.double().reshape(*t.shape[:2], -1).sum(dim=2) for t in tensors]
+        deltas.append(torch.stack(sums).sum(dim=0) - (ends - begins))
     return tuple(deltas)
+
+
+def _begins(
+    question: Question, explained: Reading, start: Reading | None, integral: Integral, c: int
+) -> Tensor:
+    """Return the quantities where displacements start: at anchors, and at zero without one."""
+    if start is not None:
+        return _values(question, start)
+    at_zero = 1 - integral.anchored_weight
+    if integral.anchored is None:
+        return _values(question, _at_zero(question, explained, c))
+    begins = integral.anchored.to(explained.cuts[c][0].device)
+    if at_zero < 1e-6:
+        return begins
+    return begins + at_zero * _values(question, _at_zero(question, explained, c))
 
 
 def by_cut(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[Tensors]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-__all__ = ["Cut", "Forward", "Side", "Tensors", "picked", "substituted"]
+__all__ = [
+    "Cut",
+    "Forward",
+    "Side",
+    "Tensors",
+    "concatenated",
+    "mapped",
+    "picked",
+    "substituted",
+    "tensors_in",
+    "unwrapped",
+]
 
 Tensors = tuple[Tensor, ...]
 Forward = Callable[..., Any]
@@ -61,9 +72,13 @@ class Cut:
             TypeError: if it is scripted (such modules can't be observed).
         """
         module = self.module
+        inside = set(forward_func.modules()) if isinstance(forward_func, Module) else None
         if isinstance(module, str):
             module = _named(forward_func, module)
-        elif isinstance(forward_func, Module) and module not in set(forward_func.modules()):
+        elif inside is not None and module not in inside:
+            inner = unwrapped(module)
+            module = inner if isinstance(inner, Module) else module
+        if inside is not None and module not in inside:
             raise ValueError(
                 f"the layer, a {type(module).__name__}, is not a module of the network; pass one "
                 "of its own modules, or a name from dict(model.named_modules())"
@@ -126,21 +141,65 @@ def _described(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def substituted(value: Any, old: Tensor, new: Tensor) -> Any:
-    """Return the same structure with one tensor replaced by another, by identity."""
-    if value is old:
-        return new
+def mapped(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """Return the same structure (tuples, lists, mappings, dataclasses) with its tensors changed."""
+    if isinstance(value, Tensor):
+        return change(value)
     if is_dataclass(value) and not isinstance(value, type):
         names = [f.name for f in fields(value) if f.init]
-        changes = {name: substituted(getattr(value, name), old, new) for name in names}
-        return replace(value, **changes)
+        return replace(value, **{name: mapped(change, getattr(value, name)) for name in names})
     if isinstance(value, Mapping):
-        items = {key: substituted(item, old, new) for key, item in value.items()}
+        items = {key: mapped(change, item) for key, item in value.items()}
         return items if type(value) is dict else type(value)(items)  # type: ignore[call-arg]
     if isinstance(value, (tuple, list)):
-        items_ = [substituted(item, old, new) for item in value]
-        return type(value)(*items_) if hasattr(value, "_fields") else type(value)(items_)
+        parts = [mapped(change, item) for item in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value
+
+
+def substituted(value: Any, old: Tensor, new: Tensor) -> Any:
+    """Return the same structure with one tensor replaced by another, by identity."""
+    return mapped(lambda tensor: new if tensor is old else tensor, value)
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """Return the tensors of a structure in order."""
+    found: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    mapped(keep, value)
+    return found
+
+
+def concatenated(parts: Sequence[Any]) -> Any:
+    """Join equal structures along the first dimension of their tensors."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = iter(list(zip(*map(tensors_in, parts), strict=True)))
+
+    def join(first: Tensor) -> Tensor:
+        column = next(columns)
+        return torch.cat(column) if first.ndim else first
+
+    return mapped(join, parts[0])
+
+
+def unwrapped(forward_func: Forward) -> Forward:
+    """Return the network inside DataParallel or torch.compile, whose own hooks are ours to set."""
+    if isinstance(forward_func, torch.nn.DataParallel):
+        if len(forward_func.device_ids or ()) > 1:
+            raise ValueError(
+                f"the network runs on {len(forward_func.device_ids)} devices by DataParallel: "
+                "pass model.module, and start one process per device with torchrun"
+            )
+        return unwrapped(forward_func.module)
+    if isinstance(forward_func, Module) and hasattr(forward_func, "_orig_mod"):
+        inner: Any = forward_func._orig_mod
+        return unwrapped(inner)
+    return forward_func
 
 
 def _named(forward_func: Forward, name: str) -> Module:
@@ -149,9 +208,10 @@ def _named(forward_func: Forward, name: str) -> Module:
             f"the layer {name!r} was named, but the network is a {type(forward_func).__name__}, "
             "not a Module: pass the module itself"
         )
-    modules: dict[str, Module] = dict(forward_func.named_modules())
-    if name in modules:
-        return modules[name]
+    modules: dict[str, Module] = dict(forward_func.named_modules(remove_duplicate=False))
+    for known_as in (name, name.removeprefix("_orig_mod.").removeprefix("module.")):
+        if known_as in modules:
+            return modules[known_as]
     near = [other for other in modules if other.split(".")[-1] == name.split(".")[-1]]
     known = near or [other for other in modules if other]
     raise ValueError(

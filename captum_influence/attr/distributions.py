@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import ClassVar
 
 import torch
@@ -231,6 +232,8 @@ class Baselines(Distribution):
         return self.n
 
     def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
+        for x in origin:
+            _check_interpolable(x)
         sets = self._checked(origin)
         generator = _generator(self.seed, torch.device("cpu"))
         batch = len(origin[0])
@@ -356,9 +359,11 @@ def _sample(
     """Draw noise for ``x`` with the global generator seeded meanwhile and restored after."""
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     own = tuple(distribution.batch_shape + distribution.event_shape)
-    devices = [x.device] if x.is_cuda else []
+    devices = list(range(torch.cuda.device_count())) if _cuda_in_use() else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(seed)
         noise = distribution.sample(x.shape if not own else x.shape[: x.ndim - len(own)])
     if noise.shape != x.shape:
         raise ValueError(
@@ -368,12 +373,16 @@ def _sample(
     return noise.to(x)
 
 
+def _cuda_in_use() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
 def _generator(seed: int, device: torch.device) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(seed)
 
 
-def _check_count(n: int) -> None:
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+def _check_count(n: object) -> None:
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
         raise ValueError(f"expected a positive number of points, got n={n!r}")
 
 

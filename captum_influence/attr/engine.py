@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from captum_influence.attr.cuts import Cut
+from captum_influence.attr.cuts import Cut, concatenated
 from captum_influence.attr.distributions import Distribution
-from captum_influence.attr.points import Block, Tensors
+from captum_influence.attr.execution import Execution
+from captum_influence.attr.points import Block, Tensors, column
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.slices import Reading, Slice, Trace
 
-__all__ = ["Integral", "Options", "Problem", "expected_gradient", "read", "rows_that_fit"]
+__all__ = ["Integral", "Layers", "Options", "Plan", "Problem", "expected_gradient", "read"]
 
 Layers = tuple[Tensors, ...]  # one tuple of tensors for each cut
 
@@ -25,9 +26,10 @@ Layers = tuple[Tensors, ...]  # one tuple of tensors for each cut
 class Options:
     """How the integral is computed; nothing here changes the result."""
 
-    rows: int
+    rows: int | None = None  # None: as many as run fastest
     grad_kwargs: Mapping[str, Any] = field(default_factory=dict)
     show_progress: bool = False
+    execution: Execution = field(default_factory=Execution)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,12 @@ class Problem:
             inputs = tuple(self.rows(x, block) for x in self.inputs)
         return inputs, tuple(self.rows(argument, block) for argument in self.extra)
 
+    def one(self) -> tuple[Tensors, tuple[Any, ...]]:
+        """Return the inputs and further arguments of the first example."""
+        first = slice(0, 1)
+        extra = tuple(_span(argument, first, self.examples) for argument in self.extra)
+        return tuple(x[first] for x in self.inputs), extra
+
 
 @dataclass(frozen=True, eq=False)
 class Integral:
@@ -85,6 +93,7 @@ class Integral:
         squares: the sums of squared terms, shaped like ``sums``; empty if not asked for.
         anchored: the weighted sum of each quantity at the anchors, (quantities, examples); None
             if there were no anchors.
+        anchored_weight: the weight of the points that had an anchor.
         dtypes: of the layers' own tensors.
         tensors: how many tensors each cut has.
         rows: how many (example, point) rows were run.
@@ -93,6 +102,7 @@ class Integral:
     sums: Tensors
     squares: Tensors
     anchored: Tensor | None
+    anchored_weight: float
     dtypes: tuple[torch.dtype, ...]
     tensors: tuple[int, ...]
     rows: int
@@ -106,20 +116,20 @@ def expected_gradient(problem: Problem, options: Options) -> Integral:
         ValueError: if a quantity is not one number per row.
     """
     sums = _Sums(problem)
+    plan = Plan.of(problem, options)
     with _progress(problem, options) as bar:
-        for block in problem.distribution.blocks(problem.origin, options.rows):
+        for block in problem.distribution.blocks(problem.origin, plan.rows):
+            block = block.channels_last() if plan.channels_last else block
             inputs, extra = problem.arguments(block)
-            trace = problem.slice.trace(inputs, extra, block.points)
+            trace = problem.slice.trace(inputs, extra, block.points, block.examples)
             _check_rows(problem.slice.cuts, trace, len(block))
+            values = [_value(quantity, block, trace.output) for quantity in problem.quantities]
             displacement = _displacement(problem, block, inputs, extra, sums)
-            for k, quantity in enumerate(problem.quantities):
-                values = _value(quantity, block, trace.output)
-                keep = k < len(problem.quantities) - 1
-                grads = _gradients(problem.slice, trace, values, block, options, keep=keep)
-                sums.add(k, block, grads, displacement)
+            for which, grads in plan.gradients(problem.slice.cuts, trace, values, block):
+                sums.add(which, block, grads, displacement)
             sums.rows += len(block)
             bar.update(len(block))
-    return sums.integral(tuple(len(cut) for cut in trace.like))
+    return sums.integral(trace.like)
 
 
 def read(
@@ -129,29 +139,108 @@ def read(
     *,
     cuts: Sequence[Cut] = (),
     overwrite: Mapping[Cut, Tensors] | None = None,
+    record: bool = False,
+    cuts_only: bool = False,
 ) -> Reading:
-    """Run examples through without a graph, at most ``options.rows`` of them at a time."""
+    """Run examples through without a graph, a few at a time.
+
+    ``record``: also read ``sample_at``, first, and remember what ran before it;
+    ``cuts_only``: the output isn't needed.
+    """
     count = len(inputs[0])
     readings = []
-    for start in range(0, count, options.rows):
-        span = slice(start, start + options.rows)
+    for examples in torch.split(torch.arange(count), options.rows or _FEW_ROWS):
+        span = slice(int(examples[0]), int(examples[-1]) + 1)
         extra = tuple(_span(argument, span, count) for argument in problem.extra)
-        new = {cut: tuple(t[span] for t in tensors) for cut, tensors in (overwrite or {}).items()}
         part = tuple(x[span] for x in inputs)
-        readings.append(problem.slice.read(part, extra, cuts=cuts, overwrite=new))
-    layers = [_concatenated([reading.cuts[c] for reading in readings]) for c in range(len(cuts))]
-    return Reading(tuple(layers), _concatenated([reading.output for reading in readings]))
+        if record:
+            readings.append(problem.slice.record(part, extra, cuts=cuts))
+            continue
+        new = {cut: tuple(t[span] for t in tensors) for cut, tensors in (overwrite or {}).items()}
+        replay = examples if problem.slice.sample_at in new else None
+        readings.append(
+            problem.slice.read(
+                part, extra, cuts=cuts, overwrite=new, examples=replay, cuts_only=cuts_only
+            )
+        )
+    columns = zip(*[reading.cuts for reading in readings], strict=True)
+    layers = tuple(concatenated(column) for column in columns)
+    return Reading(layers, concatenated([reading.output for reading in readings]))
 
 
-def rows_that_fit(problem: Problem) -> int:
-    """Return how many rows run fastest at once: 48 MB of the largest activation, 8 to 64 rows."""
-    inputs = tuple(x[:1] for x in problem.inputs)
-    extra = tuple(_span(argument, slice(0, 1), problem.examples) for argument in problem.extra)
-    largest = max(problem.slice.largest_activation(inputs, extra), 1)
-    return min(max(_BLOCK_BYTES // largest, 8), 64)
-
-
+_FEW_ROWS = 16
 _BLOCK_BYTES = 48 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How many rows go through at once, and how the quantities share a pass."""
+
+    rows: int
+    batched: bool
+    channels_last: bool
+    grad_kwargs: Mapping[str, Any]
+
+    @staticmethod
+    def of(problem: Problem, options: Options) -> Plan:
+        """Size the blocks by the largest activation of one row: 48 MB of it, 8 to 64 rows.
+
+        Quantities are batched where that many gradients of the activations behind the cuts
+        take no more memory than a block.
+        """
+        sizes = problem.slice.sizes(*problem.one())
+        rows = options.rows or min(max(_BLOCK_BYTES // max(sizes.anywhere, 1), 8), 64)
+        count = len(problem.quantities)
+        small = count * rows * sizes.behind_cuts <= _BLOCK_BYTES
+        wish = options.execution.quantities
+        return Plan(
+            rows,
+            count > 1 and (small if wish == "auto" else wish == "batched"),
+            options.execution.memory_format == "channels_last",
+            options.grad_kwargs,
+        )
+
+    def gradients(
+        self, cuts: Sequence[Cut], trace: Trace, values: Sequence[Tensor], block: Block
+    ) -> Iterator[tuple[int | slice, Tensors]]:
+        """Yield the weighted gradients of each quantity, or of all of them in one batch."""
+        if self.batched:
+            yield slice(None), self._gradients(cuts, trace, torch.stack(list(values)), block)
+            return
+        for k, value in enumerate(values):
+            keep = k < len(values) - 1
+            yield k, self._gradients(cuts, trace, value, block, retain_graph=keep or None)
+
+    def _gradients(
+        self,
+        cuts: Sequence[Cut],
+        trace: Trace,
+        values: Tensor,
+        block: Block,
+        *,
+        retain_graph: bool | None = None,
+    ) -> Tensors:
+        edges = [edge for cut in trace.edges for edge in cut]
+        keywords = dict(self.grad_kwargs)
+        keywords["retain_graph"] = retain_graph or keywords.get("retain_graph")
+        lenient = [keywords.pop(name, False) for name in ("allow_unused", "materialize_grads")]
+        like = [z for cut in trace.like for z in cut]
+        # In half precision small weights would make gradients vanish: there they come after.
+        late = any(torch.finfo(z.dtype).bits < 32 for z in (values, *like))
+        weights = (torch.ones_like(block.weights) if late else block.weights).to(values)
+        found: Sequence[Tensor | None] = [None] * len(edges)
+        if values.ndim == 2:
+            weights = torch.eye(len(values)).to(values).unsqueeze(2) * weights
+            keywords["is_grads_batched"] = True
+        if values.requires_grad:
+            found = torch.autograd.grad(values, edges, weights, allow_unused=True, **keywords)
+        if not any(lenient):
+            _check_connected(cuts, trace, found)
+        pairs = [
+            (torch.zeros_like(z.expand(*values.shape[:-1], *z.shape)) if g is None else g, z)
+            for g, z in zip(found, like, strict=True)
+        ]
+        return tuple(g.float() * column(block.weights, z.float()) if late else g for g, z in pairs)
 
 
 class _Sums:
@@ -162,25 +251,30 @@ class _Sums:
         self._sums: Tensors = ()
         self._squares: Tensors = ()
         self._anchored: Tensor | None = None
-        self._dtypes: tuple[torch.dtype, ...] = ()
+        self._anchored_weight = 0.0
         self.rows = 0
 
-    def add(self, k: int, block: Block, grads: Tensors, displacement: Tensors | None) -> None:
+    def add(
+        self, which: int | slice, block: Block, grads: Tensors, displacement: Tensors | None
+    ) -> None:
+        """Add the terms of one quantity, (rows, ...), or of all, (quantities, rows, ...)."""
+        batched = isinstance(which, slice)
         if not self._sums:
-            self._dtypes = tuple(grad.dtype for grad in grads)
-            self._sums = tuple(self._zeros(grad) for grad in grads)
-            self._squares = tuple(self._zeros(g) for g in grads) if self._problem.squares else ()
+            like = [grad[0] if batched else grad for grad in grads]
+            self._sums = tuple(self._zeros(z) for z in like)
+            self._squares = tuple(self._zeros(z) for z in like) if self._problem.squares else ()
         if displacement is not None:
             grads = tuple(grad * d for grad, d in zip(grads, displacement, strict=True))
         for total, term in zip(self._sums, grads, strict=True):
-            _add(total[k], block, term)
+            _add(total[which], block, term, dim=int(batched))
         for total, term in zip(self._squares, grads, strict=False):
-            _add(total[k], block, term.to(total.dtype) ** 2)
+            _add(total[which], block, term.to(total.dtype) ** 2, dim=int(batched))
 
     def add_anchored(self, block: Block, output: Any) -> None:
         shape = (len(self._problem.quantities), self._problem.examples)
         if self._anchored is None:
             self._anchored = torch.zeros(shape, dtype=torch.float64)
+        self._anchored_weight += float(block.weights.sum()) / self._problem.examples
         for k, quantity in enumerate(self._problem.quantities):
             values = _value(quantity, block, output).detach().double().cpu()
             _add(self._anchored[k], block, values * block.weights)
@@ -191,12 +285,20 @@ class _Sums:
         shape = (len(self._problem.quantities), self._problem.examples, *like.shape[1:])
         return torch.zeros(shape, dtype=dtype, device=like.device)
 
-    def integral(self, tensors: tuple[int, ...]) -> Integral:
-        return Integral(self._sums, self._squares, self._anchored, self._dtypes, tensors, self.rows)
+    def integral(self, like: Layers) -> Integral:
+        return Integral(
+            self._sums,
+            self._squares,
+            self._anchored,
+            self._anchored_weight,
+            tuple(z.dtype for cut in like for z in cut),
+            tuple(len(cut) for cut in like),
+            self.rows,
+        )
 
 
-def _add(total: Tensor, block: Block, term: Tensor) -> None:
-    total.index_add_(0, block.examples.to(total.device), term.to(total.dtype))
+def _add(total: Tensor, block: Block, term: Tensor, dim: int = 0) -> None:
+    total.index_add_(dim, block.examples.to(total.device), term.to(total.dtype))
 
 
 def _displacement(
@@ -212,7 +314,9 @@ def _displacement(
     sample_at = problem.slice.sample_at
     overwrite = {} if sample_at is None else {sample_at: block.anchors}
     entering = block.anchors if sample_at is None else inputs
-    reading = problem.slice.read(entering, extra, cuts=problem.slice.cuts, overwrite=overwrite)
+    reading = problem.slice.read(
+        entering, extra, cuts=problem.slice.cuts, overwrite=overwrite, examples=block.examples
+    )
     sums.add_anchored(block, reading.output)
     anchors = [z for cut in reading.cuts for z in cut]
     return tuple(z - anchor for z, anchor in zip(here, anchors, strict=True))
@@ -227,23 +331,6 @@ def _value(quantity: Quantity, block: Block, output: Any) -> Tensor:
             f"got {came}: reduce all dimensions but the first"
         )
     return values
-
-
-def _gradients(
-    slice_: Slice, trace: Trace, values: Tensor, block: Block, options: Options, *, keep: bool
-) -> Tensors:
-    """Return the weighted gradients of the values at every cut, zero where there is no path."""
-    edges = [edge for cut in trace.edges for edge in cut]
-    keywords = {"retain_graph": keep or None, **options.grad_kwargs}
-    lenient = bool(keywords.pop("allow_unused", False) or keywords.pop("materialize_grads", False))
-    found: Sequence[Tensor | None] = [None] * len(edges)
-    if values.requires_grad:
-        weights = block.weights.to(values)
-        found = torch.autograd.grad(values, edges, weights, allow_unused=True, **keywords)
-    if not lenient:
-        _check_connected(slice_.cuts, trace, found)
-    like = [z for cut in trace.like for z in cut]
-    return tuple(torch.zeros_like(z) if g is None else g for g, z in zip(found, like, strict=True))
 
 
 def _check_connected(cuts: Sequence[Cut], trace: Trace, found: Sequence[Tensor | None]) -> None:
@@ -272,24 +359,6 @@ def _span(value: Any, span: slice, count: int) -> Any:
     if isinstance(value, Tensor) and value.ndim > 0 and len(value) == count:
         return value[span]
     return value
-
-
-def _concatenated(parts: Sequence[Any]) -> Any:
-    """Join what consecutive passes returned along the examples."""
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    if isinstance(first, Tensor):
-        return torch.cat(list(parts)) if first.ndim else first
-    if isinstance(first, Mapping):
-        return {key: _concatenated([part[key] for part in parts]) for key in first}
-    if isinstance(first, (tuple, list)):
-        return tuple(_concatenated(column) for column in zip(*parts, strict=True))
-    if is_dataclass(first) and not isinstance(first, type):
-        names = list(first.__dataclass_fields__)
-        joined = {name: _concatenated([getattr(p, name) for p in parts]) for name in names}
-        return replace(first, **joined)
-    return first
 
 
 def _progress(problem: Problem, options: Options) -> tqdm[Any]:

@@ -10,7 +10,6 @@ import torch
 from captum._utils.common import (
     _format_additional_forward_args,
     _format_output,
-    _format_tensor_into_tuples,
 )
 from captum.attr import GradientAttribution, LayerAttribution
 from captum.log import log_usage
@@ -19,7 +18,8 @@ from torch import Tensor, nn
 from captum_influence.attr.answer import Answer, Question, answer, by_cut, expanded
 from captum_influence.attr.cuts import Cut, Side
 from captum_influence.attr.distributions import Distribution, LinearPath, Point
-from captum_influence.attr.engine import Options, Problem, read, rows_that_fit
+from captum_influence.attr.engine import Options, Problem, read
+from captum_influence.attr.execution import Execution
 from captum_influence.attr.points import Tensors, Values
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.attr.slices import Slice
@@ -48,6 +48,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         multiply_by_inputs: multiply by the displacement z(x) - z(reference).
         reference: an input where displacements start, in place of the distribution's own (the
             baseline of a path; zero activation for ``Point``, ``Noise`` and ``Samples``).
+        execution: how it is computed; see :class:`Execution`.
 
     Source: Leino et al. 2018, arXiv 1802.03788.
 
@@ -71,6 +72,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         measure_at: Layer | None = None,
         multiply_by_inputs: bool = False,
         reference: Values | None = None,
+        execution: Execution | None = None,
     ) -> None:
         LayerAttribution.__init__(self, forward_func, layer, device_ids)
         GradientAttribution.__init__(self, forward_func)
@@ -83,6 +85,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         self.sample_at = None if sample_at is None else Cut.ensure(sample_at)
         self.measure_at = None if measure_at is None else Cut.ensure(measure_at)
         self.reference = reference
+        self.execution = execution or Execution()
         self._multiply_by_inputs = multiply_by_inputs
 
     @property
@@ -140,7 +143,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             of layers. The delta and the standard error follow, if asked for.
         """
         self._check_choice(baselines, n_steps, method, target)
-        inputs = _checked_inputs(_format_tensor_into_tuples(inputs))
+        inputs = _checked_inputs(inputs if isinstance(inputs, tuple) else (inputs,))
         keywords = dict(grad_kwargs or {})
         slice_ = self._slice(
             "input" if attribute_to_layer_input else "output",
@@ -148,14 +151,14 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         )
         with slice_.opened():
             inputs = tuple(slice_.admitted(x) for x in inputs)
-            extra = _format_additional_forward_args(additional_forward_args) or ()
+            extra = tuple(
+                slice_.admitted(argument) if isinstance(argument, Tensor) else argument
+                for argument in _format_additional_forward_args(additional_forward_args) or ()
+            )
             quantities = self._quantities(target, len(inputs[0]))
             problem = Problem(slice_, self.distribution or Point(), quantities, inputs, extra)
-            options = Options(
-                _checked_rows(internal_batch_size) or rows_that_fit(problem),
-                keywords,
-                show_progress,
-            )
+            rows = _checked_rows(internal_batch_size)
+            options = Options(rows, keywords, show_progress, self.execution)
             if self.distribution is None:
                 path = _captum_path(problem, options, baselines, n_steps, method)
                 problem = replace(problem, distribution=path)
@@ -241,7 +244,9 @@ def _captum_path(
     if sample_at is None:
         return LinearPath(baselines, n, method)
     start = expanded(baselines, problem.inputs, "baseline")
-    return LinearPath(read(problem, start, options, cuts=[sample_at]).cuts[0], n, method)
+    return LinearPath(
+        read(problem, start, options, cuts=[sample_at], cuts_only=True).cuts[0], n, method
+    )
 
 
 def _checked_inputs(inputs: Tensors) -> Tensors:

@@ -53,6 +53,14 @@ class Block:
     def __len__(self) -> int:
         return len(self.examples)
 
+    def channels_last(self) -> Block:
+        """Return the block with its images laid out channels last."""
+        points = tuple(
+            x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+            for x in self.points
+        )
+        return replace(self, points=points)
+
 
 def packed(points: Iterator[WeightedPoint], rows: int) -> Iterator[Block]:
     """Pack whole points, or parts of them, into blocks of at most ``rows`` rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -360,7 +361,7 @@ def _entry(scores: Tensor, entry: tuple[int, ...]) -> Tensor:
     _check_dimensions(scores, len(entry))
     _check_range(scores, torch.tensor(entry))
     where: tuple[int | slice, ...] = (slice(None), *entry)
-    return scores[where]
+    return scores[where].reshape(len(scores))
 
 
 def _pick(scores: Tensor, index: Tensor) -> Tensor:
@@ -371,11 +372,11 @@ def _pick(scores: Tensor, index: Tensor) -> Tensor:
     _check_range(scores, index)
     rows = torch.arange(len(scores), device=scores.device)
     where = (rows, *index.to(scores.device).unbind(dim=1))
-    return scores[where]
+    return scores[where].reshape(len(scores))
 
 
 def _check_dimensions(scores: Tensor, indices: int) -> None:
-    if scores.ndim != indices + 1:
+    if scores.ndim < indices + 1 or math.prod(scores.shape[indices + 1 :]) != 1:
         raise ValueError(
             f"a network that returns {tuple(scores.shape)} needs a target of {scores.ndim - 1} "
             f"indices (an int for one, a tuple for more), got {indices}"
@@ -383,7 +384,7 @@ def _check_dimensions(scores: Tensor, indices: int) -> None:
 
 
 def _check_range(scores: Tensor, index: Tensor) -> None:
-    sizes = torch.tensor(scores.shape[1:])
+    sizes = torch.tensor(scores.shape[1 : 1 + index.shape[-1]])
     if bool(((index >= sizes) | (index < -sizes)).any()):
         raise ValueError(
             f"a target is out of range for outputs of shape {tuple(scores.shape[1:])} per example; "

@@ -6,11 +6,14 @@ parameters) happens here, inside a ``with`` block, and is undone when the block 
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -18,9 +21,18 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import Module
 
-from captum_influence.attr.cuts import Cut, Forward, Tensors, picked, substituted
+from captum_influence.attr.cuts import (
+    Cut,
+    Forward,
+    Tensors,
+    picked,
+    substituted,
+    tensors_in,
+    unwrapped,
+)
+from captum_influence.attr.prefix import Prefix, Recorder
 
-__all__ = ["Cut", "Reading", "Slice", "Trace"]
+__all__ = ["Reading", "Sizes", "Slice", "Trace"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +50,14 @@ class Trace:
     edges: tuple[tuple[GradientEdge, ...], ...]
     like: tuple[Tensors, ...]
     output: Any
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of the largest tensor that a module returns for one row."""
+
+    anywhere: int
+    behind_cuts: int
 
 
 class Slice:
@@ -60,18 +80,21 @@ class Slice:
         measure_at: Cut | None = None,
         differentiable: bool = False,
     ) -> None:
-        self._forward = _unwrapped(forward_func)
+        self._forward = unwrapped(forward_func)
         self.cuts = tuple(cut.within(self._forward) for cut in cuts)
         self.sample_at = None if sample_at is None else sample_at.within(self._forward)
         self.measure_at = None if measure_at is None else measure_at.within(self._forward)
-        self._differentiable = differentiable
+        self.differentiable = differentiable
         self._verified = False
+        self._prefixes: list[Prefix] = []
+        self._count = 0
+        self._hidden: Counter[Module] = Counter()
         _check_batch_independent(self._forward)
 
     def admitted(self, x: Tensor) -> Tensor:
         """Return an input without a history, unless the result shall be differentiable."""
         x = x.clone() if x.is_inference() else x
-        return x if self._differentiable else x.detach()
+        return x if self.differentiable else x.detach()
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -79,8 +102,8 @@ class Slice:
         with ExitStack() as stack:
             stack.enter_context(_held(self._forward))
             stack.enter_context(torch.inference_mode(False))
-            stack.enter_context(_eager())
-            if not self._differentiable:
+            stack.enter_context(_plain())
+            if not self.differentiable:
                 stack.enter_context(_frozen(self._forward))
             yield
 
@@ -91,39 +114,127 @@ class Slice:
         *,
         cuts: Sequence[Cut] = (),
         overwrite: Mapping[Cut, Tensors] | None = None,
+        examples: Tensor | None = None,
+        cuts_only: bool = False,
     ) -> Reading:
-        """Run without a graph and return copies of what passes the cuts, and the output."""
+        """Run without a graph and return copies of what passes the cuts, and the output.
+
+        ``examples`` tells which of the recorded examples the rows belong to, so that what runs
+        before the points enter is replayed. ``cuts_only``: the output isn't needed.
+        """
         overwriters = [_Overwrite(cut, new) for cut, new in (overwrite or {}).items()]
-        readers = [_Read(cut) for cut in cuts]
-        with torch.no_grad():
+        readers = [_Read(cut, stop=cuts_only and len(cuts) == 1) for cut in cuts]
+        with torch.set_grad_enabled(self.differentiable), self._replayed(examples):
             output = self._run(inputs, extra, [*overwriters, *readers], stop=False)
         return Reading(tuple(reader.found for reader in readers), output)
 
-    def trace(self, inputs: Tensors, extra: tuple[Any, ...], points: Tensors) -> Trace:
+    def record(
+        self, inputs: Tensors, extra: tuple[Any, ...], *, cuts: Sequence[Cut] = ()
+    ) -> Reading:
+        """Read ``sample_at`` and the cuts, and remember what ran before the points enter.
+
+        Consecutive calls record consecutive examples. Nothing is remembered where a replay isn't
+        possible or, tried once, didn't lead to the same output.
+        """
+        sample_at = cast(Cut, self.sample_at)
+        if not self._can_replay():
+            return self.read(inputs, extra, cuts=[sample_at, *cuts])
+        recorder = Recorder(cast(Module, self._forward))
+        mark = _Mark(sample_at, recorder.stop)
+        readers = [_Read(cut) for cut in (sample_at, *cuts)]
+        with torch.no_grad(), recorder.following():
+            output = self._run(inputs, extra, [mark, *readers], stop=False)
+        reading = Reading(tuple(reader.found for reader in readers), output)
+        self._remember(Prefix.of(recorder), reading, inputs, extra)
+        return reading
+
+    def trace(
+        self, inputs: Tensors, extra: tuple[Any, ...], points: Tensors, examples: Tensor
+    ) -> Trace:
         """Run with the points in place, and a graph that starts at the first cut they meet."""
         overwriters = [] if self.sample_at is None else [_Overwrite(self.sample_at, points)]
         roots = [_Root(cut) for cut in self.cuts]
-        with torch.set_grad_enabled(self._differentiable):
+        with torch.set_grad_enabled(self.differentiable), self._replayed(examples):
             output = self._run(inputs, extra, [*overwriters, *roots], stop=self._verified)
         self._verified = True
         return Trace(
             tuple(root.edges for root in roots), tuple(root.found for root in roots), output
         )
 
-    def largest_activation(self, inputs: Tensors, extra: tuple[Any, ...]) -> int:
-        """Return the bytes of the largest tensor that a module returns for these inputs."""
-        sizes = [max(x.nbytes for x in inputs)]
+    def sizes(self, inputs: Tensors, extra: tuple[Any, ...]) -> Sizes:
+        """Measure what modules return for the inputs of the first example."""
+        sizes = {True: [max(x.nbytes for x in inputs)], False: [0]}
+        waiting = set(range(len(self.cuts)))
 
         def measure(module: Module, args: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                sizes.append(output.nbytes)
+            for tensor in tensors_in(output):
+                sizes[bool(waiting)].append(0 if 0 in tensor.stride() else tensor.nbytes)
 
+        marks = [
+            _Mark(cut, partial(waiting.discard, number)) for number, cut in enumerate(self.cuts)
+        ]
+        enter = [] if self.sample_at is None else [_Fill(self.sample_at)]
         modules = self._forward.modules() if isinstance(self._forward, Module) else ()
-        with ExitStack() as hooks:
+        with (
+            torch.no_grad(),
+            self._replayed(torch.zeros(1, dtype=torch.long)),
+            ExitStack() as hooks,
+        ):
             for module in modules:
-                hooks.callback(module.register_forward_hook(measure).remove)
-            self.read(inputs, extra)
-        return max(sizes)
+                if not isinstance(module, torch.jit.ScriptModule):  # they take no hooks
+                    hooks.callback(module.register_forward_hook(measure).remove)
+            self._run(inputs, extra, [*enter, *marks], stop=False)
+        behind = max(sizes[False])
+        return Sizes(max(behind, *sizes[True]), behind)
+
+    def _can_replay(self) -> bool:
+        return (
+            self.sample_at is not None
+            and isinstance(self._forward, Module)
+            and not self.differentiable
+            and not any(isinstance(m, torch.jit.ScriptModule) for m in self._forward.modules())
+            and (not self._count or bool(self._prefixes))
+        )
+
+    def _remember(
+        self, found: Prefix, reading: Reading, inputs: Tensors, extra: tuple[Any, ...]
+    ) -> None:
+        """Keep a prefix if a replay of it leads to the same output; the first one decides."""
+        candidates = [found, found.all_needed()]
+        if self._prefixes:
+            candidates = [replace(found, needed=self._prefixes[0].needed)]
+        first = not self._prefixes
+        self._count += len(inputs[0])
+        for candidate in candidates:
+            self._prefixes.append(candidate.slimmed())
+            if not first or self._same(reading, inputs, extra):
+                return
+            self._prefixes.clear()
+
+    def _same(self, reading: Reading, inputs: Tensors, extra: tuple[Any, ...]) -> bool:
+        """Return whether a replay of the recorded examples ends as their plain run did."""
+        overwrite = {cast(Cut, self.sample_at): reading.cuts[0]}
+        examples = torch.arange(len(inputs[0]))
+        try:
+            again = self.read(inputs, extra, overwrite=overwrite, examples=examples)
+        except (RuntimeError, ValueError, TypeError):
+            return False
+        pairs = zip(tensors_in(reading.output), tensors_in(again.output), strict=True)
+        return all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in pairs)
+
+    @contextmanager
+    def _replayed(self, examples: Tensor | None) -> Iterator[None]:
+        if examples is None or not self._prefixes:
+            yield
+            return
+        if len(self._prefixes) > 1:
+            self._prefixes = [Prefix.joined(self._prefixes)]
+        prefix, self._hidden = self._prefixes[0], self._prefixes[0].hidden
+        try:
+            with prefix.replayed(examples, self._count):
+                yield
+        finally:
+            self._hidden = Counter()
 
     def _run(
         self, inputs: Tensors, extra: tuple[Any, ...], visits: list[_Visit], *, stop: bool
@@ -132,9 +243,10 @@ class Slice:
         visits = visits if measure is None else [*visits, measure]
         with ExitStack() as hooks:
             for visit in visits:
-                hooks.enter_context(visit.hooked())
+                hooks.enter_context(visit.hooked(self._hidden))
             try:
-                output = self._forward(*inputs, *extra)
+                # Copies: the network may begin with an in-place module.
+                output = self._forward(*(x.clone() for x in inputs), *extra)
             except _Measured:
                 output = None
         for visit in visits:
@@ -160,8 +272,10 @@ class _Visit:
         raise NotImplementedError  # pragma: no cover
 
     @contextmanager
-    def hooked(self) -> Iterator[None]:
+    def hooked(self, hidden: Counter[Module]) -> Iterator[None]:
+        """Hook into the cut's module, ``hidden`` of whose calls won't be seen."""
         module = cast(Module, self.cut.module)
+        self._calls = hidden[module]
         if self.cut.side == "output":
             handle = module.register_forward_hook(self._after)
         else:
@@ -222,6 +336,25 @@ class _Read(_Visit):
         return tensors
 
 
+class _Mark(_Visit):
+    """Tells that a forward pass has come to the cut."""
+
+    def __init__(self, cut: Cut, tell: Callable[[], None]) -> None:
+        super().__init__(cut)
+        self._tell = tell
+
+    def act(self, tensors: Tensors) -> Tensors:
+        self._tell()
+        return tensors
+
+
+class _Fill(_Visit):
+    """Lets zeros go on, where a replay handed on tensors without memory."""
+
+    def act(self, tensors: Tensors) -> Tensors:
+        return tuple(t.new_zeros(t.shape) for t in tensors)
+
+
 class _Overwrite(_Visit):
     """Lets other tensors go on in place of those that came."""
 
@@ -235,7 +368,8 @@ class _Overwrite(_Visit):
                 f"expected points of shapes {[tuple(t.shape) for t in tensors]} at the "
                 f"{self.cut}, got {[tuple(t.shape) for t in self._new]}"
             )
-        return self._new
+        # An in-place module may follow, and the points be views of what is needed again.
+        return tuple(tensor.clone() for tensor in self._new)
 
 
 class _Root(_Visit):
@@ -269,20 +403,6 @@ def _rooted(tensor: Tensor) -> Tensor:
         return cast(Tensor, _StartOfGraph.apply(anchor, [tensor]))  # type: ignore[no-untyped-call]
     # An in-place module rewrites the history of a view and forbids itself a leaf: hand on a copy.
     return tensor.clone() if tensor.is_leaf or tensor._is_view() else tensor
-
-
-def _unwrapped(forward_func: Forward) -> Forward:
-    """Return the network inside DataParallel or torch.compile, whose own hooks are ours to set."""
-    if isinstance(forward_func, torch.nn.DataParallel):
-        if len(forward_func.device_ids or ()) > 1:
-            raise ValueError(
-                f"the network runs on {len(forward_func.device_ids)} devices by DataParallel: "
-                "pass model.module, and start one process per device with torchrun"
-            )
-        return _unwrapped(forward_func.module)
-    if isinstance(forward_func, Module) and hasattr(forward_func, "_orig_mod"):
-        return _unwrapped(cast(Module, forward_func._orig_mod))
-    return forward_func
 
 
 def _check_batch_independent(forward_func: Forward) -> None:
@@ -328,12 +448,35 @@ def _frozen(forward_func: Forward) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+_plainly: list[ExitStack] = []  # one entry for each thread that needs it
+_plainly_lock = threading.Lock()
+
+
 @contextmanager
-def _eager() -> Iterator[None]:
-    """Run compiled modules eagerly, since a compiled graph doesn't see hooks set later."""
-    set_stance = getattr(torch.compiler, "set_stance", None)  # from torch 2.6 on
-    if set_stance is None:
+def _plain() -> Iterator[None]:
+    """Run compiled and fused modules module by module: the hooks are set later, and inside.
+
+    Both switches belong to the process: the first thread that needs them sets them, the last one
+    sets them back.
+    """
+    with _plainly_lock:
+        switches = _plainly[0] if _plainly else _switched()
+        _plainly.append(switches)
+    try:
         yield
-        return
-    with set_stance("force_eager"):
-        yield
+    finally:
+        with _plainly_lock:
+            _plainly.pop()
+            if not _plainly:
+                switches.close()
+
+
+def _switched() -> ExitStack:
+    """Turn off compiled graphs, and the fused transformer layers that take nested tensors."""
+    switches = ExitStack()
+    fused = torch.backends.mha.get_fastpath_enabled()
+    switches.callback(torch.backends.mha.set_fastpath_enabled, fused)
+    torch.backends.mha.set_fastpath_enabled(False)
+    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):  # from 2.6 on
+        switches.enter_context(torch.compiler.set_stance("force_eager"))
+    return switches
