@@ -4,7 +4,6 @@ from captum_influence.attr.cuts import Cut
 from captum_influence.attr.distributions import (
     Baselines,
     Distribution,
-    LinearPath,
     Mixture,
     Noise,
     Point,
@@ -12,6 +11,7 @@ from captum_influence.attr.distributions import (
 )
 from captum_influence.attr.execution import Execution
 from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.paths import LinearPath, StratifiedPath
 from captum_influence.attr.points import WeightedPoint
 from captum_influence.attr.quadrature import (
     GaussLegendre,
@@ -53,6 +53,7 @@ __all__ = [
     "Rule",
     "Samples",
     "Slice",
+    "StratifiedPath",
     "Trapezoid",
     "Unit",
     "WeightedPoint",

@@ -9,15 +9,8 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from captum_influence.attr.distributions import Distribution, Mixture
-from captum_influence.attr.engine import (
-    Integral,
-    Layers,
-    Options,
-    Problem,
-    expected_gradient,
-    read,
-)
+from captum_influence.attr.accuracy import Estimate, estimated, norms, with_standard_error
+from captum_influence.attr.engine import Integral, Layers, Options, Problem, read
 from captum_influence.attr.points import Tensors, Values, values_like
 from captum_influence.attr.slices import Reading
 
@@ -35,6 +28,8 @@ class Question:
         reference: inputs where displacements start, in place of the distribution's own.
         delta: also the completeness deltas.
         standard_error: also the standard errors.
+        error_estimate: also the nested estimates of the quadrature error.
+        points: also how many points each example took.
     """
 
     problem: Problem
@@ -43,8 +38,15 @@ class Question:
     reference: Values | None = None
     delta: bool = False
     standard_error: bool = False
+    error_estimate: bool = False
+    points: bool = False
 
     def __post_init__(self) -> None:
+        if self.standard_error and self.error_estimate:
+            raise ValueError(
+                "a distribution either draws, and has a standard error, or follows a path, and "
+                "has an error estimate: ask for one of them"
+            )
         if self.delta and not self.multiply:
             raise ValueError(
                 "return_convergence_delta needs multiply_by_inputs=True: plain influences don't "
@@ -56,13 +58,15 @@ class Question:
 class Answer:
     """What came out, for every tensor of every cut in turn, (quantities, examples, ...).
 
-    ``tensors`` tells how many tensors each cut has; ``deltas`` holds one (quantities, examples)
-    per cut.
+    ``tensors`` tells how many tensors each cut has; ``deltas`` and ``estimates`` hold one
+    (quantities, examples) per cut; ``points`` is (examples,).
     """
 
     attributions: Tensors
     errors: Tensors
     deltas: tuple[Tensor, ...]
+    estimates: tuple[Tensor, ...]
+    points: Tensor
     tensors: tuple[int, ...]
 
 
@@ -71,18 +75,25 @@ def answer(question: Question) -> Answer:
     explained, question = _explained(question)
     start = _start(question) if question.multiply else None
     anchored = question.multiply and start is None and question.problem.distribution.is_anchored
-    integral, variances = _integral(question, explained.cuts if anchored else None)
-    attributions = integral.sums
+    estimate = _estimate(question, explained.cuts if anchored else None)
+    integral = estimate.integral
+    attributions, variances, change = integral.sums, estimate.variances, estimate.change
     if question.multiply and not anchored:
         displacement = _displacement(explained, start)
-        attributions = _products(attributions, displacement)
+        attributions, change = (
+            _products(attributions, displacement),
+            _products(change, displacement),
+        )
         variances = _products(variances, [d**2 for d in displacement])
-    deltas = _deltas(question, attributions, explained, start, integral) if question.delta else ()
     _check_numbers(question, attributions, integral.tensors)
+    deltas = _deltas(question, attributions, explained, start, integral) if question.delta else ()
+    errors = [variance.clamp(min=0).sqrt() for variance in variances]
     return Answer(
         _cast(attributions, integral.dtypes),
-        _cast([variance.clamp(min=0).sqrt() for variance in variances], integral.dtypes),
+        _cast(errors, integral.dtypes),
         deltas,
+        tuple(norms(c) for c in by_cut(change, integral.tensors)) if change else (),
+        estimate.points,
         integral.tensors,
     )
 
@@ -127,53 +138,11 @@ def _start(question: Question) -> Reading | None:
     return read(problem, problem.inputs, options, cuts=cuts, overwrite=overwrite)
 
 
-def _integral(question: Question, activations: Layers | None) -> tuple[Integral, Tensors]:
-    """Return the integral, and the variances of its sums if standard errors are asked for."""
+def _estimate(question: Question, activations: Layers | None) -> Estimate:
     problem = replace(question.problem, activations=activations)
-    if not question.standard_error:
-        return expected_gradient(problem, question.options), ()
-    strata = problem.distribution.strata()
-    if not any(part.is_random for _, part in strata):
-        raise ValueError(
-            f"{type(problem.distribution).__name__} draws nothing, so it has no standard error; "
-            "use Noise, Baselines or Samples, or leave return_standard_error out"
-        )
-    parts = []
-    for share, part in strata:
-        anchored = part if activations is None else Mixture([(1.0, part)])
-        integral = expected_gradient(
-            replace(problem, distribution=anchored, squares=True), question.options
-        )
-        parts.append((share, integral, _variances(integral, part, problem.examples)))
-    return _mixed([(share, integral) for share, integral, _ in parts]), _weighted_sum(
-        [(share**2, variances) for share, _, variances in parts]
-    )
-
-
-def _variances(integral: Integral, part: Distribution, examples: int) -> Tensors:
-    """Return the variance of a mean of n equally weighted draws from its sums of terms g / n."""
-    n = integral.rows // examples
-    if not part.is_random:
-        return tuple(torch.zeros_like(total) for total in integral.sums)
-    if n < 2:
-        raise ValueError("a standard error needs at least 2 draws, got 1: raise n")
-    both = zip(integral.squares, integral.sums, strict=True)
-    return tuple((n * squares - total**2) / (n - 1) for squares, total in both)
-
-
-def _mixed(parts: Sequence[tuple[float, Integral]]) -> Integral:
-    anchored = [share * part.anchored for share, part in parts if part.anchored is not None]
-    return replace(
-        parts[0][1],
-        sums=_weighted_sum([(share, part.sums) for share, part in parts]),
-        anchored=torch.stack(anchored).sum(dim=0) if anchored else None,
-        anchored_weight=sum(share * part.anchored_weight for share, part in parts),
-    )
-
-
-def _weighted_sum(parts: Sequence[tuple[float, Tensors]]) -> Tensors:
-    columns = zip(*[[share * t for t in tensors] for share, tensors in parts], strict=True)
-    return tuple(torch.stack(column).sum(dim=0) for column in columns)
+    if question.standard_error:
+        return with_standard_error(problem, question.options)
+    return estimated(problem, question.options, coarse=question.error_estimate)
 
 
 def _displacement(explained: Reading, start: Reading | None) -> list[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral
 from typing import ClassVar
 
@@ -14,23 +14,20 @@ from torch import Tensor
 from captum_influence.attr.points import (
     Block,
     Tensors,
-    Values,
     WeightedPoint,
     column,
-    interpolated,
     packed,
-    values_like,
 )
-from captum_influence.attr.quadrature import GaussLegendre, Rule
 
 __all__ = [
     "Baselines",
     "Distribution",
-    "LinearPath",
     "Mixture",
     "Noise",
     "Point",
     "Samples",
+    "check_count",
+    "check_interpolable",
 ]
 
 
@@ -70,6 +67,13 @@ class Distribution(ABC):
         """Return the weighted parts whose sampling errors are independent; itself by default."""
         return ((1.0, self),)
 
+    def numbered(self, numbers: Tensor) -> Distribution:
+        """Return the distribution for examples with these places in a data set, int64 (examples,).
+
+        For distributions that share the work among examples; others return themselves.
+        """
+        return self
+
     def blocks(self, origin: Tensors, rows: int) -> Iterator[Block]:
         """Yield the points as blocks of at most ``rows`` (example, point) pairs."""
         yield from packed(self.points(origin), rows)
@@ -85,64 +89,6 @@ class Point(Distribution):
     @property
     def size(self) -> int:
         return 1
-
-
-@dataclass(frozen=True, eq=False)
-class LinearPath(Distribution):
-    r"""The straight path :math:`b + \alpha (x - b)`, uniform in :math:`\alpha \in [0, 1]`.
-
-    Args:
-        baseline: where the path starts: a number, a tensor of one example or of as many as there
-            are inputs, or a tuple of these, one per input.
-        n: number of points.
-        rule: a quadrature :class:`~captum_influence.attr.Rule`, or Captum's string for one.
-
-    Source: the distribution of Integrated Gradients (Sundararajan et al., 2017) and of Captum's
-    ``InternalInfluence``.
-    """
-
-    baseline: Values = 0.0
-    n: int = 50
-    rule: Rule | str = field(default_factory=GaussLegendre)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rule", Rule.ensure(self.rule))
-        self._nodes()
-
-    def _nodes(self) -> tuple[Tensor, Tensor]:
-        _check_count(self.n)
-        return Rule.ensure(self.rule)(self.n)
-
-    @property
-    def size(self) -> int:
-        return self.n
-
-    def reference(self, origin: Tensors) -> Tensors:
-        return tuple(b.expand_as(x) for x, b in zip(origin, self._start(origin), strict=True))
-
-    def _start(self, origin: Tensors) -> Tensors:
-        for x in origin:
-            _check_interpolable(x)
-        return values_like(self.baseline, origin, "baseline")
-
-    def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
-        start = self._start(origin)
-        for alpha, weight in zip(*(t.tolist() for t in self._nodes()), strict=True):
-            point = tuple(b + alpha * (x - b) for x, b in zip(origin, start, strict=True))
-            yield WeightedPoint(weight, point)
-
-    def blocks(self, origin: Tensors, rows: int) -> Iterator[Block]:
-        """Interpolate whole blocks at once, laid out example by example."""
-        start = self._start(origin)
-        delta = tuple(x - b for x, b in zip(origin, start, strict=True))
-        alphas, weights = self._nodes()
-        for row in torch.split(torch.arange(len(origin[0]) * self.n), rows):
-            examples, numbers = row // self.n, row % self.n
-            points = tuple(
-                interpolated(b, d, alphas[numbers], examples)
-                for b, d in zip(start, delta, strict=True)
-            )
-            yield Block(examples, weights[numbers], numbers, points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +108,7 @@ class Noise(Distribution):
     is_random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _check_count(self.n)
+        check_count(self.n)
         if isinstance(self.noise, (int, float)) and not self.noise > 0:
             raise ValueError(f"expected a positive standard deviation, got {self.noise}")
         if not isinstance(self.noise, (int, float, torch.distributions.Distribution)):
@@ -177,7 +123,7 @@ class Noise(Distribution):
 
     def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
         for x in origin:
-            _check_interpolable(x)
+            check_interpolable(x)
         generators = [_generator(self.seed + i, x.device) for i, x in enumerate(origin)]
         for _ in range(self.n):
             noisy = (
@@ -213,7 +159,7 @@ class Baselines(Distribution):
     is_anchored: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _check_count(self.n)
+        check_count(self.n)
         sets = self._sets()
         if len({len(s) for s in sets}) != 1 or len(sets[0]) == 0:
             raise ValueError(
@@ -233,7 +179,7 @@ class Baselines(Distribution):
 
     def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
         for x in origin:
-            _check_interpolable(x)
+            check_interpolable(x)
         sets = self._checked(origin)
         generator = _generator(self.seed, torch.device("cpu"))
         batch = len(origin[0])
@@ -304,7 +250,7 @@ class Mixture(Distribution):
     The influence under a mixture is the same mixture of influences (distribution linearity).
 
     Example:
-        >>> near_and_far = Mixture([(0.5, Noise(0.1, n=20)), (0.5, LinearPath(0, n=20))])
+        >>> near_and_far = Mixture([(0.5, Noise(0.1, n=20)), (0.5, Noise(1.0, n=20))])
     """
 
     parts: Sequence[tuple[float, Distribution]]
@@ -381,12 +327,14 @@ def _generator(seed: int, device: torch.device) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(seed)
 
 
-def _check_count(n: object) -> None:
+def check_count(n: object) -> None:
+    """Refuse what is not a positive number of points."""
     if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
         raise ValueError(f"expected a positive number of points, got n={n!r}")
 
 
-def _check_interpolable(x: Tensor) -> None:
+def check_interpolable(x: Tensor) -> None:
+    """Refuse inputs, such as token ids, that have nothing in between."""
     if not (x.is_floating_point() or x.is_complex()):
         raise TypeError(
             f"points between inputs of type {x.dtype} don't exist: set sample_at= to the layer "

@@ -46,6 +46,7 @@ class Problem:
         activations: z(x) at each cut, if each point's gradient shall be multiplied by the
             displacement from the point's own anchor.
         squares: whether squared terms are summed too.
+        coarse: whether every third point, weighing three times as much, is summed too.
     """
 
     slice: Slice
@@ -56,6 +57,7 @@ class Problem:
     origin: Tensors = ()
     activations: Layers | None = None
     squares: bool = False
+    coarse: bool = False
 
     @property
     def examples(self) -> int:
@@ -91,6 +93,7 @@ class Integral:
     Attributes:
         sums: for every tensor of every cut in turn, (quantities, examples, ...).
         squares: the sums of squared terms, shaped like ``sums``; empty if not asked for.
+        coarse: the sums by a third of the points, likewise.
         anchored: the weighted sum of each quantity at the anchors, (quantities, examples); None
             if there were no anchors.
         anchored_weight: the weight of the points that had an anchor.
@@ -101,6 +104,7 @@ class Integral:
 
     sums: Tensors
     squares: Tensors
+    coarse: Tensors
     anchored: Tensor | None
     anchored_weight: float
     dtypes: tuple[torch.dtype, ...]
@@ -250,6 +254,7 @@ class _Sums:
         self._problem = problem
         self._sums: Tensors = ()
         self._squares: Tensors = ()
+        self._coarse: Tensors = ()
         self._anchored: Tensor | None = None
         self._anchored_weight = 0.0
         self.rows = 0
@@ -263,12 +268,17 @@ class _Sums:
             like = [grad[0] if batched else grad for grad in grads]
             self._sums = tuple(self._zeros(z) for z in like)
             self._squares = tuple(self._zeros(z) for z in like) if self._problem.squares else ()
+            self._coarse = tuple(self._zeros(z) for z in like) if self._problem.coarse else ()
         if displacement is not None:
             grads = tuple(grad * d for grad, d in zip(grads, displacement, strict=True))
         for total, term in zip(self._sums, grads, strict=True):
             _add(total[which], block, term, dim=int(batched))
         for total, term in zip(self._squares, grads, strict=False):
             _add(total[which], block, term.to(total.dtype) ** 2, dim=int(batched))
+        third = 3.0 * (block.numbers % 3 == 1)
+        for total, term in zip(self._coarse, grads, strict=False):
+            weight = third.to(term).reshape(-1, *[1] * (term.ndim - 1 - int(batched)))
+            _add(total[which], block, term * weight, dim=int(batched))
 
     def add_anchored(self, block: Block, output: Any) -> None:
         shape = (len(self._problem.quantities), self._problem.examples)
@@ -289,6 +299,7 @@ class _Sums:
         return Integral(
             self._sums,
             self._squares,
+            self._coarse,
             self._anchored,
             self._anchored_weight,
             tuple(z.dtype for cut in like for z in cut),

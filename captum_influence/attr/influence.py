@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from captum_influence.attr.answer import Answer, Question, answer, by_cut, expanded
 from captum_influence.attr.cuts import Cut, Side
-from captum_influence.attr.distributions import Distribution, LinearPath, Point
+from captum_influence.attr.distributions import Distribution, Point
 from captum_influence.attr.engine import Options, Problem, read
 from captum_influence.attr.execution import Execution
+from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.points import Tensors, Values
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.attr.slices import Slice
@@ -116,6 +117,8 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         *,
         return_convergence_delta: bool = False,
         return_standard_error: bool = False,
+        return_error_estimate: bool = False,
+        return_points: bool = False,
         show_progress: bool = False,
     ) -> Any:
         """Return the influence of every unit of the layer, for each example.
@@ -136,11 +139,14 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             return_convergence_delta: also return, per example, how far the sum of attributions is
                 from q(x) - q(reference).
             return_standard_error: also return the standard error, if the distribution draws.
+            return_error_estimate: also return, per example, the L2 distance between the midpoint
+                rule on n points and on n / 3 of them; 0.45 of it bounded the error in practice.
+            return_points: also return how many points each example took.
             show_progress: show a progress bar.
 
         Returns:
             A tensor shaped like the layer (a tuple if it has several), a list of these for a list
-            of layers. The delta and the standard error follow, if asked for.
+            of layers. What else was asked for follows, in the order of the arguments.
         """
         self._check_choice(baselines, n_steps, method, target)
         inputs = _checked_inputs(inputs if isinstance(inputs, tuple) else (inputs,))
@@ -169,6 +175,8 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
                 reference=self.reference,
                 delta=return_convergence_delta,
                 standard_error=return_standard_error,
+                error_estimate=return_error_estimate,
+                points=return_points,
             )
             return self._formatted(answer(question), question)
 
@@ -226,12 +234,15 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             layers = [_format_output(len(c) > 1, c) for c in by_cut(chosen, found.tensors)]
             return layers if many else layers[0]
 
+        def by_example(numbers: Sequence[Tensor]) -> Any:
+            layers = [number if several else number[0] for number in numbers]
+            return layers if many else layers[0]
+
         parts = [shaped(found.attributions)]
-        if question.delta:
-            deltas = [delta if several else delta[0] for delta in found.deltas]
-            parts.append(deltas if many else deltas[0])
-        if question.standard_error:
-            parts.append(shaped(found.errors))
+        parts += [by_example(found.deltas)] if question.delta else []
+        parts += [shaped(found.errors)] if question.standard_error else []
+        parts += [by_example(found.estimates)] if question.error_estimate else []
+        parts += [found.points] if question.points else []
         return parts[0] if len(parts) == 1 else tuple(parts)
 
 
