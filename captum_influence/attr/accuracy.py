@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from captum_influence.attr.distributions import Distribution, Mixture
-from captum_influence.attr.engine import Integral, Options, Problem, expected_gradient
+from captum_influence.attr.engine import expected_gradient
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.points import Tensors
+from captum_influence.attr.problem import Options, Problem
 from captum_influence.attr.quadrature import Midpoint
+from captum_influence.attr.sums import Integral
 
 __all__ = ["Estimate", "estimated", "norms", "refined", "with_standard_error"]
 

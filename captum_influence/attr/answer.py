@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from captum_influence.attr.accuracy import Estimate, estimated, norms, with_standard_error
-from captum_influence.attr.engine import Integral, Layers, Options, Problem, read
+from captum_influence.attr.engine import read
 from captum_influence.attr.points import Tensors, Values, values_like
+from captum_influence.attr.problem import Layers, Options, Problem
 from captum_influence.attr.slices import Reading
+from captum_influence.attr.sums import Integral
 
 __all__ = ["Answer", "Question", "answer", "by_cut", "expanded"]
 

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from captum_influence.attr.answer import Answer, Question, answer, by_cut, expanded
 from captum_influence.attr.cuts import Cut, Side
 from captum_influence.attr.distributions import Distribution, Point
-from captum_influence.attr.engine import Options, Problem, read
+from captum_influence.attr.engine import read
 from captum_influence.attr.execution import Execution
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.points import Tensors, Values
+from captum_influence.attr.problem import Options, Problem
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.attr.slices import Slice
 

@@ -53,6 +53,22 @@ class Block:
     def __len__(self) -> int:
         return len(self.examples)
 
+    def split(self, rows: int) -> list[Block]:
+        """Return the block in parts of at most ``rows`` rows."""
+        if len(self) <= rows:
+            return [self]
+        spans = [slice(start, start + rows) for start in range(0, len(self), rows)]
+        return [
+            Block(
+                self.examples[span],
+                self.weights[span],
+                self.numbers[span],
+                tuple(x[span] for x in self.points),
+                None if self.anchors is None else tuple(x[span] for x in self.anchors),
+            )
+            for span in spans
+        ]
+
     def channels_last(self) -> Block:
         """Return the block with its images laid out channels last."""
         points = tuple(

@@ -10,27 +10,25 @@ import sys
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.autograd.graph import GradientEdge
 from torch.nn import Module
 
 from captum_influence.attr.cuts import (
     Cut,
     Forward,
     Tensors,
-    picked,
-    substituted,
     tensors_in,
     unwrapped,
 )
 from captum_influence.attr.prefix import Prefix, Recorder
+from captum_influence.attr.visits import Fill, Mark, Measured, Overwrite, Read, Root, Visit
 
 __all__ = ["Reading", "Sizes", "Slice", "Trace"]
 
@@ -54,10 +52,17 @@ class Trace:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of the largest tensor that a module returns for one row."""
+    """Bytes that modules return for one row.
+
+    Attributes:
+        anywhere: the largest tensor.
+        behind_cuts: the largest behind the first cut.
+        kept: all behind the first cut, which the graph may keep.
+    """
 
     anywhere: int
     behind_cuts: int
+    kept: int
 
 
 class Slice:
@@ -122,8 +127,8 @@ class Slice:
         ``examples`` tells which of the recorded examples the rows belong to, so that what runs
         before the points enter is replayed. ``cuts_only``: the output isn't needed.
         """
-        overwriters = [_Overwrite(cut, new) for cut, new in (overwrite or {}).items()]
-        readers = [_Read(cut, stop=cuts_only and len(cuts) == 1) for cut in cuts]
+        overwriters = [Overwrite(cut, new) for cut, new in (overwrite or {}).items()]
+        readers = [Read(cut, stop=cuts_only and len(cuts) == 1) for cut in cuts]
         with torch.set_grad_enabled(self.differentiable), self._replayed(examples):
             output = self._run(inputs, extra, [*overwriters, *readers], stop=False)
         return Reading(tuple(reader.found for reader in readers), output)
@@ -140,8 +145,8 @@ class Slice:
         if not self._can_replay():
             return self.read(inputs, extra, cuts=[sample_at, *cuts])
         recorder = Recorder(cast(Module, self._forward))
-        mark = _Mark(sample_at, recorder.stop)
-        readers = [_Read(cut) for cut in (sample_at, *cuts)]
+        mark = Mark(sample_at, recorder.stop)
+        readers = [Read(cut) for cut in (sample_at, *cuts)]
         with torch.no_grad(), recorder.following():
             output = self._run(inputs, extra, [mark, *readers], stop=False)
         reading = Reading(tuple(reader.found for reader in readers), output)
@@ -152,8 +157,8 @@ class Slice:
         self, inputs: Tensors, extra: tuple[Any, ...], points: Tensors, examples: Tensor
     ) -> Trace:
         """Run with the points in place, and a graph that starts at the first cut they meet."""
-        overwriters = [] if self.sample_at is None else [_Overwrite(self.sample_at, points)]
-        roots = [_Root(cut) for cut in self.cuts]
+        overwriters = [] if self.sample_at is None else [Overwrite(self.sample_at, points)]
+        roots = [Root(cut) for cut in self.cuts]
         with torch.set_grad_enabled(self.differentiable), self._replayed(examples):
             output = self._run(inputs, extra, [*overwriters, *roots], stop=self._verified)
         self._verified = True
@@ -162,30 +167,38 @@ class Slice:
         )
 
     def sizes(self, inputs: Tensors, extra: tuple[Any, ...]) -> Sizes:
-        """Measure what modules return for the inputs of the first example."""
-        sizes = {True: [max(x.nbytes for x in inputs)], False: [0]}
-        waiting = set(range(len(self.cuts)))
+        """Measure what modules return for the inputs of the first example; once for its shape."""
+        places = (*self.cuts, self.sample_at, self.measure_at)
+        key = (
+            tuple((x.shape, x.dtype, x.device) for x in inputs),
+            tuple(None if c is None else (id(c.module), c.side, c.call) for c in places),
+            bool(self._prefixes),
+        )
+        if not isinstance(self._forward, Module):
+            return self._measured(inputs, extra)
+        known = _known_sizes.setdefault(self._forward, {})
+        if key not in known:
+            known[key] = self._measured(inputs, extra)
+        return known[key]
+
+    def _measured(self, inputs: Tensors, extra: tuple[Any, ...]) -> Sizes:
+        before, behind, begun = [max(x.nbytes for x in inputs)], [0], threading.Event()
 
         def measure(module: Module, args: Any, output: Any) -> None:
             for tensor in tensors_in(output):
-                sizes[bool(waiting)].append(0 if 0 in tensor.stride() else tensor.nbytes)
+                size = 0 if 0 in tensor.stride() else tensor.nbytes
+                (behind if begun.is_set() else before).append(size)
 
-        marks = [
-            _Mark(cut, partial(waiting.discard, number)) for number, cut in enumerate(self.cuts)
-        ]
-        enter = [] if self.sample_at is None else [_Fill(self.sample_at)]
+        marks = [Mark(cut, begun.set) for cut in self.cuts]
+        enter = [] if self.sample_at is None else [Fill(self.sample_at)]
         modules = self._forward.modules() if isinstance(self._forward, Module) else ()
-        with (
-            torch.no_grad(),
-            self._replayed(torch.zeros(1, dtype=torch.long)),
-            ExitStack() as hooks,
-        ):
+        first = torch.zeros(1, dtype=torch.long)
+        with torch.no_grad(), self._replayed(first), ExitStack() as hooks:
             for module in modules:
                 if not isinstance(module, torch.jit.ScriptModule):  # they take no hooks
                     hooks.callback(module.register_forward_hook(measure).remove)
             self._run(inputs, extra, [*enter, *marks], stop=False)
-        behind = max(sizes[False])
-        return Sizes(max(behind, *sizes[True]), behind)
+        return Sizes(max(*before, *behind), max(behind), sum(behind))
 
     def _can_replay(self) -> bool:
         return (
@@ -237,9 +250,9 @@ class Slice:
             self._hidden = Counter()
 
     def _run(
-        self, inputs: Tensors, extra: tuple[Any, ...], visits: list[_Visit], *, stop: bool
+        self, inputs: Tensors, extra: tuple[Any, ...], visits: list[Visit], *, stop: bool
     ) -> Any:
-        measure = None if self.measure_at is None else _Read(self.measure_at, stop=stop)
+        measure = None if self.measure_at is None else Read(self.measure_at, stop=stop)
         visits = visits if measure is None else [*visits, measure]
         with ExitStack() as hooks:
             for visit in visits:
@@ -247,162 +260,11 @@ class Slice:
             try:
                 # Copies: the network may begin with an in-place module.
                 output = self._forward(*(x.clone() for x in inputs), *extra)
-            except _Measured:
+            except Measured:
                 output = None
         for visit in visits:
             visit.check()
         return output if measure is None else measure.value
-
-
-class _Measured(Exception):
-    """Ends a forward pass once the quantity's tensor is known."""
-
-
-class _Visit:
-    """One cut during one forward pass: counts its calls and acts on the one that was asked for."""
-
-    def __init__(self, cut: Cut) -> None:
-        self.cut = cut
-        self.found: Tensors = ()
-        self._calls = 0
-        self._thread = threading.get_ident()
-
-    def act(self, tensors: Tensors) -> Tensors:
-        """Look at the tensors that pass the cut and return what shall go on in their place."""
-        raise NotImplementedError  # pragma: no cover
-
-    @contextmanager
-    def hooked(self, hidden: Counter[Module]) -> Iterator[None]:
-        """Hook into the cut's module, ``hidden`` of whose calls won't be seen."""
-        module = cast(Module, self.cut.module)
-        self._calls = hidden[module]
-        if self.cut.side == "output":
-            handle = module.register_forward_hook(self._after)
-        else:
-            handle = module.register_forward_pre_hook(self._before, with_kwargs=True)
-        try:
-            yield
-        finally:
-            handle.remove()
-
-    def check(self) -> None:
-        wanted = self.cut.call or 0
-        if self._calls <= wanted:
-            raise RuntimeError(
-                f"the layer never ran: {self.cut} was called {self._calls} time(s) in the forward "
-                "pass; pick a layer (and a call) that the network uses for this input"
-            )
-        if self.cut.call is None and self._calls > 1:
-            raise RuntimeError(
-                f"the layer ran {self._calls} times in one forward pass: say which call is meant, "
-                f"e.g. Cut(layer, {self.cut.side!r}, call=0)"
-            )
-
-    def _after(self, module: Module, args: Any, output: Any) -> Any:
-        return self._visit(output)
-
-    def _before(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        changed = self._visit((*args, *kwargs.values()))
-        if changed is None:
-            return None
-        return changed[: len(args)], dict(zip(kwargs, changed[len(args) :], strict=True))
-
-    def _visit(self, value: Any) -> Any:
-        if threading.get_ident() != self._thread:
-            return None
-        self._calls += 1
-        if self._calls - 1 != (self.cut.call or 0):
-            return None
-        tensors = picked(value, self.cut)
-        for old, new in zip(tensors, self.act(tensors), strict=True):
-            if new is not old:
-                value = substituted(value, old, new)
-        return value
-
-
-class _Read(_Visit):
-    """Keeps a copy, since a later in-place module may change the tensor."""
-
-    def __init__(self, cut: Cut, *, stop: bool = False) -> None:
-        super().__init__(cut)
-        self._stop = stop
-        self.value: Any = None
-
-    def act(self, tensors: Tensors) -> Tensors:
-        self.found = tuple(tensor.clone() for tensor in tensors)
-        self.value = self.found[0] if len(self.found) == 1 else self.found
-        if self._stop:
-            raise _Measured
-        return tensors
-
-
-class _Mark(_Visit):
-    """Tells that a forward pass has come to the cut."""
-
-    def __init__(self, cut: Cut, tell: Callable[[], None]) -> None:
-        super().__init__(cut)
-        self._tell = tell
-
-    def act(self, tensors: Tensors) -> Tensors:
-        self._tell()
-        return tensors
-
-
-class _Fill(_Visit):
-    """Lets zeros go on, where a replay handed on tensors without memory."""
-
-    def act(self, tensors: Tensors) -> Tensors:
-        return tuple(t.new_zeros(t.shape) for t in tensors)
-
-
-class _Overwrite(_Visit):
-    """Lets other tensors go on in place of those that came."""
-
-    def __init__(self, cut: Cut, new: Tensors) -> None:
-        super().__init__(cut)
-        self._new = new
-
-    def act(self, tensors: Tensors) -> Tensors:
-        if [t.shape for t in tensors] != [t.shape for t in self._new]:
-            raise ValueError(
-                f"expected points of shapes {[tuple(t.shape) for t in tensors]} at the "
-                f"{self.cut}, got {[tuple(t.shape) for t in self._new]}"
-            )
-        # An in-place module may follow, and the points be views of what is needed again.
-        return tuple(tensor.clone() for tensor in self._new)
-
-
-class _Root(_Visit):
-    """Starts the graph at tensors that carry none, and remembers where gradients arrive."""
-
-    edges: tuple[GradientEdge, ...] = ()
-
-    def act(self, tensors: Tensors) -> Tensors:
-        torch.set_grad_enabled(True)
-        rooted = tuple(_rooted(tensor) for tensor in tensors)
-        self.edges = tuple(get_gradient_edge(tensor) for tensor in rooted)
-        self.found = tuple(tensor.detach() for tensor in rooted)
-        return rooted
-
-
-class _StartOfGraph(torch.autograd.Function):
-    """Passes a tensor on as the start of a graph: no copy, and safe before in-place modules."""
-
-    @staticmethod
-    def forward(ctx: Any, anchor: Tensor, hidden: list[Tensor]) -> Tensor:
-        return hidden[0].detach()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None]:
-        return None, None
-
-
-def _rooted(tensor: Tensor) -> Tensor:
-    if not tensor.requires_grad:
-        anchor = torch.zeros((), device=tensor.device, requires_grad=True)
-        return cast(Tensor, _StartOfGraph.apply(anchor, [tensor]))  # type: ignore[no-untyped-call]
-    # An in-place module rewrites the history of a view and forbids itself a leaf: hand on a copy.
-    return tensor.clone() if tensor.is_leaf or tensor._is_view() else tensor
 
 
 def _check_batch_independent(forward_func: Forward) -> None:
@@ -418,6 +280,7 @@ def _check_batch_independent(forward_func: Forward) -> None:
             )
 
 
+_known_sizes: weakref.WeakKeyDictionary[Any, dict[Any, Sizes]] = weakref.WeakKeyDictionary()
 _locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
 _locks_lock = threading.Lock()
 

@@ -1,0 +1,107 @@
+"""Sums over the points, by example, in float32 or better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from captum_influence.attr.points import Block, Tensors
+from captum_influence.attr.problem import Layers, Problem
+
+__all__ = ["Integral", "Sums"]
+
+
+@dataclass(frozen=True, eq=False)
+class Integral:
+    """Weighted sums over the points.
+
+    Attributes:
+        sums: for every tensor of every cut in turn, (quantities, examples, ...).
+        squares: the sums of squared terms, shaped like ``sums``; empty if not asked for.
+        coarse: the sums by a third of the points, likewise.
+        anchored: the weighted sum of each quantity at the anchors, (quantities, examples); None
+            if there were no anchors.
+        anchored_weight: the weight of the points that had an anchor.
+        dtypes: of the layers' own tensors.
+        tensors: how many tensors each cut has.
+        rows: how many (example, point) rows were run.
+    """
+
+    sums: Tensors
+    squares: Tensors
+    coarse: Tensors
+    anchored: Tensor | None
+    anchored_weight: float
+    dtypes: tuple[torch.dtype, ...]
+    tensors: tuple[int, ...]
+    rows: int
+
+
+class Sums:
+    """Adds up weighted terms by example as they come, in float32 or better."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._sums: Tensors = ()
+        self._squares: Tensors = ()
+        self._coarse: Tensors = ()
+        self._anchored: Tensor | None = None
+        self._anchored_weight = 0.0
+        self._dtypes: tuple[torch.dtype, ...] = ()
+        self._tensors: tuple[int, ...] = ()
+        self._rows = 0
+
+    def add(self, which: int | slice, block: Block, grads: Tensors) -> None:
+        """Add the terms of one quantity, (rows, ...), or of all, (quantities, rows, ...)."""
+        batched = isinstance(which, slice)
+        if not self._sums:
+            like = [grad[0] if batched else grad for grad in grads]
+            self._sums = tuple(self._zeros(z) for z in like)
+            self._squares = tuple(self._zeros(z) for z in like) if self._problem.squares else ()
+            self._coarse = tuple(self._zeros(z) for z in like) if self._problem.coarse else ()
+        for total, term in zip(self._sums, grads, strict=True):
+            _add(total[which], block, term, dim=int(batched))
+        for total, term in zip(self._squares, grads, strict=False):
+            _add(total[which], block, term.to(total.dtype) ** 2, dim=int(batched))
+        third = 3.0 * (block.numbers % 3 == 1)
+        for total, term in zip(self._coarse, grads, strict=False):
+            weight = third.to(term).reshape(-1, *[1] * (term.ndim - 1 - int(batched)))
+            _add(total[which], block, term * weight, dim=int(batched))
+
+    def add_rows(self, block: Block, layers: Layers, anchored: Tensor | None) -> None:
+        """Count the rows of a block that was added, and add the quantities at its anchors."""
+        self._rows += len(block)
+        self._dtypes = tuple(z.dtype for cut in layers for z in cut)
+        self._tensors = tuple(len(cut) for cut in layers)
+        if anchored is None:
+            return
+        if self._anchored is None:
+            shape = (len(anchored), self._problem.examples)
+            self._anchored = torch.zeros(shape, dtype=torch.float64)
+        self._anchored_weight += float(block.weights.sum()) / self._problem.examples
+        _add(self._anchored, block, anchored.cpu() * block.weights, dim=1)
+
+    def _zeros(self, like: Tensor) -> Tensor:
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        dtype = torch.float64 if self._problem.squares else dtype
+        shape = (len(self._problem.quantities), self._problem.examples, *like.shape[1:])
+        return torch.zeros(shape, dtype=dtype, device=like.device)
+
+    def integral(self) -> Integral:
+        """Return the sums as they are now."""
+        return Integral(
+            self._sums,
+            self._squares,
+            self._coarse,
+            self._anchored,
+            self._anchored_weight,
+            self._dtypes,
+            self._tensors,
+            self._rows,
+        )
+
+
+def _add(total: Tensor, block: Block, term: Tensor, dim: int = 0) -> None:
+    total.index_add_(dim, block.examples.to(total.device), term.to(total.dtype))
