@@ -157,9 +157,20 @@ def mapped(change: Callable[[Tensor], Tensor], value: Any) -> Any:
     return value
 
 
-def substituted(value: Any, old: Tensor, new: Tensor) -> Any:
-    """Return the same structure with one tensor replaced by another, by identity."""
-    return mapped(lambda tensor: new if tensor is old else tensor, value)
+def substituted(value: Any, old: Tensors, new: Tensors) -> Any:
+    """Return the same structure with tensors replaced by others, by identity.
+
+    Of a tensor that is listed several times, each occurrence gets its own; the last serves more.
+    """
+    waiting: dict[int, list[Tensor]] = {}
+    for tensor, other in zip(old, new, strict=True):
+        waiting.setdefault(id(tensor), []).append(other)
+
+    def change(tensor: Tensor) -> Tensor:
+        others = waiting.get(id(tensor), [tensor])
+        return others.pop(0) if len(others) > 1 else others[0]
+
+    return mapped(change, value)
 
 
 def tensors_in(value: Any) -> list[Tensor]:

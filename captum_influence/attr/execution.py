@@ -19,15 +19,24 @@ class Execution:
         quantities: how several quantities share one forward pass: ``"loop"`` goes backward once
             for each on the retained graph, ``"batched"`` once for all; ``"auto"`` batches where
             the part of the network behind the cuts is small.
+        compile: a mode of ``torch.compile`` (``"default"``, ``"reduce-overhead"``, which replays
+            CUDA graphs, or ``"max-autotune"``) for the largest modules that hold no cut. They are
+            compiled at the first call and kept by the :class:`DistributionalInfluence`.
     """
 
     memory_format: Literal["preserve", "channels_last"] = "preserve"
     quantities: Literal["auto", "loop", "batched"] = "auto"
+    compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None
 
     def __post_init__(self) -> None:
         if self.memory_format not in ("preserve", "channels_last"):
             raise ValueError(
                 f'expected memory_format="preserve" or "channels_last", got {self.memory_format!r}'
+            )
+        if self.compile not in (None, "default", "reduce-overhead", "max-autotune"):
+            raise ValueError(
+                'expected compile=None or a mode of torch.compile ("default", "reduce-overhead", '
+                f'"max-autotune"), got {self.compile!r}'
             )
         if self.quantities not in ("auto", "loop", "batched"):
             raise ValueError(

@@ -88,7 +88,12 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         self.measure_at = None if measure_at is None else Cut.ensure(measure_at)
         self.reference = reference
         self.execution = execution or Execution()
+        self._compiled: dict[nn.Module, Callable[..., Any]] = {}
         self._multiply_by_inputs = multiply_by_inputs
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was compiled: it belongs to this network in this process."""
+        return {**self.__dict__, "_compiled": {}}
 
     @property
     def multiplies_by_inputs(self) -> bool:
@@ -209,6 +214,8 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             sample_at=self.sample_at,
             measure_at=self.measure_at,
             differentiable=differentiable,
+            compile_mode=self.execution.compile,
+            compiled=self._compiled,
         )
 
     def _quantities(self, target: Any, examples: int) -> tuple[Quantity, ...]:

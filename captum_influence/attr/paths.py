@@ -116,11 +116,9 @@ class LinearPath(Distribution):
         return None if isinstance(self.n, str) else self.n
 
     def _nodes(self) -> PathNodes:
-        if isinstance(self.n, str) and self.n != "auto":
-            raise ValueError(f'expected a number of points or n="auto", got n={self.n!r}')
-        n = 54 if isinstance(self.n, str) else self.n  # a fixed choice where none can be made
+        n = 54 if self.n == "auto" else self.n  # a fixed choice where none can be made
         check_count(n)
-        return PathNodes(self.baseline, *Rule.ensure(self.rule or Midpoint())(n))
+        return PathNodes(self.baseline, *Rule.ensure(self.rule or Midpoint())(int(n)))
 
     def reference(self, origin: Tensors) -> Tensors:
         return self._nodes().reference(origin)

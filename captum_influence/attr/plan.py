@@ -16,7 +16,7 @@ from captum_influence.attr.slices import Sizes, Trace
 
 __all__ = ["Plan"]
 
-_BLOCK_BYTES = 48 * 2**20
+_BLOCK_BYTES, _SMALL_BYTES = 48 * 2**20, 4 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,7 @@ class Plan:
             rows = rows or rows_that_fit(sizes, problem.inputs[0].device)
             small = count * rows * sizes.behind_cuts <= _BLOCK_BYTES
             batched = batched or (count > 1 and wish == "auto" and small)
+        rows = _evened(rows, problem)
         channels_last = options.execution.memory_format == "channels_last"
         return Plan(rows, batched, channels_last, options.grad_kwargs)
 
@@ -49,12 +50,24 @@ class Plan:
         self, cuts: Sequence[Cut], trace: Trace, values: Sequence[Tensor], block: Block
     ) -> Iterator[tuple[int | slice, Tensors]]:
         """Yield the weighted gradients of each quantity, or of all of them in one batch."""
-        if self.batched:
-            yield slice(None), self._gradients(cuts, trace, torch.stack(list(values)), block)
+        together = self._together(cuts, trace, values, block) if self.batched else None
+        if together is not None:
+            yield slice(None), together
             return
         for k, value in enumerate(values):
             keep = k < len(values) - 1
             yield k, self._gradients(cuts, trace, value, block, retain_graph=keep or None)
+
+    def _together(
+        self, cuts: Sequence[Cut], trace: Trace, values: Sequence[Tensor], block: Block
+    ) -> Tensors | None:
+        """Return the gradients of all quantities, None if a function behind the cuts can't."""
+        try:
+            return self._gradients(cuts, trace, torch.stack(list(values)), block, retain_graph=True)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError:  # a backward without a batching rule; other errors will come again
+            return None
 
     def _gradients(
         self,
@@ -71,7 +84,7 @@ class Plan:
         lenient = [keywords.pop(name, False) for name in ("allow_unused", "materialize_grads")]
         like = [z for cut in trace.like for z in cut]
         # In half precision small weights would make gradients vanish: there they come after.
-        late = any(torch.finfo(z.dtype).bits < 32 for z in (values, *like))
+        late = any(z.is_floating_point() and z.element_size() < 4 for z in (values, *like))
         weights = (torch.ones_like(block.weights) if late else block.weights).to(values)
         found: Sequence[Tensor | None] = [None] * len(edges)
         if values.ndim == 2:
@@ -91,14 +104,24 @@ class Plan:
 def rows_that_fit(sizes: Sizes, device: torch.device) -> int:
     """Return how many rows run fastest at once and fit.
 
-    On a CPU that is 48 MB of the largest activation, 8 to 64 rows. A CUDA device takes up to 512
+    On a CPU that is 48 MB of the largest activation, 8 to 64 rows, and more only as long as that
+    activation stays below 4 MB. A CUDA device takes up to 512
     rows, as long as the activations behind the cuts, their gradients and two of the largest stay
     within half of its free memory.
     """
     if device.type != "cuda":
-        return min(max(_BLOCK_BYTES // max(sizes.anywhere, 1), 8), 64)
+        largest = max(sizes.anywhere, 1)
+        return min(max(_BLOCK_BYTES // largest, 8), max(64, _SMALL_BYTES // largest))
     free = torch.cuda.mem_get_info(device)[0]
     return min(max(free // 2 // max(2 * sizes.kept + 2 * sizes.anywhere, 1), 1), 512)
+
+
+def _evened(rows: int, problem: Problem) -> int:
+    """Return the size of equally large blocks of at most so many rows."""
+    if problem.distribution.size is None:
+        return rows
+    total = problem.distribution.size * problem.examples
+    return -(-total // -(-total // rows))
 
 
 def _check_connected(cuts: Sequence[Cut], trace: Trace, found: Sequence[Tensor | None]) -> None:

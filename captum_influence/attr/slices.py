@@ -10,7 +10,7 @@ import sys
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -28,6 +28,7 @@ from captum_influence.attr.cuts import (
     unwrapped,
 )
 from captum_influence.attr.prefix import Prefix, Recorder
+from captum_influence.attr.regions import compiled_regions
 from captum_influence.attr.visits import Fill, Mark, Measured, Overwrite, Read, Root, Visit
 
 __all__ = ["Reading", "Sizes", "Slice", "Trace"]
@@ -74,6 +75,8 @@ class Slice:
         sample_at: where points enter; None: at the inputs.
         measure_at: what the quantity reads; None: what ``forward_func`` returns.
         differentiable: keep the graph from the inputs to the result, for ``create_graph``.
+        compile_mode: of ``torch.compile``, for the regions that hold no cut; None: don't.
+        compiled: keeps what has been compiled before.
     """
 
     def __init__(
@@ -84,7 +87,11 @@ class Slice:
         sample_at: Cut | None = None,
         measure_at: Cut | None = None,
         differentiable: bool = False,
+        compile_mode: str | None = None,
+        compiled: dict[Module, Callable[..., Any]] | None = None,
     ) -> None:
+        self._compile_mode = compile_mode
+        self._compiled = {} if compiled is None else compiled
         self._forward = unwrapped(forward_func)
         self.cuts = tuple(cut.within(self._forward) for cut in cuts)
         self.sample_at = None if sample_at is None else sample_at.within(self._forward)
@@ -159,7 +166,11 @@ class Slice:
         """Run with the points in place, and a graph that starts at the first cut they meet."""
         overwriters = [] if self.sample_at is None else [Overwrite(self.sample_at, points)]
         roots = [Root(cut) for cut in self.cuts]
-        with torch.set_grad_enabled(self.differentiable), self._replayed(examples):
+        with (
+            torch.set_grad_enabled(self.differentiable),
+            self._regions(),
+            self._replayed(examples),
+        ):
             output = self._run(inputs, extra, [*overwriters, *roots], stop=self._verified)
         self._verified = True
         return Trace(
@@ -236,6 +247,17 @@ class Slice:
         return all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in pairs)
 
     @contextmanager
+    def _regions(self) -> Iterator[None]:
+        """Run what holds no cut compiled, if that was asked for."""
+        if self._compile_mode is None or not isinstance(self._forward, Module):
+            yield
+            return
+        cuts = [*self.cuts, self.sample_at, self.measure_at]
+        modules = [cast(Module, cut.module) for cut in cuts if cut is not None]
+        with compiled_regions(self._forward, modules, self._compile_mode, self._compiled):
+            yield
+
+    @contextmanager
     def _replayed(self, examples: Tensor | None) -> Iterator[None]:
         if examples is None or not self._prefixes:
             yield
@@ -252,7 +274,9 @@ class Slice:
     def _run(
         self, inputs: Tensors, extra: tuple[Any, ...], visits: list[Visit], *, stop: bool
     ) -> Any:
-        measure = None if self.measure_at is None else Read(self.measure_at, stop=stop)
+        measure = None
+        if self.measure_at is not None:
+            measure = Read(self.measure_at, stop=stop, after=visits)
         visits = visits if measure is None else [*visits, measure]
         with ExitStack() as hooks:
             for visit in visits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -30,6 +30,11 @@ class Visit:
         self.found: Tensors = ()
         self._calls = 0
         self._thread = threading.get_ident()
+
+    @property
+    def done(self) -> bool:
+        """Whether the call that is meant has come."""
+        return self._calls > (self.cut.call or 0)
 
     def act(self, tensors: Tensors) -> Tensors:
         """Look at the tensors that pass the cut and return what shall go on in their place."""
@@ -78,24 +83,26 @@ class Visit:
         if self._calls - 1 != (self.cut.call or 0):
             return None
         tensors = picked(value, self.cut)
-        for old, new in zip(tensors, self.act(tensors), strict=True):
-            if new is not old:
-                value = substituted(value, old, new)
-        return value
+        changed = self.act(tensors)
+        same = all(new is old for old, new in zip(tensors, changed, strict=True))
+        return value if same else substituted(value, tensors, changed)
 
 
 class Read(Visit):
-    """Keeps a copy, since a later in-place module may change the tensor."""
+    """Keeps a copy, since a later in-place module may change the tensor.
 
-    def __init__(self, cut: Cut, *, stop: bool = False) -> None:
+    ``stop``: end the pass there, if all that had to come before has come.
+    """
+
+    def __init__(self, cut: Cut, *, stop: bool = False, after: Sequence[Visit] = ()) -> None:
         super().__init__(cut)
-        self._stop = stop
+        self._stop, self._others = stop, after
         self.value: Any = None
 
     def act(self, tensors: Tensors) -> Tensors:
         self.found = tuple(tensor.clone() for tensor in tensors)
         self.value = self.found[0] if len(self.found) == 1 else self.found
-        if self._stop:
+        if self._stop and all(visit.done for visit in self._others):
             raise Measured
         return tensors
 

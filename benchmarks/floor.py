@@ -1,0 +1,71 @@
+"""How near single-layer runs come to the machine's own rate of convolutions and products."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.scenarios import SCENARIOS, Scenario
+
+
+def rate() -> float:
+    """Return the FLOP/s of a large convolution and a large product, the better of the two."""
+    x = torch.randn(32, 256, 56, 56).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(256, 256, 3, 3)
+    a, b = torch.randn(4096, 4096), torch.randn(4096, 4096)
+    convolution = _rate(lambda: F.conv2d(x, weight, padding=1), 2 * 32 * 256 * 256 * 9 * 56 * 56)
+    product = _rate(lambda: a @ b, 2 * 4096**3)
+    return max(convolution, product)
+
+
+def needed(scenario: Scenario) -> int:
+    """Return the FLOPs of the forward passes and of the gradients down to the layer."""
+    model, x = scenario.build()
+    model.requires_grad_(False)
+    kept: list[torch.Tensor] = []
+
+    def root(module: nn.Module, args: object, output: torch.Tensor) -> torch.Tensor:
+        kept.append(output.detach().requires_grad_())
+        return kept[-1].clone()
+
+    handle = dict(model.named_modules())[scenario.layers[0]].register_forward_hook(root)
+    with FlopCounterMode(display=False) as counter:
+        score = model(x)[:, 0].sum()
+        torch.autograd.grad(score, kept)
+    handle.remove()
+    return counter.get_total_flops() * scenario.points
+
+
+def rows() -> list[dict[str, object]]:
+    """Compare the single-layer runs of VGG16 and ResNet-50 with the measured rate."""
+    found: list[dict[str, object]] = []
+    peak = rate()
+    print(f"measured rate {peak / 1e9:.0f} GFLOP/s")
+    for scenario in SCENARIOS[:5]:
+        _, ours = scenario.runs()
+        flops = needed(scenario)
+        seconds = _seconds(ours)
+        part = flops / seconds / peak
+        row = {"network": scenario.network, "name": scenario.name, "GFLOP": flops / 1e9}
+        found.append(row | {"seconds": seconds, "share_of_rate": part})
+        print(f"{scenario.network:10} {scenario.name:20} {part:.0%} of it", flush=True)
+    return found
+
+
+def _rate(work: Callable[[], object], flops: int) -> float:
+    return flops / _seconds(work)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    work()
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return sorted(times)[1]

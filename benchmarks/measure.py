@@ -1,0 +1,82 @@
+"""Timing two ways of doing the same thing in turn, and memory in processes of their own."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Run = Callable[[], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Medians over the rounds, in seconds; ``ratio`` is the median of the rounds' ratios."""
+
+    peer_cpu: float
+    ours_cpu: float
+    peer_wall: float
+    ours_wall: float
+    ratio: float
+    ratio_wall: float
+    difference: float
+
+
+def in_turn(peer: Run, ours: Run, *, rounds: int, share: float = 1.0) -> Timing:
+    """Run A, B, A, B, ... after one round that isn't counted, and compare the results.
+
+    ``share`` is the part of the peer's work that ``peer`` does: its times are divided by it.
+    """
+    difference = _difference(peer(), ours())
+    rows = []
+    for _ in range(rounds):
+        peer_cpu, peer_wall = _clocked(peer)
+        ours_cpu, ours_wall = _clocked(ours)
+        rows.append((peer_cpu / share, ours_cpu, peer_wall / share, ours_wall))
+    medians = [statistics.median(column) for column in zip(*rows, strict=True)]
+    ratio = statistics.median(row[0] / row[1] for row in rows)
+    ratio_wall = statistics.median(row[2] / row[3] for row in rows)
+    return Timing(*medians, ratio, ratio_wall, difference)
+
+
+def peak_memory(arguments: Sequence[str]) -> float:
+    """Run ``python -m benchmarks ...`` afresh and return the MB that its last line reports."""
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.strip().splitlines()[-1])
+
+
+def growth_of_memory(run: Run) -> float:
+    """Return by how many MB the process grew beyond what it held before the run."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def _clocked(run: Run) -> tuple[float, float]:
+    synchronize()
+    cpu, wall = time.process_time(), time.perf_counter()
+    run()
+    synchronize()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def synchronize() -> None:
+    """Wait for a CUDA device, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _difference(peer: Sequence[Tensor], ours: Sequence[Tensor]) -> float:
+    """Return the largest relative L2 difference of the results that both computed."""
+    return max(
+        float((a.double() - b.double()).norm() / a.double().norm().clamp(min=1e-30))
+        for a, b in zip(peer, ours, strict=False)
+    )

@@ -1,0 +1,5 @@
+"""The command line: ``captum-influence``."""
+
+from captum_influence.cli.program import main
+
+__all__ = ["main"]

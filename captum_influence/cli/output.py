@@ -1,0 +1,68 @@
+"""What a run leaves behind: a folder with the report, the numbers and the figures."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from captum_influence.explain import Explanation
+
+__all__ = ["ReportFolder"]
+
+_FORMAT = "captum_influence.Explanation"
+_REPORT, _TEXT, _NUMBERS, _FIGURES = "report.html", "explanation.json", "explanation.npz", "figures"
+
+
+@dataclass(frozen=True)
+class ReportFolder:
+    """A folder that may be written to: new, without files of these names, or an earlier run's."""
+
+    path: Path
+
+    @staticmethod
+    def claim(folder: str) -> ReportFolder:
+        """Take a folder that is still to be made, or an earlier run's; nothing is written yet.
+
+        Raises:
+            ValueError: If what would be overwritten isn't an earlier run's, or it is no folder
+                that can be written to.
+        """
+        path = Path(folder)
+        there = next(
+            place for place in (path.absolute(), *path.absolute().parents) if place.exists()
+        )
+        if not there.is_dir():
+            raise ValueError(f"expected a folder as --out, got {folder!r}: {there} is a file")
+        if not os.access(there, os.W_OK):
+            raise ValueError(
+                f"expected a folder to write to as --out, got {folder!r}: {there} is read-only"
+            )
+        old = [n for n in (_REPORT, _TEXT, _NUMBERS, _FIGURES) if (path / n).exists()]
+        if old and not _is_ours(path / _TEXT):
+            raise ValueError(
+                f"expected an empty folder or an earlier run's as --out, got {folder!r}, whose "
+                f"{old[0]} this program didn't write: choose another folder, or remove that"
+            )
+        if importlib.util.find_spec("jinja2") is None:  # now rather than after all the work
+            raise ImportError("a report takes Jinja: pip install 'captum_influence[report]'")
+        return ReportFolder(path)
+
+    def write(self, explanation: Explanation, command: str) -> Path:
+        """Write the report, the numbers and the figures; return the report's path."""
+        for stale in (self.path / _FIGURES).glob("unit*_*.png"):  # there may be fewer units now
+            stale.unlink()
+        explanation.save(self.path)
+        return explanation.to_html(
+            self.path / _REPORT, command=command, figures=self.path / _FIGURES
+        )
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return False
+    return isinstance(found, dict) and found.get("format") == _FORMAT

@@ -1,0 +1,320 @@
+"""Pictures: reading image files, and turning them into what a network takes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Preparation", "Preprocessing", "Transform", "read_picture"]
+
+Colour = tuple[int, int, int]
+Interpolation = Literal[
+    "nearest", "nearest-exact", "box", "bilinear", "hamming", "bicubic", "lanczos"
+]
+
+_RESAMPLING: dict[Interpolation, str] = {
+    "nearest": "NEAREST",
+    "nearest-exact": "NEAREST",  # Pillow has one nearest, and it is the exact one
+    "box": "BOX",
+    "bilinear": "BILINEAR",
+    "hamming": "HAMMING",
+    "bicubic": "BICUBIC",
+    "lanczos": "LANCZOS",
+}
+
+
+def read_picture(path: str | PathLike[str], *, background: Colour = (255, 255, 255)) -> Image:
+    """Read an image file as it is meant to be seen: upright, opaque, 8-bit RGB.
+
+    The EXIF orientation is applied. Transparent pixels are laid over ``background``. 16-bit grey is
+    scaled by 255/65535, not cut off. CMYK is converted without a colour profile. Of an animation,
+    the first frame is taken.
+
+    Args:
+        path: A file in any format that Pillow reads.
+        background: Red, green, blue, 0-255, behind transparent pixels; white by default.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no picture, cut short, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, or
+            of a pixel type without a stated range (32-bit integers, floats).
+        ImportError: If Pillow is missing.
+    """
+    _pillow()
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"expected an image file, got {str(file)!r}, which is not a file")
+    return _opaque(_decoded(file), background)
+
+
+class Preparation(ABC):
+    """How a picture becomes what a network takes, and what of it the network gets to see."""
+
+    @abstractmethod
+    def __call__(self, image: Image) -> Tensor:
+        """Return the network's input, (1, 3, height, width) float32."""
+
+    @abstractmethod
+    def picture(self, image: Image) -> Tensor:
+        """Return what to show: RGB, (3, height, width) in [0, 1], in the input's geometry."""
+
+
+@dataclass(frozen=True)
+class Preprocessing(Preparation):
+    """Resize, crop, scale, normalise: ``(x · value_range/255 - mean) / std``, channel by channel.
+
+    Args:
+        size: Height and width of the input; one int for a square.
+        resize: Length of the shorter side before the centre is cropped; None: as small as covers
+            ``size``.
+        fit: ``"crop"`` keeps the proportions and crops the centre; ``"squash"`` does neither.
+        mean: Subtracted, one number per channel in the network's own order, in units of
+            ``value_range``; one number stands for all three.
+        std: Divided by, as ``mean``.
+        channel_order: ``"rgb"``, or ``"bgr"`` for networks that came from Caffe or OpenCV.
+        value_range: Largest value of a pixel before ``mean`` is subtracted: 1 or 255.
+        interpolation: Pillow's resampling filter.
+
+    Raises:
+        ValueError: If a field is out of range.
+
+    Example:
+        >>> caffe = Preprocessing(
+        ...     227, 256, mean=(104, 117, 123), channel_order="bgr", value_range=255
+        ... )
+    """
+
+    size: int | tuple[int, int] = 224
+    resize: int | None = None
+    fit: Literal["crop", "squash"] = "crop"
+    mean: float | tuple[float, ...] = 0.0
+    std: float | tuple[float, ...] = 1.0
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    value_range: Literal[1, 255] = 1
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        sides = self._sides
+        if len(sides) != 2 or min(sides) < 1:
+            raise ValueError(f"expected size as a positive height and width, got {self.size!r}")
+        if self.resize is not None and (self.fit == "squash" or self.resize < max(sides)):
+            raise ValueError(
+                f"expected resize, the shorter side before cropping, to be at least {max(sides)} "
+                f'with fit="crop", and None with fit="squash"; got {self.resize} with {self.fit!r}'
+            )
+        if len(self._three(self.mean)) != 3 or len(self._three(self.std)) != 3:
+            raise ValueError(
+                "expected mean and std as one number or three, got "
+                f"{len(self._three(self.mean))} and {len(self._three(self.std))}"
+            )
+        if min(self._three(self.std)) <= 0:
+            raise ValueError(f"expected positive numbers as std, got {self.std!r}")
+        _check_word("fit", self.fit, ("crop", "squash"))
+        _check_word("channel_order", self.channel_order, ("rgb", "bgr"))
+        _check_word("value_range", self.value_range, (1, 255))
+        _check_word("interpolation", self.interpolation, tuple(_RESAMPLING))
+
+    @staticmethod
+    def from_transforms(transforms: Callable[[Any], Any]) -> Preparation:
+        """Return the preprocessing that a callable performs; torchvision's preset is read off.
+
+        Args:
+            transforms: ``weights.transforms()`` of torchvision, or any function of a PIL image that
+                returns a tensor (3, height, width), possibly with a leading 1.
+        """
+        fields = ("crop_size", "resize_size", "mean", "std", "interpolation")
+        if type(transforms).__name__ != "ImageClassification" or not all(
+            hasattr(transforms, name) for name in fields
+        ):
+            return Transform(transforms)
+        crop, resize, mean, std, interpolation = (getattr(transforms, name) for name in fields)
+        return Preprocessing(
+            _square(crop),
+            resize=resize[0] if isinstance(resize, Sequence) else resize,
+            mean=tuple(mean),
+            std=tuple(std),
+            interpolation=interpolation.value,
+        )
+
+    def __call__(self, image: Image) -> Tensor:
+        pixels = _pixels(self._fitted(image)) * (self.value_range / 255)  # (3, height, width)
+        pixels = pixels.flip(0) if self.channel_order == "bgr" else pixels
+        mean, std = torch.tensor(self._three(self.mean)), torch.tensor(self._three(self.std))
+        return ((pixels - mean[:, None, None]) / std[:, None, None]).unsqueeze(0)
+
+    def picture(self, image: Image) -> Tensor:
+        return _pixels(self._fitted(image)) / 255
+
+    @property
+    def _sides(self) -> tuple[int, ...]:
+        return (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
+
+    @staticmethod
+    def _three(value: float | tuple[float, ...]) -> tuple[float, ...]:
+        return (float(value),) * 3 if isinstance(value, (int, float)) else tuple(value)
+
+    def _fitted(self, image: Image) -> Image:
+        """Return the part of the picture that the network sees, in its size."""
+        height, width = self._sides
+        if self.fit == "squash":
+            return self._resized(image, width, height)
+        if self.resize is None:
+            scale = max(width / image.width, height / image.height)
+            across, down = round(image.width * scale), round(image.height * scale)
+        else:  # torchvision rounds the longer side down
+            shorter = min(image.size)
+            across, down = (self.resize * side // shorter for side in image.size)
+        left, top = round((across - width) / 2), round((down - height) / 2)
+        resized = self._resized(image, across, down)
+        return resized.crop((left, top, left + width, top + height))
+
+    def _resized(self, image: Image, width: int, height: int) -> Image:
+        if image.size == (width, height):
+            return image
+        return image.resize((width, height), _pillow().Resampling[_RESAMPLING[self.interpolation]])
+
+
+@dataclass(frozen=True)
+class Transform(Preparation):
+    """Any function of a PIL image that returns the input, (3, height, width) or (1, 3, ...).
+
+    What to show is that very tensor with the normalisation undone, if the function ends in one
+    that has a ``mean`` and a ``std``; else with its smallest value black and its largest white.
+
+    Raises:
+        ValueError: When it is called, if the function returns anything else.
+    """
+
+    function: Callable[[Any], Any]
+
+    def __call__(self, image: Image) -> Tensor:
+        found = self.function(image)
+        if isinstance(found, Tensor) and found.ndim in (3, 4) and found.shape[-3] == 3:
+            found = found if found.ndim == 4 else found.unsqueeze(0)
+            if len(found) == 1:
+                return found.float()
+        shape = f" of shape {tuple(found.shape)}" if isinstance(found, Tensor) else ""
+        raise ValueError(
+            "expected transforms that turn a picture into a tensor (3, height, width), got "
+            f"{type(found).__name__}{shape}; end them with ToTensor() or the like"
+        )
+
+    def picture(self, image: Image) -> Tensor:
+        prepared = self(image)[0]
+        last = (getattr(self.function, "transforms", None) or [self.function])[-1]
+        mean, std = getattr(last, "mean", None), getattr(last, "std", None)
+        if mean is not None and std is not None:
+            return (prepared * _column(std) + _column(mean)).clamp(0, 1)
+        low, high = prepared.amin(), prepared.amax()
+        return (prepared - low) / (high - low).clamp_min(1e-12)
+
+
+class _Refusal(ValueError):
+    """A picture that could be decoded but isn't taken; kept apart from Pillow's own errors."""
+
+
+def _pillow() -> ModuleType:
+    try:
+        import PIL.Image
+    except ImportError:
+        raise ImportError(
+            "reading pictures takes Pillow: pip install 'captum_influence[report]'"
+        ) from None
+    return PIL.Image
+
+
+def _decoded(file: Path) -> Image:
+    """Return the pixels of a file, upright and 8 bits deep."""
+    pil = _pillow()
+    try:
+        with pil.open(file) as image:
+            _check_size(image, pil.MAX_IMAGE_PIXELS, file)
+            image.load()
+            return _eight_bit(_upright(image), image.format, file)
+    except _Refusal:
+        raise
+    except (pil.DecompressionBombError, pil.DecompressionBombWarning) as error:
+        raise _too_large(file, str(error)) from None
+    except pil.UnidentifiedImageError:
+        raise ValueError(
+            f"expected a picture in a format that Pillow reads (JPEG, PNG, WebP, TIFF, ...), got "
+            f"{file.name!r} of {file.stat().st_size} bytes, which is none: convert it to PNG"
+        ) from None
+    except Exception as error:  # a damaged file makes a decoder fail in any way
+        raise ValueError(
+            f"expected a whole picture, got {file.name!r}, which Pillow can't decode ({error}): it "
+            "is cut short or damaged; fetch or export it again"
+        ) from error
+
+
+def _check_size(image: Image, limit: int | None, file: Path) -> None:
+    """Refuse at once what Pillow warns of: a small file may unpack to more than memory holds."""
+    if limit is not None and image.width * image.height > limit:
+        raise _too_large(file, f"{image.width} × {image.height} pixels, limit {limit}")
+
+
+def _too_large(file: Path, size: str) -> _Refusal:
+    return _Refusal(
+        f"expected a picture below PIL.Image.MAX_IMAGE_PIXELS, got {file.name!r} ({size}): make it "
+        "smaller, or raise that limit if you trust the file"
+    )
+
+
+def _upright(image: Image) -> Image:
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
+
+
+def _eight_bit(image: Image, kind: str | None, file: Path) -> Image:
+    """Scale 16-bit grey to 8 bits, which Pillow's own conversion would cut off at 255."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and kind == "PNG"):
+        values = np.asarray(image).astype(np.float64)  # older Pillow opens 16-bit PNG as mode I
+        return _pillow().fromarray(np.rint(values / 257).astype(np.uint8))  # type: ignore[no-any-return]
+    if image.mode in ("I", "F", "LAB"):
+        raise _Refusal(
+            f"expected a picture whose pixels have a stated range, got {file.name!r} of Pillow's "
+            f"mode {image.mode!r} (I: 32-bit integers, F: floats, LAB: a colour space without a "
+            "profile): save it as an 8-bit RGB PNG"
+        )
+    return image
+
+
+def _opaque(image: Image, background: Colour) -> Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    below = _pillow().new("RGBA", layer.size, (*background, 255))
+    below.alpha_composite(layer)
+    return below.convert("RGB")  # type: ignore[no-any-return]
+
+
+def _pixels(image: Image) -> Tensor:
+    """Return an image as (3, height, width) float32 in 0-255."""
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float()
+
+
+def _square(size: int | Sequence[int]) -> int | tuple[int, int]:
+    sides = (size,) if isinstance(size, int) else tuple(size)
+    return sides[0] if len(set(sides)) == 1 else (sides[0], sides[1])
+
+
+def _column(values: Sequence[float] | Tensor | float) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float32).reshape(-1, 1, 1)
+
+
+def _check_word(name: str, value: object, known: Sequence[object]) -> None:
+    if value not in known:
+        raise ValueError(f"expected {name} to be one of {list(known)}, got {value!r}")
