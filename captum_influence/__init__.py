@@ -17,6 +17,7 @@ from captum_influence.attr import (
     Samples,
     Unit,
 )
+from captum_influence.explain import Explanation, explain, rank_units
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "Cut",
     "Distribution",
     "DistributionalInfluence",
+    "Explanation",
     "Function",
     "LinearPath",
     "Loss",
@@ -36,4 +38,6 @@ __all__ = [
     "Quantity",
     "Samples",
     "Unit",
+    "explain",
+    "rank_units",
 ]

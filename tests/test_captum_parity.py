@@ -204,7 +204,7 @@ def test_gradient_shap_in_expectation() -> None:
 
 
 def test_node_level_patching_along_the_inputs() -> None:
-    """EAP-IG at nodes by its definition: the mean gradient on the way, times a clean - corrupted."""
+    """EAP-IG at nodes: the mean gradient from corrupted to clean, times their difference."""
     model, clean, corrupted, n = _smooth(), X, torch.cos(X), 6
     mean = torch.zeros(4, 6).double()
     for k in range(1, n + 1):
