@@ -13,9 +13,7 @@ _MIDDLE = ("features.14",)
 def one_run(arguments: Sequence[str]) -> float:
     """Return the MB that one run of Captum or of ours takes: ``who batch points``."""
     who, batch, points = arguments[0], int(arguments[1]), int(arguments[2])
-    scenario = Scenario(
-        "memory", "VGG16", _MIDDLE, 0, batch=batch, points=points, equal=False
-    )
+    scenario = Scenario("memory", "VGG16", _MIDDLE, 0, batch=batch, points=points, equal=False)
     peer, ours = scenario.runs()
     return growth_of_memory(peer if who == "captum" else ours)
 

@@ -107,7 +107,13 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("13 layers, 5 classes", "VGG16", _VGG, 18, classes=5, rows=32, equal=False),
     Scenario("13 layers, 10 classes", "VGG16", _VGG, 22, classes=10, rows=32, equal=False),
     Scenario(
-        "path at the middle layer", "VGG16", _VGG[6:7], 2.2, rows=32, equal=False, path_at_layer=True
+        "path at the middle layer",
+        "VGG16",
+        _VGG[6:7],
+        2.2,
+        rows=32,
+        equal=False,
+        path_at_layer=True,
     ),
     Scenario(
         "path at the last layer", "VGG16", _VGG[-1:], 12, rows=32, equal=False, path_at_layer=True

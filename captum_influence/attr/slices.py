@@ -166,8 +166,10 @@ class Slice:
         """Run with the points in place, and a graph that starts at the first cut they meet."""
         overwriters = [] if self.sample_at is None else [Overwrite(self.sample_at, points)]
         roots = [Root(cut) for cut in self.cuts]
+        # Nothing requires grad before the first cut, unless parameters couldn't be frozen.
+        grad = self.differentiable or isinstance(self._forward, Module)
         with (
-            torch.set_grad_enabled(self.differentiable),
+            torch.set_grad_enabled(grad),
             self._regions(),
             self._replayed(examples),
         ):

@@ -336,7 +336,7 @@ def test_finite_differences() -> None:
 @pytest.mark.parametrize(
     ("function", "came"),
     [
-        (lambda s: s, r"\(32, 2\)"),
+        (lambda s: s, r"\(\d+, 2\)"),
         (lambda s: s.sum(), r"\(\)"),
         (lambda s: s[:3, 0], r"\(3,\)"),
         (lambda s: 3.0, "float"),

@@ -670,3 +670,30 @@ def test_a_slice_reads_and_overwrites() -> None:
     assert torch.allclose(reading.cuts[0][0], model[0](X))
     assert torch.allclose(reading.output, model(X.clone()))
     assert torch.allclose(again.output, model[5:](2 * reading.cuts[1][0]))
+
+
+# Networks that set the grad mode themselves ------------------------------------------------------
+
+
+class Enabling(nn.Module):
+    """Computes its features under a grad mode of its own, as networks with inner gradients do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.act = nn.Linear(3, 4, dtype=torch.float64), nn.Tanh()
+        self.last = nn.Linear(4, 2, dtype=torch.float64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            slope = x.detach().clone().requires_grad_()
+            (force,) = torch.autograd.grad(self.first(slope).sum(), slope)
+            z = self.act(self.first(x + 0 * force.detach()))
+        return self.last(z)
+
+
+def test_a_grad_mode_of_the_networks_own_is_no_obstacle() -> None:
+    model = Enabling()
+    cut = Cut("first", call=1)
+    units = model.first(X)
+    expected = _gradient(lambda z: model.last(model.act(z)), units)
+    assert torch.allclose(_influence(model, cut), expected, atol=1e-14)
