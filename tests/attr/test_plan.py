@@ -1,6 +1,5 @@
 """How many rows go through at once, how quantities share a pass, and what an OOM does."""
 
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -39,10 +38,10 @@ class Sighing(nn.Module):
 
 
 @pytest.fixture
-def model() -> Iterator[nn.Sequential]:
+def model() -> nn.Sequential:
     torch.manual_seed(0)
     parts = [nn.Conv2d(3, 4, 3), nn.ReLU(), Sighing(), nn.Conv2d(4, 4, 3), nn.ReLU()]
-    yield nn.Sequential(*parts, nn.Flatten(), nn.Linear(64, 6)).double().eval()
+    return nn.Sequential(*parts, nn.Flatten(), nn.Linear(64, 6)).double().eval()
 
 
 QUANTITIES = [ClassScore(0), ClassScore([1, 2, 3, 4, 5]), PredictedClass() - ClassScore(2)]

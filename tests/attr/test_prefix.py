@@ -1,7 +1,6 @@
 """What runs before the points enter is replayed, and the answer is the same to the last digit."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -53,9 +52,8 @@ class Skipping(nn.Module):
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> Iterator[None]:
+def _seeded() -> None:
     torch.manual_seed(5)
-    yield
 
 
 def _attribute(model: nn.Module, layer: Any, **settings: Any) -> Tensor:
