@@ -1,0 +1,282 @@
+"""The bias study: which training images, through which layers, shape answers under disturbances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from captum_influence.training.differences import Difference, difference
+from captum_influence.training.layer_influence import LayerInfluence
+from captum_influence.training.losses import ExampleLoss
+from captum_influence.training.recording import quiet
+from captum_influence.training.retraining import RetrainingResult
+from captum_influence.training.scoring import LayerScores
+from captum_influence.training.shapley import Shapley
+
+__all__ = ["ALL_LAYERS", "BiasReport", "GroupFinding", "Ranked", "ShownImage", "bias_report"]
+
+ALL_LAYERS = "all layers"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Training images in order, with their mean influence on a group."""
+
+    indices: tuple[int, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupFinding:
+    """What shapes a group's answers; the mappings go from layer names and `ALL_LAYERS`.
+
+    Args:
+        name: of the group.
+        size: how many examples it has.
+        loss: their mean loss, against the targets asked for.
+        helpful: the training images of highest influence.
+        harmful: those of lowest influence.
+        strength: mean over examples of Σ |raw score| over the training images.
+    """
+
+    name: str
+    size: int
+    loss: float
+    helpful: Mapping[str, Ranked]
+    harmful: Mapping[str, Ranked]
+    strength: Mapping[str, float]
+
+    @property
+    def layer_share(self) -> dict[str, float]:
+        """Each layer's part of the influence, summing to one."""
+        layers = {k: v for k, v in self.strength.items() if k != ALL_LAYERS}
+        total = sum(layers.values())
+        return {name: value / total if total else 0.0 for name, value in layers.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class ShownImage:
+    """A training image of the report: picture (channels, height, width) and Shapley map."""
+
+    index: int
+    target: str
+    picture: Tensor | None
+    shapley: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class BiasReport:
+    """The result of `bias_report`; numbers by `to_dict`, a page by `to_html`."""
+
+    layers: tuple[str, ...]
+    groups: tuple[GroupFinding, ...]
+    differences: tuple[Difference, ...]
+    images: Mapping[int, ShownImage]
+    normalized: bool
+    retrainings: tuple[RetrainingResult, ...] = field(default=())
+
+    @property
+    def most_influential(self) -> dict[str, int]:
+        """Per layer, the training image of the largest mean influence on any group."""
+        found = {}
+        for layer in (*self.layers, ALL_LAYERS):
+            ranked = [r[layer] for g in self.groups for r in (g.helpful, g.harmful)]
+            best = max(ranked, key=lambda one: abs(one.scores[0]))
+            found[layer] = best.indices[0]
+        return found
+
+    @property
+    def group_share(self) -> dict[str, dict[str, float]]:
+        """Per layer, each group's part of the influence strength, summing to one."""
+        found = {}
+        for layer in (*self.layers, ALL_LAYERS):
+            values = {group.name: group.strength[layer] for group in self.groups}
+            total = sum(values.values())
+            found[layer] = {n: v / total if total else 0.0 for n, v in values.items()}
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, ready for JSON."""
+        return {
+            "layers": list(self.layers),
+            "normalized": self.normalized,
+            "groups": [_plain_group(group) for group in self.groups],
+            "group_share": self.group_share,
+            "most_influential": self.most_influential,
+            "differences": [d.to_dict() for d in self.differences],
+            "retrainings": [r.to_dict() for r in self.retrainings],
+        }
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write one self-contained page (needs jinja2: `pip install captum-influence[report]`)."""
+        from captum_influence.training.bias_page import render
+
+        target = Path(path)
+        target.write_text(render(self), encoding="utf-8")
+        return target
+
+
+def bias_report(
+    influence: LayerInfluence,
+    groups: Mapping[str, Sequence[Any]],
+    *,
+    top: int = 6,
+    predicted: bool = True,
+    shapley: Shapley | None = None,
+    display: Callable[[Any], Tensor] | None = None,
+    retrainings: Sequence[RetrainingResult] = (),
+    confidence: float = 0.95,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> BiasReport:
+    """Compare the influence of training images on an original group and disturbed ones.
+
+    To find a planted bias, build `influence` with `normalize="self"` and
+    `test_loss_fn=log_odds_loss`, and ask of examples whose answer the disturbance changes.
+
+    Args:
+        influence: which model, training data, layers, loss and curvature.
+        groups: name -> batch `(*inputs, targets)`; the first is the original.
+        top: how many images to list each way.
+        predicted: ask for the model's own answers instead of the targets given.
+        shapley: how to compute maps of the listed images; `None`: none.
+        display: one training input -> picture (channels, height, width) in [0, 1].
+        retrainings: results of `retrain_and_measure`, to be shown too.
+        confidence: of the intervals.
+        seed: of the resampling.
+        show_progress: show bars.
+    """
+    _check(groups, top, confidence)
+    asked = {name: _asked(influence, group, predicted=predicted) for name, group in groups.items()}
+    found = {
+        name: _finding(name, influence, batch, influence.scores(batch, show_progress), top)
+        for name, batch in asked.items()
+    }
+    findings = tuple(finding for finding, _ in found.values())
+    return BiasReport(
+        tuple(influence.layers),
+        findings,
+        _differences({name: values for name, (_, values) in found.items()}, confidence, seed),
+        _shown(influence, _listed(findings), shapley, display or _picture),
+        influence.normalize == "self",
+        tuple(retrainings),
+    )
+
+
+def _differences(
+    per_example: Mapping[str, Mapping[str, Tensor]], confidence: float, seed: int
+) -> tuple[Difference, ...]:
+    """Every group against the first, in every quantity."""
+    original, *others = per_example
+    return tuple(
+        difference(name, quantity, per_example[original][quantity], values, confidence, seed)
+        for name in others
+        for quantity, values in per_example[name].items()
+    )
+
+
+def _check(groups: Mapping[str, Sequence[Any]], top: int, confidence: float) -> None:
+    if not groups or top < 1 or not 0 < confidence < 1:
+        raise ValueError(
+            "expected at least one group, top of at least 1 and confidence between 0 and 1, got "
+            f"{len(groups)} groups, top={top}, confidence={confidence}"
+        )
+
+
+def _asked(influence: LayerInfluence, group: Sequence[Any], *, predicted: bool) -> tuple[Any, ...]:
+    """The group's batch, with the model's answers as targets if they are asked for."""
+    *inputs, _ = group
+    if not predicted:
+        return tuple(group)
+    with influence.weights_loaded(), torch.no_grad(), quiet(influence.model):
+        return (*inputs, influence.model(*inputs).argmax(1))
+
+
+def _finding(
+    name: str,
+    influence: LayerInfluence,
+    batch: tuple[Any, ...],
+    scores: LayerScores,
+    top: int,
+) -> tuple[GroupFinding, dict[str, Tensor]]:
+    """A group's finding, and its losses and strengths example by example."""
+    keys: dict[str, str | None] = {ALL_LAYERS: None} | {n: n for n in influence.layers}
+    helpful, harmful, values = {}, {}, {"loss": _losses(influence, batch)}
+    for key, layer in keys.items():
+        mean = scores.of(layer, normalized=influence.normalize == "self").mean(0)
+        helpful[key], harmful[key] = _ranked(mean, top, True), _ranked(mean, top, False)
+        values[f"influence strength, {key}"] = scores.of(layer, normalized=False).abs().sum(1)
+    strength = {key: float(values[f"influence strength, {key}"].mean()) for key in keys}
+    loss = values["loss"]
+    return GroupFinding(name, len(loss), float(loss.mean()), helpful, harmful, strength), values
+
+
+def _ranked(scores: Tensor, top: int, largest: bool) -> Ranked:
+    best = scores.topk(min(top, len(scores)), largest=largest)
+    return Ranked(tuple(best.indices.tolist()), tuple(best.values.tolist()))
+
+
+def _losses(influence: LayerInfluence, batch: tuple[Any, ...]) -> Tensor:
+    *inputs, target = batch
+    with influence.weights_loaded(), torch.no_grad(), quiet(influence.model):
+        return ExampleLoss(influence.loss_fn)(influence.model(*inputs), target)
+
+
+def _listed(findings: Sequence[GroupFinding]) -> list[int]:
+    ranked = [r for g in findings for side in (g.helpful, g.harmful) for r in side.values()]
+    return sorted({index for one in ranked for index in one.indices})
+
+
+def _shown(
+    influence: LayerInfluence,
+    indices: Sequence[int],
+    shapley: Shapley | None,
+    display: Callable[[Any], Tensor | None],
+) -> dict[int, ShownImage]:
+    dataset: Any = getattr(influence.train_dataset, "dataset", influence.train_dataset)
+    found = {}
+    for index in indices:
+        item = dataset[index]
+        game = None if shapley is None else _map(influence.model, item, shapley)
+        target = item[-1]
+        label = str(target.item() if isinstance(target, Tensor) and target.numel() == 1 else target)
+        found[index] = ShownImage(index, label, display(item[0]), game)
+    return found
+
+
+def _map(model: Module, item: Sequence[Any], shapley: Shapley) -> Tensor:
+    target = torch.as_tensor(item[-1]).reshape(1)
+    return shapley.maps(model, item[0].unsqueeze(0), target)[0]
+
+
+def _picture(value: Any) -> Tensor | None:
+    """A tensor of one or three channels, stretched to [0, 1]; nothing for other inputs."""
+    if not isinstance(value, Tensor) or value.ndim != 3 or len(value) not in (1, 3):
+        return None
+    value = value.detach().float().cpu()
+    picture: Tensor = (value - value.min()) / (value.max() - value.min()).clamp(min=1e-6)
+    return picture
+
+
+def _plain_group(group: GroupFinding) -> dict[str, Any]:
+    sides = {"helpful": group.helpful, "harmful": group.harmful}
+    return {
+        "name": group.name,
+        "size": group.size,
+        "loss": group.loss,
+        "strength": dict(group.strength),
+        "layer_share": group.layer_share,
+        **{
+            side: {
+                layer: [{"index": i, "score": s} for i, s in zip(r.indices, r.scores, strict=True)]
+                for layer, r in found.items()
+            }
+            for side, found in sides.items()
+        },
+    }

@@ -1,0 +1,84 @@
+"""Differences of groups, with confidence intervals and tests that assume no distribution."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Difference", "difference"]
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A group's mean minus the original's, with a bootstrap interval and a permutation p-value.
+
+    `p_value` tests the single difference; with many of them, expect a share of false alarms.
+    """
+
+    group: str
+    quantity: str
+    mean: float
+    low: float
+    high: float
+    confidence: float
+    p_value: float
+    paired: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return asdict(self)
+
+
+def difference(
+    group: str,
+    quantity: str,
+    original: Tensor,
+    values: Tensor,
+    confidence: float,
+    seed: int,
+) -> Difference:
+    """Compare values per example; groups of equal size are pairs (the same images, disturbed).
+
+    Args:
+        group: name of the group.
+        quantity: what the values are.
+        original: (n,) values of the original group.
+        values: (m,) values of the group; paired with the original's if m = n.
+        confidence: of the percentile interval.
+        seed: of the resampling.
+    """
+    a, b = original.detach().double().cpu(), values.detach().double().cpu()
+    generator = torch.Generator().manual_seed(seed)
+    paired = len(a) == len(b)
+    draws = _paired(b - a, generator) if paired else _unpaired(a, b, generator)
+    resampled, shuffled = draws
+    mean = float(b.mean() - a.mean())
+    tail = (1 - confidence) / 2
+    low, high = torch.quantile(resampled, torch.tensor([tail, 1 - tail], dtype=a.dtype)).tolist()
+    extreme = int((shuffled.abs() >= abs(mean) * (1 - 1e-12)).sum())
+    p_value = (1 + extreme) / (1 + RESAMPLES)
+    return Difference(group, quantity, mean, low, high, confidence, p_value, paired)
+
+
+def _paired(change: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Bootstrapped means, and means under random signs."""
+    n = len(change)
+    picks = torch.randint(n, (RESAMPLES, n), generator=generator)
+    signs = 2 * torch.randint(2, (RESAMPLES, n), generator=generator) - 1
+    return change[picks].mean(1), (signs * change).mean(1)
+
+
+def _unpaired(a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Bootstrapped differences of means, and differences under random group labels."""
+    from_a = torch.randint(len(a), (RESAMPLES, len(a)), generator=generator)
+    from_b = torch.randint(len(b), (RESAMPLES, len(b)), generator=generator)
+    pooled = torch.cat([a, b])
+    order = torch.rand(RESAMPLES, len(pooled), generator=generator).argsort(1)
+    mixed = pooled[order]
+    shuffled = mixed[:, len(a) :].mean(1) - mixed[:, : len(a)].mean(1)
+    return b[from_b].mean(1) - a[from_a].mean(1), shuffled

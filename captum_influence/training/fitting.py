@@ -1,0 +1,101 @@
+"""Fills curvature estimators from a data set: one run per stage, all layers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from captum_influence.training.curvature import Estimator
+from captum_influence.training.losses import ExampleLoss, Fisher
+from captum_influence.training.recording import Recorder
+from captum_influence.training.streaming import Batch, ResumeFile, Shard, Source
+
+__all__ = ["CurvatureFit"]
+
+
+@dataclass(frozen=True, eq=False)
+class CurvatureFit:
+    """One estimation of the curvature at the model's present weights.
+
+    Args:
+        recorder: the model and its layers, already entered.
+        loss: the training loss.
+        fisher: which vectors stand for the loss's own curvature.
+        source: the data.
+        seed: of the sampled vectors; each batch has a generator of its own, so that neither
+            sharding nor resuming changes a draw.
+        device: where the model lives.
+    """
+
+    recorder: Recorder
+    loss: ExampleLoss
+    fisher: Fisher
+    source: Source
+    seed: int
+    device: torch.device
+
+    def run(
+        self, estimators: Sequence[Estimator], resume: ResumeFile, *, show_progress: bool
+    ) -> None:
+        """Run all stages; `estimators` hold the result."""
+        state = resume.read()
+        for estimator, sums in zip(estimators, state.get("sums", []), strict=False):
+            estimator.sums = dict(sums)
+        begin, count = state.get("next", 0), state.get("count", 0)
+        for stage in range(state.get("stage", 0), max(e.stages for e in estimators)):
+            self._stage(stage, estimators, resume, (begin, count, show_progress))
+            begin = count = 0
+
+    def _stage(
+        self,
+        stage: int,
+        estimators: Sequence[Estimator],
+        resume: ResumeFile,
+        place: tuple[int, int, bool],
+    ) -> None:
+        begin, count, show_progress = place
+        active = [e for e in estimators if stage < e.stages]
+        title = f"curvature, stage {stage + 1}"
+        for batch in self.source.batches(
+            resume.shard, begin=begin, show_progress=show_progress, title=title
+        ):
+            self._add(stage, active, batch.to(self.device))
+            count += batch.size
+            resume.write(_state(stage, batch.number + 1, count, estimators), number=batch.number)
+        total = _combine(stage, active, count, resume.shard)
+        for estimator in active:
+            estimator.finish(stage, total)
+        resume.write(_state(stage + 1, 0, 0, estimators))
+
+    def _add(self, stage: int, estimators: Sequence[Estimator], batch: Batch) -> None:
+        output = self.recorder.forward(batch.inputs)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + batch.number)
+        plain = output.detach()
+        vectors = list(self.fisher.vectors(self.loss, plain, batch.target, generator))
+        for i, vector in enumerate(vectors):
+            records = self.recorder.pull_back(output, vector, last=i + 1 == len(vectors))
+            for estimator in estimators:
+                estimator.add(stage, records, first=i == 0)
+
+
+def _state(
+    stage: int, position: int, count: int, estimators: Sequence[Estimator]
+) -> dict[str, Any]:
+    sums = [estimator.sums for estimator in estimators]
+    return {"stage": stage, "next": position, "count": count, "sums": sums}
+
+
+def _combine(stage: int, estimators: Sequence[Estimator], count: int, shard: Shard) -> int:
+    """Add the processes' sums up, in place; the total number of examples."""
+    if shard.world == 1:
+        return count
+    shapes = [{k: v.shape for k, v in e.sums.items()} for e in estimators]
+    known = max(shard.gather(shapes), key=lambda found: sum(len(s) for s in found))
+    for estimator, wanted in zip(estimators, known, strict=True):
+        for key in (k for k in wanted if estimator.is_open(stage, k)):
+            mine = estimator.sums.get(key, torch.zeros(wanted[key], dtype=torch.float64))
+            estimator.sums[key] = shard.sum(mine.to(estimator.layers[0].device))
+    return int(shard.sum(torch.tensor(count, device=estimators[0].layers[0].device)))

@@ -1,0 +1,395 @@
+"""Per-example parameter gradients, one small class per kind of layer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn import Module
+
+from captum_influence.training.recording import Record
+
+__all__ = [
+    "ConvolutionGradient",
+    "ElementGradient",
+    "EmbeddingGradient",
+    "LayerGradient",
+    "LinearGradient",
+    "MatrixGradient",
+    "treatable_layers",
+]
+
+CHUNK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class LayerGradient(ABC):
+    """The gradients of one layer's own parameters, example by example, as flat rows.
+
+    Args:
+        name: the layer's dotted name in the model.
+        module: the layer.
+    """
+
+    name: str
+    module: Module
+
+    @property
+    def size(self) -> int:
+        """The number of parameters: the length of a row."""
+        return sum(p.numel() for p in self.module.parameters(recurse=False))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the layer lives."""
+        return next(self.module.parameters(recurse=False)).device
+
+    @abstractmethod
+    def flat(self, record: Record) -> Tensor:
+        """The gradients, (batch, size)."""
+
+    @abstractmethod
+    def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
+        """Rows as the module's own parameters: name -> (batch, *shape)."""
+
+    def numbers_per_example(self, record: Record) -> int:
+        """How many numbers the work on one example holds at once."""
+        return self.size
+
+    def rows(self, record: Record) -> int:
+        """How many examples to treat at once so that the work stays under 64 MB."""
+        item = record.inputs[0].element_size() if record.inputs[0].is_floating_point() else 4
+        return max(1, CHUNK_BYTES // (item * max(1, self.numbers_per_example(record))))
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixGradient(LayerGradient):
+    """A layer that multiplies by a matrix: G = Σ_t d_t a_tᵀ, in `groups` independent blocks.
+
+    The bias, when there is one, is the matrix's last column, fed by a constant 1.
+    """
+
+    @property
+    @abstractmethod
+    def groups(self) -> int:
+        """The number of independent blocks."""
+
+    @abstractmethod
+    def inputs(self, record: Record) -> Tensor:
+        """What the matrix was multiplied with, a: (batch, groups, positions, in)."""
+
+    @abstractmethod
+    def outputs(self, record: Record) -> Tensor:
+        """The gradients at what came out, d: (batch, groups, positions, out)."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(groups, out, in) of the matrix, bias column included."""
+        weight = self.module.get_parameter("weight")
+        rows = weight.shape[0] // self.groups
+        return self.groups, rows, weight[0].numel() + (self.module.bias is not None)
+
+    def flat(self, record: Record) -> Tensor:
+        """The gradients, (batch, size)."""
+        return (self.outputs(record).mT @ self.inputs(record)).flatten(1)
+
+    def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
+        """Rows as weight and bias."""
+        matrix = flat.reshape(len(flat), self.groups * self.shape[1], self.shape[2])
+        weight = self.module.get_parameter("weight")
+        found = {"weight": matrix[..., : weight[0].numel()].reshape(-1, *weight.shape)}
+        if self.module.bias is not None:
+            found["bias"] = matrix[..., -1]
+        return found
+
+    def numbers_per_example(self, record: Record) -> int:
+        """The larger of the unfolded input and the gradient."""
+        groups, out, width = self.shape
+        positions = sum(g[0].numel() for g in record.gradients) // (groups * out)
+        return max(self.size, positions * groups * (width + out))
+
+
+@dataclass(frozen=True, eq=False)
+class LinearGradient(MatrixGradient):
+    """`nn.Linear`, with any number of positions between the batch and the features."""
+
+    @property
+    def groups(self) -> int:
+        """Always one."""
+        return 1
+
+    def inputs(self, record: Record) -> Tensor:
+        """Positions of all calls, one after the other."""
+        a = torch.cat([x.reshape(len(x), 1, -1, x.shape[-1]) for x in record.inputs], 2)
+        return _with_ones(a, self.module)
+
+    def outputs(self, record: Record) -> Tensor:
+        """Positions of all calls, one after the other."""
+        return torch.cat([g.reshape(len(g), 1, -1, g.shape[-1]) for g in record.gradients], 2)
+
+
+@dataclass(frozen=True, eq=False)
+class ConvolutionGradient(MatrixGradient):
+    """`nn.Conv1d/2d/3d` with every padding mode, stride, dilation and grouping."""
+
+    @property
+    def groups(self) -> int:
+        """The convolution's own groups."""
+        return int(self._convolution.groups)
+
+    @property
+    def _convolution(self) -> nn.Conv2d:
+        return self.module  # type: ignore[return-value]  # any of the three: same attributes
+
+    def inputs(self, record: Record) -> Tensor:
+        """Unfolded patches, positions of all calls joined."""
+        return _with_ones(torch.cat([self._patches(x) for x in record.inputs], 2), self.module)
+
+    def outputs(self, record: Record) -> Tensor:
+        """Output gradients, positions of all calls joined."""
+        shape = (self.groups, self.shape[1], -1)
+        return torch.cat([g.reshape(len(g), *shape).mT for g in record.gradients], 2)
+
+    def _patches(self, x: Tensor) -> Tensor:
+        layer, n = self._convolution, x.ndim - 2
+        x = F.pad(x, self._padding(), mode=_PAD_MODES[layer.padding_mode])
+        for i in range(n):
+            reach = layer.dilation[i] * (layer.kernel_size[i] - 1) + 1
+            x = x.unfold(2 + i, reach, layer.stride[i])[..., :: layer.dilation[i]]
+        x = x.reshape(
+            len(x), layer.groups, -1, *x.shape[2:]
+        )  # (batch, groups, channels, *out, *kernel)
+        order = (0, 1, *range(3, 3 + n), 2, *range(3 + n, 3 + 2 * n))
+        return x.permute(order).flatten(2, 1 + n).flatten(3)
+
+    def _padding(self) -> list[int]:
+        layer = self._convolution
+        pads: list[int] = []
+        for i in reversed(range(len(layer.kernel_size))):  # F.pad wants the last dimension first
+            total = layer.dilation[i] * (layer.kernel_size[i] - 1)
+            if layer.padding == "same":
+                pads += [total // 2, total - total // 2]
+            else:
+                pads += [0, 0] if layer.padding == "valid" else [int(layer.padding[i])] * 2
+        return pads
+
+
+_PAD_MODES = {
+    "zeros": "constant",
+    "reflect": "reflect",
+    "replicate": "replicate",
+    "circular": "circular",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingGradient(LayerGradient):
+    """`nn.Embedding`: each example adds its output gradients to the rows it looked up."""
+
+    def flat(self, record: Record) -> Tensor:
+        """The gradients, (batch, size)."""
+        table = self.module.get_parameter("weight")
+        first = record.gradients[0]
+        found = first.new_zeros(record.batch * len(table), table.shape[1])
+        for index, gradient in zip(record.inputs, record.gradients, strict=True):
+            self._add(found, index.reshape(len(index), -1), gradient)
+        return found.reshape(record.batch, -1)
+
+    def _add(self, found: Tensor, index: Tensor, gradient: Tensor) -> None:
+        rows, width = self.module.get_parameter("weight").shape
+        offset = torch.arange(len(index), device=index.device).unsqueeze(1) * rows
+        gradient = gradient.reshape(-1, width)
+        if self._padding is not None:
+            gradient = gradient * torch.ne(index, self._padding).reshape(-1, 1)
+        found.index_add_(0, (index + offset).flatten(), gradient)
+
+    @property
+    def _padding(self) -> int | None:
+        found: int | None = getattr(self.module, "padding_idx", None)
+        return found
+
+    def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
+        """Rows as the table."""
+        return {"weight": flat.reshape(len(flat), *self.module.get_parameter("weight").shape)}
+
+
+@dataclass(frozen=True, eq=False)
+class ElementGradient(LayerGradient):
+    """Normalisations and other small layers: the module's own vector-Jacobian product, mapped."""
+
+    def flat(self, record: Record) -> Tensor:
+        """The gradients, (batch, size)."""
+        parameters = {n: p.detach() for n, p in self.module.named_parameters(recurse=False)}
+        parts: dict[str, Tensor] = {}
+        for x, g in zip(record.inputs, record.gradients, strict=True):
+            for name, value in self._mapped(parameters, x, g).items():
+                parts[name] = parts[name] + value if name in parts else value
+        return torch.cat([parts[name].flatten(1) for name in parameters], 1)
+
+    def _mapped(self, parameters: Mapping[str, Tensor], x: Tensor, g: Tensor) -> dict[str, Tensor]:
+        def objective(values: Mapping[str, Tensor], one: Tensor, weight: Tensor) -> Tensor:
+            named = {f"layer.{name}": value for name, value in values.items()}
+            out = torch.func.functional_call(_Bare(self.module), named, (one.unsqueeze(0),))
+            total: Tensor = (out.squeeze(0) * weight).sum()
+            return total
+
+        gradient = torch.func.vmap(torch.func.grad(objective), in_dims=(None, 0, 0))
+        found: dict[str, Tensor] = gradient(dict(parameters), x, g)
+        return found
+
+    def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
+        """Rows as the module's own parameters."""
+        named = dict(self.module.named_parameters(recurse=False))
+        pieces = torch.split(flat, [p.numel() for p in named.values()], 1)
+        return {
+            name: piece.reshape(len(flat), *p.shape)
+            for (name, p), piece in zip(named.items(), pieces, strict=True)
+        }
+
+    def numbers_per_example(self, record: Record) -> int:
+        """The activations, of which the mapped product keeps a few."""
+        return self.size + 4 * prod(record.inputs[0].shape[1:])
+
+
+class _Bare(Module):
+    """A layer without its hooks, which must not run a second time."""
+
+    def __init__(self, layer: Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Any:
+        return self.layer.forward(x)
+
+
+def _with_ones(a: Tensor, module: Module) -> Tensor:
+    return a if module.bias is None else F.pad(a, (0, 1), value=1.0)
+
+
+_KINDS: tuple[tuple[tuple[type[Module], ...], type[LayerGradient]], ...] = (
+    ((nn.Linear,), LinearGradient),
+    ((nn.Conv1d, nn.Conv2d, nn.Conv3d), ConvolutionGradient),
+    ((nn.Embedding,), EmbeddingGradient),
+    (
+        (
+            nn.LayerNorm,
+            nn.GroupNorm,
+            nn.RMSNorm,
+            nn.PReLU,
+            nn.modules.batchnorm._BatchNorm,
+            nn.modules.instancenorm._InstanceNorm,
+        ),
+        ElementGradient,
+    ),
+)
+
+
+def _kind(name: str, module: Module) -> LayerGradient | str:
+    """The layer's gradient class at work, or the reason why there is none."""
+    for types, made in _KINDS:
+        if isinstance(module, types):
+            return _obstacle(module) or made(name, module)
+    return f"no per-example gradient is known for {type(module).__name__}"
+
+
+def _obstacle(module: Module) -> str:
+    if isinstance(module, nn.modules.conv._ConvTransposeNd):
+        return "transposed convolutions are not treated"
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+        return "batch normalisation without running statistics couples the examples"
+    if isinstance(module, nn.Embedding) and module.max_norm is not None:
+        return "an embedding with max_norm changes its table as it is read"
+    if isinstance(module, nn.Embedding) and module.scale_grad_by_freq:
+        return "scale_grad_by_freq couples the examples"
+    return ""
+
+
+def treatable_layers(
+    model: Module, layers: Sequence[str | Module] | None, *, skip_unsupported: bool
+) -> tuple[tuple[LayerGradient, ...], dict[str, str]]:
+    """The layers to be treated, and the ones left out with the reason.
+
+    Args:
+        model: the network.
+        layers: dotted names or modules; a container stands for all layers in it. `None` takes
+            every layer with a parameter that requires a gradient.
+        skip_unsupported: leave out what cannot be treated instead of raising.
+
+    Raises:
+        ValueError: if a name is unknown, a layer cannot be treated, or none is left.
+    """
+    named = dict(model.named_modules())
+    chosen = _owners(model, layers, named)
+    made = {name: _kind(name, named[name]) for name in chosen}
+    skipped = {name: kind for name, kind in made.items() if isinstance(kind, str)}
+    skipped |= _inside_skipped(made, skipped)
+    if skipped and not skip_unsupported:
+        raise ValueError(
+            f"expected layers with known per-example gradients, got {skipped}; name the others "
+            "in layers=, or pass skip_unsupported=True to go on without these"
+        )
+    kept = tuple(k for n, k in made.items() if not isinstance(k, str) and n not in skipped)
+    if not kept:
+        raise ValueError(
+            "expected at least one layer with trainable parameters, got none; name layers in "
+            "layers=, or unfreeze the model"
+        )
+    _refuse_shared(kept)
+    return kept, skipped
+
+
+def _owners(
+    model: Module, layers: Sequence[str | Module] | None, named: Mapping[str, Module]
+) -> list[str]:
+    """Names of the modules that own parameters directly, in the model's order."""
+    if layers is None:
+        return [n for n, m in named.items() if any(p.requires_grad for p in m.parameters(False))]
+    if isinstance(layers, (str, Module)):
+        raise TypeError(f"expected layers to be a list of names or modules, got {layers!r}")
+    wanted: set[str] = set()
+    for layer in layers:
+        name = _name_of(layer, named)
+        prefix = f"{name}." if name else ""
+        inside = [n for n in named if n == name or n.startswith(prefix)]
+        wanted |= {n for n in inside if any(True for _ in named[n].parameters(False))}
+    return [name for name in named if name in wanted]
+
+
+def _name_of(layer: str | Module, named: Mapping[str, Module]) -> str:
+    if isinstance(layer, str) and layer in named:
+        return layer
+    for name, module in named.items():
+        if module is layer:
+            return name
+    raise ValueError(
+        f"expected a layer of the model, got {layer if isinstance(layer, str) else type(layer)}; "
+        f"its layers are {[n for n in named if n]}"
+    )
+
+
+def _inside_skipped(made: Mapping[str, object], skipped: Mapping[str, str]) -> dict[str, str]:
+    """Layers inside a skipped one: they may be used without being called (attention does)."""
+    return {
+        name: f"part of '{outer}', which is left out"
+        for name in made
+        for outer in skipped
+        if name.startswith(f"{outer}.")
+    }
+
+
+def _refuse_shared(layers: Sequence[LayerGradient]) -> None:
+    owners: dict[int, str] = {}
+    for layer in layers:
+        for parameter in layer.module.parameters(recurse=False):
+            first = owners.setdefault(id(parameter), layer.name)
+            if first != layer.name:
+                raise ValueError(
+                    f"expected each parameter in one layer, but '{first}' and '{layer.name}' "
+                    "share one; name only one of them in layers="
+                )

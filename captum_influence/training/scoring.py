@@ -1,0 +1,127 @@
+"""Turns a batch into raw scores and self-influences per layer, for one set of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from captum_influence.training.curvature import Block
+from captum_influence.training.gradients import LayerGradient
+from captum_influence.training.losses import ExampleLoss
+from captum_influence.training.recording import Record, Recorder
+from captum_influence.training.streaming import Batch
+
+__all__ = ["Group", "LayerScores", "Scorer"]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerScores:
+    """One batch's scores: layer -> (queries, batch), and self-influences layer -> (batch,)."""
+
+    scores: Mapping[str, Tensor]
+    self_influence: Mapping[str, Tensor]
+
+    def __add__(self, other: LayerScores) -> LayerScores:
+        """Sum over checkpoints."""
+        return LayerScores(
+            {n: s + other.scores[n] for n, s in self.scores.items()},
+            {n: s + other.self_influence[n] for n, s in self.self_influence.items()},
+        )
+
+    def of(self, layer: str | None, *, normalized: bool) -> Tensor:
+        """One layer's scores, or with `None` all layers' sum; over √self-influence if asked."""
+        raw = self.scores[layer] if layer is not None else sum_of(self.scores)
+        if not normalized:
+            return raw
+        own = self.self_of(layer)
+        return raw / own.clamp(min=torch.finfo(own.dtype).tiny).sqrt()
+
+    def self_of(self, layer: str | None) -> Tensor:
+        """One layer's self-influences, or with `None` all layers' sum."""
+        return self.self_influence[layer] if layer is not None else sum_of(self.self_influence)
+
+
+def sum_of(parts: Mapping[str, Tensor]) -> Tensor:
+    """The sum over layers."""
+    return torch.stack(list(parts.values())).sum(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Layers that share a block, and the block."""
+
+    layers: tuple[LayerGradient, ...]
+    block: Block
+
+    def flat(self, records: Mapping[str, Record]) -> Tensor:
+        """The group's gradients, (batch, parameters)."""
+        return torch.cat([layer.flat(records[layer.name]) for layer in self.layers], 1)
+
+    def chunks(self, records: Mapping[str, Record]) -> list[dict[str, Record]]:
+        """The records cut so that the gradients of a piece fit."""
+        rows = min(layer.rows(records[layer.name]) for layer in self.layers)
+        cut = {layer.name: list(records[layer.name].split(rows)) for layer in self.layers}
+        return [dict(zip(cut, pieces, strict=True)) for pieces in zip(*cut.values(), strict=True)]
+
+    def per_layer(self, flat: Tensor) -> dict[str, Tensor]:
+        """Columns of each layer."""
+        parts = torch.split(flat, [layer.size for layer in self.layers], 1)
+        return {layer.name: part for layer, part in zip(self.layers, parts, strict=True)}
+
+
+@dataclass(eq=False)
+class Scorer:
+    """Scores at one set of weights: score_l(q, t) = weight · (H⁻¹ g_q)_l · (g_t)_l.
+
+    Args:
+        groups: the layers and their inverse curvature.
+        weight: the factor of all scores.
+        loss: the training loss.
+    """
+
+    groups: Sequence[Group]
+    weight: float
+    loss: ExampleLoss
+    queries: list[Tensor] = field(default_factory=list)  # per group: (queries, parameters)
+
+    def add_queries(self, recorder: Recorder, batch: Batch, loss: ExampleLoss) -> None:
+        """Take a batch of test examples, differentiated through `loss`, and precondition them."""
+        records = _records(recorder, batch, loss)
+        for i, group in enumerate(self.groups):
+            parts = [group.block.solve(group.flat(r)) for r in group.chunks(records)]
+            found = self.weight * torch.cat(parts)
+            if i < len(self.queries):
+                self.queries[i] = torch.cat([self.queries[i], found])
+            else:
+                self.queries.append(found)
+
+    def score(self, recorder: Recorder, batch: Batch, *, with_self: bool) -> LayerScores:
+        """The scores of a training batch, and its self-influences if asked."""
+        records = _records(recorder, batch, self.loss)
+        scores: dict[str, list[Tensor]] = {}
+        own: dict[str, list[Tensor]] = {}
+        for i, group in enumerate(self.groups):
+            queries = group.per_layer(self.queries[i]) if self.queries else {}
+            for chunk in group.chunks(records):
+                gradients = group.flat(chunk)
+                for name, part in group.per_layer(gradients).items():
+                    if queries:
+                        scores.setdefault(name, []).append(queries[name] @ part.mT)
+                if with_self:
+                    solved = group.per_layer(group.block.own(gradients, chunk))
+                    for name, part in solved.items():
+                        own.setdefault(name, []).append(self.weight * part.sum(1))
+        return LayerScores(_joined(scores), _joined(own))
+
+
+def _joined(parts: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat(list(pieces), -1) for name, pieces in parts.items()}
+
+
+def _records(recorder: Recorder, batch: Batch, loss: ExampleLoss) -> dict[str, Record]:
+    output = recorder.forward(batch.inputs)
+    vectors = loss.gradient(output, batch.target)
+    return recorder.pull_back(output, vectors, last=True)

@@ -1,0 +1,185 @@
+"""Per-example gradients against one backward pass per example."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from captum_influence.training.gradients import treatable_layers
+from captum_influence.training.recording import Recorder
+
+B = 4
+
+
+def _image(*size: int) -> Tensor:
+    return torch.randn(B, *size, dtype=torch.float64)
+
+
+def _tokens(*size: int) -> Tensor:
+    return torch.randint(0, 6, (B, *size))
+
+
+class Twice(nn.Module):
+    """One module called two times, at two sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        once = torch.tanh(self.shared(x))
+        return torch.tanh(self.shared(once[..., ::2])).flatten(1)
+
+
+class ByKeyword(nn.Module):
+    """A layer that is called by keyword, and followed by an in-place operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(input=x).relu_()
+
+
+EXAMPLES = {
+    "linear": (nn.Linear(5, 3), _image(5)),
+    "linear without bias": (nn.Linear(5, 3, bias=False), _image(5)),
+    "linear 3-D": (nn.Linear(5, 3), _image(7, 5)),
+    "linear 4-D": (nn.Linear(5, 3), _image(2, 3, 5)),
+    "conv1d": (nn.Conv1d(3, 4, 3, stride=2), _image(3, 9)),
+    "conv1d same, dilated": (nn.Conv1d(3, 4, 4, padding="same", dilation=2), _image(3, 9)),
+    "conv2d": (nn.Conv2d(3, 4, 3, padding=1), _image(3, 6, 5)),
+    "conv2d valid": (nn.Conv2d(3, 4, (2, 3), padding="valid", bias=False), _image(3, 6, 5)),
+    "conv2d same": (nn.Conv2d(3, 4, (2, 3), padding="same"), _image(3, 6, 5)),
+    "conv2d stride, dilation": (
+        nn.Conv2d(3, 4, 3, stride=(2, 1), dilation=(1, 2), padding=(2, 1)),
+        _image(3, 8, 7),
+    ),
+    "conv2d circular": (nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), _image(3, 6, 5)),
+    "conv2d reflect": (nn.Conv2d(3, 4, 3, padding=(2, 1), padding_mode="reflect"), _image(3, 6, 5)),
+    "conv2d replicate": (nn.Conv2d(3, 4, 3, padding=1, padding_mode="replicate"), _image(3, 6, 5)),
+    "conv2d groups": (nn.Conv2d(4, 6, 3, groups=2, padding=1), _image(4, 6, 5)),
+    "conv2d depthwise": (nn.Conv2d(4, 8, 3, groups=4, stride=2), _image(4, 7, 7)),
+    "conv3d": (nn.Conv3d(2, 3, (2, 3, 2), padding=(0, 1, 1), stride=(1, 2, 1)), _image(2, 4, 5, 4)),
+    "embedding": (nn.Embedding(6, 3), _tokens(5)),
+    "embedding with padding": (nn.Embedding(6, 3, padding_idx=1), _tokens(5)),
+    "embedding 2-D": (nn.Embedding(6, 3), _tokens(5, 2)),
+    "layer norm": (nn.LayerNorm(5), _image(7, 5)),
+    "layer norm 2-D": (nn.LayerNorm((3, 5)), _image(3, 5)),
+    "group norm": (nn.GroupNorm(2, 4), _image(4, 3, 3)),
+    "batch norm 1d": (nn.BatchNorm1d(5), _image(5)),
+    "batch norm 2d": (nn.BatchNorm2d(3), _image(3, 4, 4)),
+    "batch norm 3d": (nn.BatchNorm3d(2), _image(2, 3, 3, 3)),
+    "instance norm": (nn.InstanceNorm2d(3, affine=True), _image(3, 4, 4)),
+    "rms norm": (nn.RMSNorm(5), _image(7, 5)),
+    "prelu": (nn.PReLU(3), _image(3, 4)),
+    "called twice": (Twice(), _image(3, 6, 6)),
+    "by keyword, in place": (ByKeyword(), _image(5)),
+    "in-place activation": (
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(16, 2)),
+        _image(3, 4, 4),
+    ),
+}
+
+
+def _ready(module: nn.Module) -> nn.Module:
+    """Float64, evaluation mode, and no running statistics or weights of zero and one."""
+    module = module.double().eval()
+    generator = torch.Generator().manual_seed(0)
+    for value in (*module.parameters(), *(b for b in module.buffers() if b.is_floating_point())):
+        noise = torch.rand(value.shape, generator=generator, dtype=torch.float64)
+        value.data.copy_(0.5 + noise)
+    return module
+
+
+def _by_loop(module: nn.Module, x: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    """The definition: one backward pass per example."""
+    found: dict[str, list[Tensor]] = {name: [] for name, _ in module.named_parameters()}
+    for i in range(len(x)):
+        module.zero_grad()
+        (module(x[i : i + 1]) * weights[i : i + 1]).sum().backward()
+        for name, parameter in module.named_parameters():
+            found[name].append(parameter.grad.clone())
+    module.zero_grad()
+    return {name: torch.stack(parts) for name, parts in found.items()}
+
+
+@pytest.mark.filterwarnings("ignore:Using padding=.same.")  # torch, on even kernels
+@pytest.mark.parametrize("case", EXAMPLES)
+def test_equals_a_loop(case: str) -> None:
+    module, x = EXAMPLES[case]
+    module = _ready(module)
+    weights = torch.randn_like(module(x))
+    wanted = _by_loop(module, x, weights)
+    layers, _ = treatable_layers(module, None, skip_unsupported=False)
+    with Recorder(module, {layer.name: layer.module for layer in layers}) as recorder:
+        records = recorder.pull_back(recorder.forward((x,)), weights, last=True)
+    found = {}
+    for layer in layers:
+        flat = layer.flat(records[layer.name])
+        assert flat.shape == (B, layer.size)
+        prefix = f"{layer.name}." if layer.name else ""
+        found |= {f"{prefix}{name}": value for name, value in layer.unflatten(flat).items()}
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-10)
+
+
+def test_chunks_of_a_record_give_the_same_gradients() -> None:
+    module, x = EXAMPLES["conv2d groups"]
+    (layer,), _ = treatable_layers(module, None, skip_unsupported=False)
+    module = _ready(module)
+    with Recorder(module, {"": module}) as recorder:
+        out = recorder.forward((x,))
+        record = recorder.pull_back(out, torch.ones_like(out), last=True)[""]
+    parts = torch.cat([layer.flat(part) for part in record.split(3)])
+    torch.testing.assert_close(parts, layer.flat(record))
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (nn.Bilinear(2, 2, 2), "Bilinear"),
+        (nn.ConvTranspose2d(2, 2, 2), "ConvTranspose2d"),
+        (nn.BatchNorm2d(2, track_running_stats=False), "running statistics"),
+        (nn.Embedding(4, 2, max_norm=1.0), "max_norm"),
+        (nn.Embedding(4, 2, scale_grad_by_freq=True), "scale_grad_by_freq"),
+        (nn.MultiheadAttention(4, 2), "MultiheadAttention"),
+    ],
+)
+def test_untreatable_layers_are_named_and_can_be_skipped(layer: nn.Module, reason: str) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), layer)
+    with pytest.raises(ValueError, match=rf"(?s)'1'.*{reason}.*skip_unsupported"):
+        treatable_layers(model, None, skip_unsupported=False)
+    kept, skipped = treatable_layers(model, None, skip_unsupported=True)
+    assert [k.name for k in kept] == ["0"]
+    assert "1" in skipped
+
+
+def test_selection_of_layers() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)))
+    model[0].requires_grad_(False)
+
+    def names(layers: object) -> list[str]:
+        kept, _ = treatable_layers(model, layers, skip_unsupported=False)
+        return [layer.name for layer in kept]
+
+    assert names(None) == ["1.0", "1.1"]
+    assert names(["1"]) == ["1.0", "1.1"]
+    assert names([model[0], "1.1"]) == ["0", "1.1"]
+    with pytest.raises(ValueError, match="expected a layer of the model"):
+        names(["2"])
+    with pytest.raises(TypeError, match="list of names"):
+        names("1.0")
+    model.requires_grad_(False)
+    with pytest.raises(ValueError, match="at least one layer"):
+        names(None)
+
+
+def test_parameters_shared_by_two_layers_are_refused() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].weight = model[0].weight
+    with pytest.raises(ValueError, match=r"'0' and '1' share"):
+        treatable_layers(model, None, skip_unsupported=False)
