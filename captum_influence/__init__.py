@@ -7,6 +7,7 @@ from captum_influence.attr import (
     Distribution,
     DistributionalInfluence,
     Function,
+    InfluenceProfile,
     LinearPath,
     Loss,
     Mixture,
@@ -18,6 +19,7 @@ from captum_influence.attr import (
     Unit,
 )
 from captum_influence.explain import Explanation, explain, rank_units
+from captum_influence.training import LayerInfluence
 
 __version__ = "0.1.0"
 
@@ -29,6 +31,8 @@ __all__ = [
     "DistributionalInfluence",
     "Explanation",
     "Function",
+    "InfluenceProfile",
+    "LayerInfluence",
     "LinearPath",
     "Loss",
     "Mixture",

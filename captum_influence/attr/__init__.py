@@ -10,9 +10,12 @@ from captum_influence.attr.distributions import (
     Samples,
 )
 from captum_influence.attr.execution import Execution
+from captum_influence.attr.folding import fold_batchnorm
 from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.interventions import intervene
 from captum_influence.attr.paths import LinearPath, StratifiedPath
 from captum_influence.attr.points import WeightedPoint
+from captum_influence.attr.profile import Difference, InfluenceProfile, UnitStatistic
 from captum_influence.attr.quadrature import (
     GaussLegendre,
     LeftRiemann,
@@ -35,11 +38,13 @@ __all__ = [
     "Baselines",
     "ClassScore",
     "Cut",
+    "Difference",
     "Distribution",
     "DistributionalInfluence",
     "Execution",
     "Function",
     "GaussLegendre",
+    "InfluenceProfile",
     "LeftRiemann",
     "LinearPath",
     "Loss",
@@ -56,5 +61,8 @@ __all__ = [
     "StratifiedPath",
     "Trapezoid",
     "Unit",
+    "UnitStatistic",
     "WeightedPoint",
+    "fold_batchnorm",
+    "intervene",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import ClassVar
 
@@ -132,6 +132,10 @@ class Noise(Distribution):
             )
             yield WeightedPoint(1 / self.n, tuple(noisy))
 
+    def numbered(self, numbers: Tensor) -> Noise:
+        """Return the same noise drawn anew, so that batches of a data set are independent."""
+        return replace(self, seed=_renumbered(self.seed, numbers))
+
     def _draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
         if isinstance(self.noise, torch.distributions.Distribution):
             return _sample(self.noise, x, generator)
@@ -191,6 +195,10 @@ class Baselines(Distribution):
                 b + column(alpha, x) * (x - b) for x, b in zip(origin, anchor, strict=True)
             )
             yield WeightedPoint(1 / self.n, point, anchor)
+
+    def numbered(self, numbers: Tensor) -> Baselines:
+        """Return the same set drawn from anew, so that batches of a data set are independent."""
+        return replace(self, seed=_renumbered(self.seed, numbers))
 
     def _checked(self, origin: Tensors) -> Tensors:
         sets = self._sets()
@@ -279,6 +287,10 @@ class Mixture(Distribution):
                 anchor = reference if item.anchor is None else item.anchor
                 yield WeightedPoint(share * item.weight, item.point, anchor)
 
+    def numbered(self, numbers: Tensor) -> Mixture:
+        """Return the mixture of the numbered parts."""
+        return Mixture([(share, part.numbered(numbers)) for share, part in self.parts])
+
     def strata(self) -> Sequence[tuple[float, Distribution]]:
         return tuple(
             (share * inner, stratum)
@@ -321,6 +333,10 @@ def _sample(
 
 def _cuda_in_use() -> bool:
     return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+def _renumbered(seed: int, numbers: Tensor) -> int:
+    return seed + 1_000_003 * int(numbers[0])
 
 
 def _generator(seed: int, device: torch.device) -> torch.Generator:

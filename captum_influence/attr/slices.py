@@ -31,7 +31,7 @@ from captum_influence.attr.prefix import Prefix, Recorder
 from captum_influence.attr.regions import compiled_regions
 from captum_influence.attr.visits import Fill, Mark, Measured, Overwrite, Read, Root, Visit
 
-__all__ = ["Reading", "Sizes", "Slice", "Trace"]
+__all__ = ["Reading", "Sizes", "Slice", "Trace", "plain"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Slice:
         with ExitStack() as stack:
             stack.enter_context(_held(self._forward))
             stack.enter_context(torch.inference_mode(False))
-            stack.enter_context(_plain())
+            stack.enter_context(plain())
             if not self.differentiable:
                 stack.enter_context(_frozen(self._forward))
             yield
@@ -342,7 +342,7 @@ _plainly_lock = threading.Lock()
 
 
 @contextmanager
-def _plain() -> Iterator[None]:
+def plain() -> Iterator[None]:
     """Run compiled and fused modules module by module: the hooks are set later, and inside.
 
     Both switches belong to the process: the first thread that needs them sets them, the last one

@@ -1,0 +1,221 @@
+"""The measure over a data set: mean influences of every unit, group by group, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from captum_influence.attr import archive
+from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.moments import Moments
+from captum_influence.attr.profiling import (
+    Aggregate,
+    Group,
+    GroupBy,
+    Questioner,
+    State,
+    merged,
+    own_path,
+    packed,
+    passed,
+    unpacked,
+)
+from captum_influence.sharding import process_group
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Difference", "InfluenceProfile", "UnitStatistic"]
+
+
+@dataclass(frozen=True)
+class UnitStatistic:
+    """A unit's mean influence over a group, and the standard error of that mean."""
+
+    index: int
+    mean: float
+    standard_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """The difference of two groups' means, and its standard error, each (units,)."""
+
+    mean: Tensor
+    standard_error: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class InfluenceProfile:
+    """Count, mean and variance of each unit's influence, by group.
+
+    Made by :meth:`over`. Statistics are float64 tensors (units,), addressed by group, and where
+    there are several by ``layer`` (name or place) and ``quantity`` (place).
+
+    Attributes:
+        layers: names of the layers.
+        quantities: how many quantities there are.
+        moments: for each group, for each layer, the moments of (quantities, units).
+        settings: how it was made, JSON-able.
+    """
+
+    layers: tuple[str, ...]
+    quantities: int
+    moments: Mapping[Group, tuple[Moments, ...]]
+    settings: Mapping[str, Any]
+
+    @staticmethod
+    def over(
+        influence: DistributionalInfluence,
+        loader: Iterable[Any],
+        *,
+        group_by: GroupBy = None,
+        aggregate: Aggregate = "sum",
+        axis: int = 1,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int = 16,
+        internal_batch_size: int | None = None,
+        show_progress: bool = False,
+    ) -> InfluenceProfile:
+        """Profile a data set in one pass; memory doesn't grow with its length.
+
+        Under ``torchrun`` each process takes its share of the batches, and all return the whole.
+
+        Args:
+            influence: the question. If it has no quantity, that is the score of the label.
+            loader: yields inputs, or (inputs, labels).
+            group_by: ``"label"``, ``"predicted"``, a function of (inputs, labels) that returns a
+                group for each example, or None: one group, ``"all"``.
+            aggregate: how a unit's positions are summed up: ``"sum"``, ``"mean"``, ``"max"``, or a
+                function from (..., units, positions) to (..., units).
+            axis: the dimension that counts units: 1 for channels, 2 for features of tokens.
+            checkpoint: a file; a run that was killed goes on from it, and ends as if it hadn't
+                been. It is removed at the end.
+            checkpoint_every: batches between two checkpoints.
+            internal_batch_size: (example, point) rows per pass.
+            show_progress: show a progress bar over the batches.
+
+        Raises:
+            ValueError: if the loader is empty, or the checkpoint belongs to another question.
+        """
+        run = Questioner(influence, group_by, aggregate, axis, internal_batch_size)
+        with process_group(run.device) as shard:
+            path = None if checkpoint is None else own_path(Path(checkpoint), shard)
+            state = State.resumed(path, loader, run, shard)
+            state = passed(run, state, shard, path, checkpoint_every, show_progress)
+            moments = merged(state.moments, shard)
+            if path is not None:
+                path.unlink(missing_ok=True)
+        if not moments:
+            raise ValueError("the loader is empty: expected at least one batch")
+        return InfluenceProfile(run.layers, run.quantities, moments, run.settings)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups, sorted."""
+        return tuple(self.moments)
+
+    def count(self, group: Group | None = None) -> int:
+        """Return the number of examples in a group."""
+        return self._of(group, 0).count
+
+    def mean(
+        self, group: Group | None = None, *, layer: int | str = 0, quantity: int = 0
+    ) -> Tensor:
+        """Return the mean influence of each unit, (units,)."""
+        return self._of(group, layer).mean[quantity]
+
+    def variance(
+        self, group: Group | None = None, *, layer: int | str = 0, quantity: int = 0
+    ) -> Tensor:
+        """Return the variance among examples of each unit's influence, (units,)."""
+        return self._of(group, layer).variance[quantity]
+
+    def standard_error(
+        self, group: Group | None = None, *, layer: int | str = 0, quantity: int = 0
+    ) -> Tensor:
+        """Return the standard error of the mean, (units,)."""
+        return self._of(group, layer).standard_error[quantity]
+
+    def top(
+        self,
+        k: int = 5,
+        group: Group | None = None,
+        *,
+        layer: int | str = 0,
+        quantity: int = 0,
+        lowest: bool = False,
+    ) -> list[UnitStatistic]:
+        """Return the k units of largest (or, ``lowest``, smallest) mean influence."""
+        means = self.mean(group, layer=layer, quantity=quantity)
+        errors = self.standard_error(group, layer=layer, quantity=quantity)
+        order = means.argsort(descending=not lowest, stable=True)[:k].tolist()
+        return [UnitStatistic(i, float(means[i]), float(errors[i])) for i in order]
+
+    def difference(
+        self, a: Group, b: Group, *, layer: int | str = 0, quantity: int = 0
+    ) -> Difference:
+        """Return mean(a) - mean(b) and its standard error, the groups being independent."""
+        where: dict[str, Any] = {"layer": layer, "quantity": quantity}
+        errors = [self.standard_error(group, **where) for group in (a, b)]
+        return Difference(
+            self.mean(a, **where) - self.mean(b, **where),
+            (errors[0] ** 2 + errors[1] ** 2).sqrt(),
+        )
+
+    def _of(self, group: Group | None, layer: int | str) -> Moments:
+        if group is None and len(self.moments) > 1:
+            raise ValueError(f"there are several groups, {list(self.groups)}: name one")
+        chosen = self.groups[0] if group is None else group
+        if chosen not in self.moments:
+            raise ValueError(f"there is no group {chosen!r}; there are {list(self.groups)}")
+        place = self.layers.index(layer) if layer in self.layers else layer
+        if not isinstance(place, int) or place >= len(self.layers):
+            raise ValueError(f"there is no layer {layer!r}; there are {list(self.layers)}")
+        return self.moments[chosen][place]
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile as safetensors with a JSON header; needs safetensors."""
+        header = {"layers": self.layers, "quantities": self.quantities, "settings": self.settings}
+        groups, tensors = packed(self.moments)
+        archive.save(Path(path), "profile", {**header, "groups": groups}, tensors)
+
+    @staticmethod
+    def load(path: str | Path) -> InfluenceProfile:
+        """Read a saved profile.
+
+        Raises:
+            ValueError: if the file is truncated, foreign, or of a later version.
+        """
+        header, tensors = archive.load(Path(path), "profile")
+        moments = unpacked(header["groups"], tensors)
+        layers = tuple(header["layers"])
+        return InfluenceProfile(layers, header["quantities"], moments, header["settings"])
+
+    def plot(
+        self, k: int = 8, *, layer: int | str = 0, quantity: int = 0, groups: Sequence[Group] = ()
+    ) -> Figure:
+        """Draw each group's k top units, with their standard errors."""
+        from matplotlib.figure import Figure
+
+        chosen = tuple(groups) or self.groups
+        figure = Figure(figsize=(2.6 * len(chosen), 0.32 * k + 1.2), layout="constrained")
+        for axes, group in zip(
+            figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True
+        ):
+            units = self.top(k, group, layer=layer, quantity=quantity)
+            places = range(len(units))
+            errors = [
+                0.0 if u.standard_error != u.standard_error else u.standard_error for u in units
+            ]
+            axes.barh(places, [u.mean for u in units], xerr=errors, color="#2166ac", ecolor="#555")
+            axes.set_yticks(places, [str(u.index) for u in units])
+            axes.invert_yaxis()
+            axes.set_title(f"{group} (n = {self.count(group)})", fontsize=9)
+            axes.set_xlabel("mean influence", fontsize=8)
+        figure.axes[0].set_ylabel("unit", fontsize=8)
+        return figure

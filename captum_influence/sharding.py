@@ -1,0 +1,73 @@
+"""One process's share of the work under ``torchrun``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["Shard", "process_group"]
+
+_PATIENCE = timedelta(minutes=10)  # how long to wait for a process that doesn't answer
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A process's share: every ``world``-th item, from ``rank`` on."""
+
+    rank: int = 0
+    world: int = 1
+
+    @staticmethod
+    def current() -> Shard:
+        """Return the share under torch.distributed, all of it without."""
+        if dist.is_available() and dist.is_initialized():
+            return Shard(dist.get_rank(), dist.get_world_size())
+        return Shard()
+
+    def owns(self, number: int) -> bool:
+        """Return whether an item is this process's."""
+        return number % self.world == self.rank
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Return the sum over all processes, on each of them."""
+        if self.world == 1:
+            return value
+        device = torch.device("cuda") if dist.get_backend() == "nccl" else torch.device("cpu")
+        total = value.to(device, copy=True)
+        dist.all_reduce(total)
+        return total.to(value.device)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return every process's value, in order of rank, on each of them."""
+        if self.world == 1:
+            return [value]
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, value)
+        return found
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[Shard]:
+    """Join the other processes that torchrun started, unless that has been done or there are none.
+
+    Raises:
+        RuntimeError: when a process is not heard of for ten minutes.
+    """
+    ours = int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available()
+    ours = ours and not dist.is_initialized()
+    if ours:
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=_PATIENCE)
+    try:
+        yield Shard.current()
+    finally:
+        if ours:
+            dist.destroy_process_group()
