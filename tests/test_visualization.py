@@ -1,6 +1,7 @@
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,14 +138,14 @@ def test_png_is_the_same_twice() -> None:
 
 def test_matplotlib_is_fetched_when_it_is_needed_and_pyplot_never() -> None:
     code = """
-import importlib.util, sys, torch  # the file alone: the package imports captum, which has pyplot
-spec = importlib.util.spec_from_file_location("visualization", sys.argv[1])
-visualization = sys.modules["visualization"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(visualization)
+import sys, types, torch  # without the package's own imports: captum has pyplot
+package = sys.modules["captum_influence"] = types.ModuleType("captum_influence")
+package.__path__ = [sys.argv[1]]
+from captum_influence import charts, visualization
 print("matplotlib" in sys.modules)
 visualization.png(visualization.overview(torch.rand(3, 4, 4), []))
 print("matplotlib.pyplot" in sys.modules)
 """
-    command = [sys.executable, "-c", code, visualization.__file__]
+    command = [sys.executable, "-c", code, str(Path(visualization.__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -16,7 +16,7 @@ from captum_influence.attr.slices import Sizes, Trace
 
 __all__ = ["Plan"]
 
-_BLOCK_BYTES, _SMALL_BYTES = 48 * 2**20, 4 * 2**20
+_BLOCK_BYTES, _SMALL_BYTES = 48 * 2**20, 32 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +104,8 @@ class Plan:
 def rows_that_fit(sizes: Sizes, device: torch.device) -> int:
     """Return how many rows run fastest at once and fit.
 
-    On a CPU that is 48 MB of the largest activation, 8 to 64 rows, and more only as long as that
-    activation stays below 4 MB. A CUDA device takes up to 512
+    On a CPU that is 48 MB of the largest activation, 8 to 64 rows, and more than 64 only as long
+    as that activation stays below 32 MB. A CUDA device takes up to 512
     rows, as long as the activations behind the cuts, their gradients and two of the largest stay
     within half of its free memory.
     """

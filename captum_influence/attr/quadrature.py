@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -74,7 +75,7 @@ class GaussLegendre(Rule):
     """
 
     def nodes_and_weights(self, n: int) -> tuple[Tensor, Tensor]:
-        nodes, weights = np.polynomial.legendre.leggauss(n)
+        nodes, weights = _leggauss(n)
         return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
 
 
@@ -115,6 +116,9 @@ class Trapezoid(Rule):
         weights = torch.full((n,), 1 / (n - 1), dtype=torch.float64)
         weights[[0, -1]] /= 2
         return _steps(n) / (n - 1), weights
+
+
+_leggauss = lru_cache(maxsize=64)(np.polynomial.legendre.leggauss)  # eigenvalues, each time
 
 
 def _steps(n: int) -> Tensor:
