@@ -419,7 +419,8 @@ def _flat(result: Any, prefix: str = "") -> list[tuple[str, Any]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("studies", nargs="+", choices=["lds", "bias", "speed", "cifar"])
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cifar", type=Path, help="an .npz of CIFAR-10 images, for 'cifar'")
     parser.add_argument("--out", type=Path, default=Path("training_influence.json"))
@@ -431,15 +432,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "machine": {"cpu": platform.processor() or platform.machine(), "torch": torch.__version__}
     }
     studies = {"lds": study_lds, "bias": study_bias, "speed": study_speed}
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     for name in options.studies:
-        if name == "cifar":
-            result[name] = study_cifar(options.cifar, show_progress=True)
-        else:
-            result[name] = {f"seed {s}": studies[name](s) for s in range(options.seeds)}
-        for label, value in _flat(result[name]):
-            shown = f"{value:.3f}" if isinstance(value, float) else value
-            print(f"{name} / {label:<70} {shown}", flush=True)
-        options.out.write_text(json.dumps(result, indent=2), encoding="utf-8")
+        result[name] = {}
+        for seed in [None] if name == "cifar" else seeds:
+            found = (
+                study_cifar(options.cifar, show_progress=True)
+                if seed is None
+                else {f"seed {seed}": studies[name](seed)}
+            )
+            result[name] |= found
+            for label, value in _flat(found):
+                shown = f"{value:.3f}" if isinstance(value, float) else value
+                print(f"{name} / {label:<70} {shown}", flush=True)
+            options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

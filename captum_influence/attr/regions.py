@@ -36,6 +36,9 @@ def compiled_regions(
     root: Module, cuts: Sequence[Module], mode: str, known: dict[Module, Callable[..., Any]]
 ) -> Iterator[None]:
     """Run the regions compiled meanwhile; ``known`` keeps what has been compiled before."""
+    if mode != "default" and torch.cuda.is_available():
+        # What the last block left may be overwritten.
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
     with ExitStack() as stack:
         stack.enter_context(_stance("default"))
         for region in dict.fromkeys(regions(root, cuts)):

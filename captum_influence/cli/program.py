@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from captum_influence import __version__
 from captum_influence.cli.explaining import add_explain_parser
+from captum_influence.cli.profiling import add_profile_parser
 
 __all__ = ["main"]
 
@@ -57,4 +58,5 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_explain_parser(commands)
+    add_profile_parser(commands)
     return parser

@@ -1,0 +1,205 @@
+"""``python -m benchmarks.tables``: the tables of the documentation, from ``benchmarks/results``.
+
+Where a result is absent, the page says which command writes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS, PAGES = Path("benchmarks/results"), Path("docs/_generated")
+Row = dict[str, Any]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write every table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--pages", type=Path, default=PAGES)
+    asked = parser.parse_args(arguments)
+    asked.pages.mkdir(parents=True, exist_ok=True)
+    for name, (source, command, table) in TABLES.items():
+        path = asked.results / f"{source}.json"
+        if path.is_file():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            text = f"{table(found)}\n\n{provenance(found['machine'], command)}\n"
+        else:
+            text = f"*Not measured yet: `{command}`, then `python -m benchmarks.tables`.*\n"
+        (asked.pages / f"{name}.md").write_text(text, encoding="utf-8")
+    print(f"wrote {len(TABLES)} tables to {asked.pages}")
+    return 0
+
+
+def provenance(machine: Row, command: str) -> str:
+    """Say where the figures come from."""
+    threads = f"{machine['threads']} thread" + ("s" if machine["threads"] != 1 else "")
+    return (
+        f"*`{command}`, {machine['date']}: {machine['device']}, {threads}, "
+        f"torch {machine['torch']}, Captum {machine['captum']}, Python {machine['python']}.*"
+    )
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table; the columns from the second of numbers on are set right."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    numeric = [
+        bool(rows) and all(_is_number(row[i]) for row in rows if row[i]) for i in range(len(heads))
+    ]
+    rule = ["---:" if right else "---" for right in numeric]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, rule, *rows))
+
+
+def speed(found: Row) -> str:
+    """CPU time and wall time against Captum's; the ratio is the median of the rounds' ratios."""
+    heads = ["network", "question", "Captum, s", "ours, s", "times faster", "in wall time",
+             "difference"]  # fmt: skip
+    rows = [
+        (
+            row["network"],
+            row["name"],
+            f"{row['peer_cpu']:.3g}",
+            f"{row['ours_cpu']:.3g}",
+            f"{row['ratio']:.2f}",
+            f"{row['ratio_wall']:.2f}",
+            f"{row['difference']:.0e}",
+        )
+        for row in found["rows"]
+    ]
+    return table(heads, rows)
+
+
+def wall(found: Row) -> str:
+    """The same on a GPU, where only wall time counts."""
+    heads = ["network", "question", "Captum, s", "ours, s", "times faster", "difference"]
+    rows = [
+        (
+            row["network"],
+            row["name"],
+            f"{row['peer_wall']:.3g}",
+            f"{row['ours_wall']:.3g}",
+            f"{row['ratio_wall']:.2f}",
+            f"{row['difference']:.0e}",
+        )
+        for row in found["rows"]
+    ]
+    return table(heads, rows)
+
+
+def memory(found: Row) -> str:
+    """Peak memory beyond the network and its inputs."""
+    rows = [(_WHO.get(r["who"], r["who"]), r["batch"], r["points"], r["MB"]) for r in found["rows"]]
+    return table(["who", "images", "points", "MB"], rows)
+
+
+def floor(found: Row) -> str:
+    """How near to the machine's own rate."""
+    rows = [
+        (
+            row["network"],
+            row["name"],
+            f"{row['GFLOP']:.0f}",
+            f"{row['seconds']:.2f}",
+            f"{100 * row['share_of_rate']:.0f} %",
+        )
+        for row in found["rows"]
+    ]
+    return table(["network", "question", "GFLOP", "seconds", "share of the rate"], rows)
+
+
+def points_errors(found: Row) -> str:
+    """Median relative error of each rule at 18 and 54 points, in percent, by network."""
+    curves = found["curves"]
+    networks = list(dict.fromkeys(row["network"] for row in curves))
+    values = {(r["network"], r["rule"], r["n"]): r for r in curves}
+    rows = [
+        (rule, n, *(_percent(values[network, rule, n]["error"]) for network in networks))
+        for n in (6, 18, 54)
+        for rule in dict.fromkeys(row["rule"] for row in curves)
+    ]
+    return table(["rule", "points", *networks], rows)
+
+
+def points_top10(found: Row) -> str:
+    """Agreement of the ten most influential units, by network."""
+    curves = found["curves"]
+    networks = list(dict.fromkeys(row["network"] for row in curves))
+    values = {(r["network"], r["rule"], r["n"]): r for r in curves}
+    rows = [
+        (rule, n, *(f"{10 * values[network, rule, n]['top10']:.1f}" for network in networks))
+        for n in (6, 18, 54)
+        for rule in ("Midpoint", "GaussLegendre")
+    ]
+    return table(["rule", "points", *networks], rows)
+
+
+def points_bounds(found: Row) -> str:
+    """The error as a share of the estimate."""
+    rows = [
+        (
+            r["network"],
+            r["n"],
+            r["cases"],
+            f"{100 * r['bounded'] / r['cases']:.1f} %",
+            f"{r['median']:.2f}",
+            f"{r['largest']:.2f}",
+        )
+        for r in found["bounds"]
+    ]
+    heads = ["network", "points", "examples × layers", "at most 0.45", "median", "largest"]
+    return table(heads, rows)
+
+
+def points_auto(found: Row) -> str:
+    """What n="auto" takes at 1 %."""
+    rows = [
+        (r["network"], f"{r['points']:.1f}", r["most"], f"{100 * r['within']:.0f} %")
+        for r in found["auto"]
+    ]
+    return table(["network", "points, mean", "points, most", "error below 1 %"], rows)
+
+
+def points_means(found: Row) -> str:
+    """The error of a mean over pictures, from 4 points for each."""
+    rows = [
+        (r["network"], r["pictures"], f"{r['stratified']:.2f}", f"{r['midpoints']:.2f}")
+        for r in found["class_means"]
+    ]
+    heads = ["network", "pictures", "`StratifiedPath(n=4)`", "4 midpoints for each"]
+    return table(heads, rows)
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.removesuffix(" %"))
+    except ValueError:
+        return False
+    return True
+
+
+_WHO = {"captum": "Captum, its defaults", "ours": "ours, chosen rows"}
+_BENCH, _POINTS = "python -m benchmarks", "python -m benchmarks.points"
+
+TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
+    "speed": ("cpu", f"{_BENCH} --out benchmarks/results/cpu.json", speed),
+    "cuda": ("cuda", f"{_BENCH} --device cuda --out benchmarks/results/cuda.json", wall),
+    "memory": ("memory", f"{_BENCH} --memory --out benchmarks/results/memory.json", memory),
+    "floor": ("floor", f"{_BENCH} --floor --out benchmarks/results/floor.json", floor),
+    "points_errors": ("points", _POINTS, points_errors),
+    "points_top10": ("points", _POINTS, points_top10),
+    "points_bounds": ("points", _POINTS, points_bounds),
+    "points_auto": ("points", _POINTS, points_auto),
+    "points_means": ("points", _POINTS, points_means),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

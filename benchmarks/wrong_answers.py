@@ -1,0 +1,157 @@
+"""``python -m benchmarks.wrong_answers``: wrong answers of SqueezeNet, righted by removing units.
+
+For each wrong answer on the ImageNet pictures of $CAPTUM_INFLUENCE_DATA (or ../shared/data): the
+units of the last fire module, ranked by contribution to score(predicted) − score(true), without
+which the answer is the true one; random sets of the same size beside them; and what the removal
+does to the pictures that were answered right. ``--out FOLDER`` keeps the figures and the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.trained import data_folder, squeezenet
+from captum_influence.attr import Cut, Distribution, LinearPath, Midpoint, Point
+from captum_influence.explain import Counterfactual, Expert, counterfactual
+from captum_influence.explain.reruns import activations
+
+LAYER = "features.12"
+DISTRIBUTIONS: dict[str, Distribution] = {
+    "path of 50": LinearPath(0.0, 50, Midpoint()),
+    "point": Point(),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Ask about every wrong answer, print the shares, and keep numbers and figures if asked."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.wrong_answers", description=__doc__)
+    parser.add_argument("--images", type=int, default=117)
+    parser.add_argument("--max-units", type=int, default=16)
+    parser.add_argument("--controls", type=int, default=100)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args(arguments)
+    subject, folder = squeezenet(asked.images), data_folder()
+    if subject is None or folder is None:
+        print("no real data: set CAPTUM_INFLUENCE_DATA")
+        return 0
+    names = list(json.loads((folder / "imagenet" / "classes.json").read_text()))
+    features = torch.cat(
+        [activations(subject.model, Cut(LAYER), x) for x in subject.images.split(16)]
+    )
+    head = Head(subject.model)
+    with torch.no_grad():
+        said = torch.cat([head(z) for z in features.split(16)]).argmax(dim=1)
+    right = said == subject.labels
+    print(f"{len(said)} pictures, {int((~right).sum())} answered wrong")
+    rows = []
+    for replace in ("0", "mean"):
+        for name, distribution in DISTRIBUTIONS.items():
+            reference = features.mean(dim=0, keepdim=True) if replace == "mean" else None
+            found = [
+                counterfactual(
+                    subject.model,
+                    subject.images[i],
+                    LAYER,
+                    true=int(subject.labels[i]),
+                    max_units=asked.max_units,
+                    replace="mean" if replace == "mean" else 0,
+                    reference=reference,
+                    controls=asked.controls,
+                    distribution=distribution,
+                    class_names=names,
+                )
+                for i in (~right).nonzero().flatten().tolist()
+            ]
+            damage = [
+                _damage(head, f, features[right], subject.labels[right], reference) for f in found
+            ]
+            rows.append(_summary(replace, name, found, damage))
+            print(json.dumps(rows[-1]), flush=True)
+            if asked.out and (replace, name) == ("0", "path of 50"):
+                _keep(found, asked.out)
+    if asked.out:
+        (asked.out / "wrong_answers.json").write_text(json.dumps(rows, indent=1))
+    return 0
+
+
+class Head(nn.Module):
+    """What comes behind the last fire module, so that pictures needn't run through the rest."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.entry = nn.Identity()
+        self.classifier = model.classifier
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return class scores (examples, 1000) of activations (examples, 512, 13, 13)."""
+        return self.classifier(self.entry(features)).flatten(1)
+
+
+def _damage(
+    head: nn.Module,
+    found: Counterfactual,
+    features: Tensor,
+    labels: Tensor,
+    reference: Tensor | None,
+) -> tuple[float, float]:
+    """Return the accuracy without the units, and without as many random ones."""
+    generator = torch.Generator().manual_seed(0)
+    random = torch.randperm(features.shape[1], generator=generator)[: len(found.units)].tolist()
+    replace = 0 if reference is None else reference[0]
+    return tuple(
+        _accuracy(Expert(head, "entry", units, "remove", replace), features, labels)
+        for units in (found.units, random)
+    )  # type: ignore[return-value]  # two, as there are two sets
+
+
+def _accuracy(model: nn.Module, features: Tensor, labels: Tensor) -> float:
+    with torch.no_grad():
+        said = torch.cat([model(z) for z in features.split(16)]).argmax(dim=1)
+    return float((said == labels).double().mean())
+
+
+def _summary(
+    replace: str, name: str, found: Sequence[Counterfactual], damage: Sequence[tuple[float, float]]
+) -> dict[str, object]:
+    count = len(found)
+    flips = [f for f in found if f.flipped]
+    sizes = sorted(len(f.units) for f in flips)
+    controls = [f.controls for f in found if f.controls]
+    of_flipped = [pair for f, pair in zip(found, damage, strict=True) if f.flipped]
+    return {
+        "replace": replace,
+        "distribution": name,
+        "wrong answers": count,
+        "flipped to the true class": len(flips) / count,
+        "moved away from the predicted class only": sum(f.outcome == "other" for f in found)
+        / count,
+        "random sets: to the true class": sum(c.to_true / c.sets for c in controls) / count,
+        "random sets: away": sum(c.away / c.sets for c in controls) / count,
+        "units of a flip: median, most": (sizes[len(sizes) // 2], sizes[-1]) if sizes else None,
+        "accuracy on what was right: mean, least": _least(of_flipped, 0),
+        "the same, random units": _least(of_flipped, 1),
+    }
+
+
+def _least(pairs: Sequence[tuple[float, float]], column: int) -> tuple[float, float] | None:
+    values = [pair[column] for pair in pairs]
+    return (sum(values) / len(values), min(values)) if values else None
+
+
+def _keep(found: Sequence[Counterfactual], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, each in enumerate(found[:6]):
+        each.plot().savefig(folder / f"wrong_answer_{i}.png", dpi=110)
+    details = [each.to_dict() for each in found]
+    (folder / "wrong_answers_details.json").write_text(json.dumps(details, indent=1))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    raise SystemExit(main())

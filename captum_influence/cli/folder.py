@@ -1,0 +1,67 @@
+"""A folder of pictures, one subfolder for each class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from captum_influence.pictures import Preparation, read_picture
+
+__all__ = ["PictureFolder"]
+
+_ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFolder(Dataset[tuple[Tensor, int]]):
+    """Pictures as a network's inputs, (3, height, width), with the number of their group.
+
+    Attributes:
+        files: The pictures' files, in order of group and name.
+        groups: Names of the groups: the subfolders, or the folder itself if it has none.
+        labels: The group of each picture.
+        prepare: How a picture becomes an input.
+    """
+
+    files: tuple[Path, ...]
+    groups: tuple[str, ...]
+    labels: tuple[int, ...]
+    prepare: Preparation
+
+    @staticmethod
+    def of(folder: str, prepare: Preparation) -> PictureFolder:
+        """Find the pictures of a folder.
+
+        Raises:
+            ValueError: If it is no folder, or holds no pictures.
+        """
+        root = Path(folder)
+        if not root.is_dir():
+            raise ValueError(f"expected a folder of pictures, got {folder!r}, which is none")
+        places = sorted(path for path in root.iterdir() if path.is_dir()) or [root]
+        found = [(place, _pictures(place)) for place in places]
+        found = [(place, files) for place, files in found if files]
+        if not found:
+            raise ValueError(
+                f"expected pictures ({', '.join(sorted(_ENDINGS))}) in {folder!r} or its "
+                "subfolders, got none"
+            )
+        return PictureFolder(
+            tuple(file for _, files in found for file in files),
+            tuple(place.name for place, _ in found),
+            tuple(i for i, (_, files) in enumerate(found) for _ in files),
+            prepare,
+        )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.prepare(read_picture(self.files[index]))[0], self.labels[index]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
