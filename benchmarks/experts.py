@@ -4,8 +4,9 @@ On the demo network and the network of Captum's CIFAR-10 tutorial: Spearman's co
 unit's influence, contribution, activation and conductance with what happens when that unit alone
 is replaced by its mean activation, on pictures that the means weren't taken from; by picture, and
 averaged by class; and of their sizes, since a unit that lowers a class and is silent where the
-class is shown has a negative influence, and its removal does harm. Then, for all rankings, how well experts of k units tell a class from the rest.
-``--out FOLDER`` keeps numbers and figures. Takes some minutes on one thread.
+class is shown has a negative influence, and its removal does harm. Then, for all rankings, how
+well experts of k units tell a class from the rest. ``--out FOLDER`` keeps numbers and
+figures. Takes some minutes on one thread.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.__main__ import machine
 from benchmarks.trained import TutorialNet, data_folder
 from captum_influence.attr import (
     ClassScore,
@@ -52,6 +54,7 @@ class Subject:
     seen: tuple[Tensor, Tensor]
     held_out: tuple[Tensor, Tensor]
     classes: tuple[str, ...]
+    stride: int  # every how manieth held-out picture is ablated unit by unit
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,15 +81,16 @@ def main(arguments: list[str] | None = None) -> int:
             stem = subject.name.replace(" ", "_")
             curves[0].plot().savefig(asked.out / f"experts_{stem}.png", dpi=110)
     if asked.out:
-        (asked.out / "experts.json").write_text(json.dumps(found, indent=1))
+        content = {"machine": machine("cpu"), "rows": found}
+        (asked.out / "experts.json").write_text(json.dumps(content, indent=1))
     return 0
 
 
 def scenes() -> Subject:
-    """Return the demo network with 128 scenes to learn means from and 128 others."""
-    seen, held_out = (SceneDataset(128, seed=s).stacked() for s in (1_000_003, 1_000_004))
+    """Return the demo network with 256 scenes to learn means from and 256 others."""
+    seen, held_out = (SceneDataset(256, seed=s).stacked() for s in (1_000_003, 1_000_004))
     layers = ("relu5", "relu4", "relu3")
-    return Subject("demo", load_demo_network(), layers, "relu5", seen, held_out, CLASSES)
+    return Subject("demo", load_demo_network(), layers, "relu5", seen, held_out, CLASSES, 3)
 
 
 def tutorial() -> Subject | None:
@@ -99,7 +103,7 @@ def tutorial() -> Subject | None:
     model = TutorialNet()
     model.load_state_dict(load_file(folder / "cifar10" / "captum_tutorial_cnn.safetensors"))
     data = np.load(folder / "cifar10" / "cifar10_subset.npz")
-    rows = {"train": slice(0, 500), "test": slice(0, 500)}
+    rows = {"train": slice(None, None, 10), "test": slice(None, None, 4)}  # sorted by class
     seen, held_out = (
         (
             torch.tensor(data[f"x_{part}"][where]).permute(0, 3, 1, 2).float() / 127.5 - 1,
@@ -109,12 +113,12 @@ def tutorial() -> Subject | None:
     )
     layers = ("relu2", "relu3", "relu4")
     names = tuple(str(name) for name in data["classes"])
-    return Subject("CIFAR-10 tutorial", model.eval(), layers, "relu3", seen, held_out, names)
+    return Subject("CIFAR-10 tutorial", model.eval(), layers, "relu3", seen, held_out, names, 4)
 
 
 def agreement(subject: Subject, layer: str, distribution: Distribution) -> dict[str, object]:
     """Return the rank correlation of each score with exact mean-ablation, by picture and class."""
-    cut, images, labels = Cut(layer), *(x[:128] for x in subject.held_out)
+    cut, images, labels = Cut(layer), *(x[:: subject.stride] for x in subject.held_out)
     mean = torch.cat([activations(subject.model, cut, x) for x in subject.seen[0].split(64)]).mean(
         0
     )

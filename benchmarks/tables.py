@@ -188,6 +188,78 @@ def _is_number(cell: str) -> bool:
 
 _WHO = {"captum": "Captum, its defaults", "ours": "ours, chosen rows"}
 _BENCH, _POINTS = "python -m benchmarks", "python -m benchmarks.points"
+_EXPERTS = "python -m benchmarks.experts --out benchmarks/results"
+_WRONG = "python -m benchmarks.wrong_answers --out benchmarks/results"
+
+
+def experts_f1(found: Row) -> str:
+    """F1 of experts of k units, by ranking, averaged over the classes."""
+    shown = (4, 8, 16, 32, 64)
+    rows = []
+    for row in found["rows"]:
+        if "experts" not in row:
+            continue
+        curves = row["experts"]
+        places = [curves["k"].index(k) for k in shown]
+        names = [name for name in curves if name not in ("k", "whole network")]
+        rows += [
+            (
+                row["network"],
+                name,
+                *(f"{curves[name][i]:.2f}" for i in places),
+                f"{curves['whole network']:.2f}",
+            )  # fmt: skip
+            for name in names
+        ]
+    return table(["network", "ranked by", *(f"k = {k}" for k in shown), "all"], rows)
+
+
+def experts_ablation(found: Row) -> str:
+    """Rank correlation with the exact removal of each unit, over held-out pictures."""
+    heads = ["network", "layer", "over", "contribution", "influence", "activation",
+             "sizes: influence", "sizes: activation"]  # fmt: skip
+    rows = []
+    for row in found["rows"]:
+        if "P" in row:
+            signed, sizes = row["by picture"], row["by picture, sizes"]
+            names = ("contribution", "influence", "activation")
+            numbers = [signed[n][0] for n in names] + [sizes[n][0] for n in names[1:]]
+            cells = [f"{number:.2f}" for number in numbers]
+            rows.append((row["network"], f"`{row['layer']}`", row["P"], *cells))
+    return table(heads, rows)
+
+
+def wrong_answers(found: Row) -> str:
+    """How many wrong answers are righted by removing at most 16 units, and at what cost."""
+    heads = ["put in their place", "influence over", "righted", "to a third class",
+             "random sets: righted", "random sets: changed", "units: median, most",
+             "right before, right after: mean, least", "the same, random units"]  # fmt: skip
+    rows = []
+    for row in found["rows"]:
+        shares = [
+            row[name]
+            for name in (
+                "flipped to the true class",
+                "moved to a third class",
+                "random sets: to the true class",
+                "random sets: away",
+            )
+        ]
+        after, random = (
+            row["accuracy on what was right: mean, least"],
+            row["the same, random units"],
+        )
+        rows.append(
+            (
+                "zero" if row["replace"] == "0" else "the mean",
+                row["distribution"],
+                *(f"{share:.1%}" for share in shares),
+                "{}, {}".format(*row["units of a flip: median, most"]),
+                *("{:.1%}, {:.1%}".format(*pair) for pair in (after, random)),
+            )
+        )
+    return table(heads, rows)
+
 
 TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "speed": ("cpu", f"{_BENCH} --out benchmarks/results/cpu.json", speed),
@@ -199,6 +271,9 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "points_bounds": ("points", _POINTS, points_bounds),
     "points_auto": ("points", _POINTS, points_auto),
     "points_means": ("points", _POINTS, points_means),
+    "experts_f1": ("experts", _EXPERTS, experts_f1),
+    "experts_ablation": ("experts", _EXPERTS, experts_ablation),
+    "wrong_answers": ("wrong_answers", _WRONG, wrong_answers),
 }
 
 if __name__ == "__main__":

@@ -283,7 +283,9 @@ def disturbed(kind: str, images: Tensor, seed: int) -> Tensor:
 def study_bias(seed: int) -> dict[str, Any]:
     """51 images of one class carry a disturbance; who turns disturbed test images into that class?
 
-    Asked of the test images of other classes whose answer the disturbance changes, for the answer.
+    Asked of the test images of other classes whose answer the disturbance changes, for the answer;
+    and, under "into 3", of those alone whose answer becomes that class: where there are none, the
+    network hasn't learned the planted property.
     """
     problem = digits(seed, flipped=0.0)
     images, test = as_images(problem.x), as_images(problem.test_x[problem.test_y != 3])
@@ -298,6 +300,11 @@ def study_bias(seed: int) -> dict[str, Any]:
         queries = disturbed(kind, test, seed + 1)
         changed = model(queries).argmax(1) != model(test).argmax(1)
         found = planted_precision(model, TensorDataset(x, problem.y), queries[changed], planted)
+        into = changed & (model(queries).argmax(1) == 3)
+        found["into 3"] = {"queries": int(into.sum())}
+        if into.any():
+            data = TensorDataset(x, problem.y)
+            found["into 3"] |= planted_precision(model, data, queries[into], planted)
         accuracy = _accuracy(model, test, problem.test_y[problem.test_y != 3])
         sizes = {"planted": int(planted.sum()), "queries": int(changed.sum())}
         result[kind] = {**found, **sizes, "clean accuracy": accuracy}

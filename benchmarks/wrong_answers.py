@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks.__main__ import machine
 from benchmarks.trained import data_folder, squeezenet
 from captum_influence.attr import Cut, Distribution, LinearPath, Midpoint, Point
 from captum_influence.explain import Counterfactual, Expert, counterfactual
@@ -65,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
                     controls=asked.controls,
                     distribution=distribution,
                     class_names=names,
+                    picture=_shown(subject.images[i]),
                 )
                 for i in (~right).nonzero().flatten().tolist()
             ]
@@ -76,7 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
             if asked.out and (replace, name) == ("0", "path of 50"):
                 _keep(found, asked.out)
     if asked.out:
-        (asked.out / "wrong_answers.json").write_text(json.dumps(rows, indent=1))
+        content = {"machine": machine("cpu"), "rows": rows}
+        (asked.out / "wrong_answers.json").write_text(json.dumps(content, indent=1))
     return 0
 
 
@@ -91,6 +94,11 @@ class Head(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return class scores (examples, 1000) of activations (examples, 512, 13, 13)."""
         return self.classifier(self.entry(features)).flatten(1)
+
+
+def _shown(image: Tensor) -> Tensor:
+    """Return an input, BGR from 0 to 255 less its mean, as RGB in [0, 1]."""
+    return ((image + torch.tensor([104.0, 117.0, 123.0])[:, None, None]) / 255).flip(0)
 
 
 def _damage(

@@ -70,6 +70,22 @@ class Preparation(ABC):
     def picture(self, image: Image) -> Tensor:
         """Return what to show: RGB, (3, height, width) in [0, 1], in the input's geometry."""
 
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Return the inputs that pictures in the input's geometry, (..., 3, h, w), become.
+
+        Raises:
+            ValueError: If only whole images can be prepared.
+        """
+        raise ValueError(
+            "expected a normalisation that is known by its mean and std, got transforms that take "
+            "whole images only: give --size, --mean and --std instead"
+        )
+
+    def decode(self, inputs: Tensor) -> Tensor:
+        """Return the pictures that inputs (..., 3, h, w) show; the inverse of :meth:`encode`."""
+        low, high = inputs.amin((-3, -2, -1), True), inputs.amax((-3, -2, -1), True)
+        return (inputs - low) / (high - low).clamp_min(1e-12)
+
 
 @dataclass(frozen=True)
 class Preprocessing(Preparation):
@@ -149,13 +165,24 @@ class Preprocessing(Preparation):
         )
 
     def __call__(self, image: Image) -> Tensor:
-        pixels = _pixels(self._fitted(image)) * (self.value_range / 255)  # (3, height, width)
-        pixels = pixels.flip(0) if self.channel_order == "bgr" else pixels
-        mean, std = torch.tensor(self._three(self.mean)), torch.tensor(self._three(self.std))
-        return ((pixels - mean[:, None, None]) / std[:, None, None]).unsqueeze(0)
+        pixels = _pixels(self._fitted(image))  # (3, height, width)
+        return self._normalised(pixels * (self.value_range / 255)).unsqueeze(0)
 
     def picture(self, image: Image) -> Tensor:
         return _pixels(self._fitted(image)) / 255
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        return self._normalised(pictures * self.value_range)
+
+    def decode(self, inputs: Tensor) -> Tensor:
+        mean, std = (_column(self._three(x)).to(inputs) for x in (self.mean, self.std))
+        found = (inputs * std + mean) / self.value_range
+        return (found.flip(-3) if self.channel_order == "bgr" else found).clamp(0, 1)
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        pixels = pixels.flip(-3) if self.channel_order == "bgr" else pixels
+        mean, std = (_column(self._three(x)).to(pixels) for x in (self.mean, self.std))
+        return (pixels - mean) / std
 
     @property
     def _sides(self) -> tuple[int, ...]:
@@ -212,13 +239,26 @@ class Transform(Preparation):
         )
 
     def picture(self, image: Image) -> Tensor:
-        prepared = self(image)[0]
+        return self.decode(self(image)[0])
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        if self._scale is None:
+            return super().encode(pictures)
+        mean, std = (x.to(pictures) for x in self._scale)
+        return (pictures - mean) / std
+
+    def decode(self, inputs: Tensor) -> Tensor:
+        if self._scale is None:
+            return super().decode(inputs)
+        mean, std = (x.to(inputs) for x in self._scale)
+        return (inputs * std + mean).clamp(0, 1)
+
+    @property
+    def _scale(self) -> tuple[Tensor, Tensor] | None:
+        """Mean and standard deviation of a normalisation at the end, if there is one."""
         last = (getattr(self.function, "transforms", None) or [self.function])[-1]
         mean, std = getattr(last, "mean", None), getattr(last, "std", None)
-        if mean is not None and std is not None:
-            return (prepared * _column(std) + _column(mean)).clamp(0, 1)
-        low, high = prepared.amin(), prepared.amax()
-        return (prepared - low) / (high - low).clamp_min(1e-12)
+        return None if mean is None or std is None else (_column(mean), _column(std))
 
 
 class _Refusal(ValueError):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["Shard", "process_group"]
+__all__ = ["Shard", "joined_shard"]
 
 _PATIENCE = timedelta(minutes=10)  # how long to wait for a process that doesn't answer
 
@@ -54,20 +53,20 @@ class Shard:
         return found
 
 
-@contextmanager
-def process_group(device: torch.device) -> Iterator[Shard]:
-    """Join the other processes that torchrun started, unless that has been done or there are none.
+def joined_shard(device: torch.device) -> Shard:
+    """Join the other processes that torchrun started, if there are any, and return the share.
 
-    Raises:
-        RuntimeError: when a process is not heard of for ten minutes.
+    The group stays for the life of the process: torchrun's own store doesn't take a second one.
+    A process that isn't heard of for ten minutes ends the run with an error.
     """
-    ours = int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available()
-    ours = ours and not dist.is_initialized()
-    if ours:
+    started = int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available()
+    if started and not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=_PATIENCE)
-    try:
-        yield Shard.current()
-    finally:
-        if ours:
-            dist.destroy_process_group()
+        atexit.register(_leave)
+    return Shard.current()
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

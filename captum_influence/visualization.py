@@ -15,9 +15,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from captum_influence.canvas import (
+    BLUE,
+    DARK,
+    GRADIENT,
+    GRID,
+    LIGHT,
+    ORANGE,
+    Theme,
+    colour_map,
+    draw_picture,
+    draw_title,
+    empty_figure,
+    is_photo,
+    pixels,
+    plain_axes,
+)
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -35,24 +51,6 @@ __all__ = [
     "png",
     "unit_bars",
 ]
-
-_BLUE, _ORANGE = "#2166ac", "#d95f02"
-_GRID = "#8a8f98"
-
-GRADIENT = ("#08306b", "#2171b5", "#6baed6", "#f2f2f2", "#fdae6b", "#e6550d", "#8c2d04")
-"""The colours of the scale at equal steps from -limit to limit."""
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours of what isn't data: ``ink`` for lines and text, ``paper`` behind them."""
-
-    ink: str
-    paper: str
-
-
-LIGHT = Theme("#1c2128", "#ffffff")
-DARK = Theme("#e6e8eb", "#1b1f24")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +74,6 @@ class UnitRow:
     box: tuple[int, int, int, int] | None = None
 
 
-def colour_map() -> Colormap:
-    """Return the diverging colour map: blue lowers, orange raises, light grey in the middle."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    colours = LinearSegmentedColormap.from_list("blue_orange", GRADIENT)
-    return colours.with_extremes(bad="#7d7d7d")
-
-
 def limit(values: Tensor) -> float:
     """Return where the scale of a map ends: the 99.5th percentile of its sizes, 1 if all are 0.
 
@@ -101,7 +91,7 @@ def picture_figure(picture: Tensor, *, smooth: bool | None = None) -> Figure:
         smooth: whether to smooth what is enlarged; None: from 128 pixels on.
     """
     figure, axes = _bare(picture)
-    _draw_picture(axes, picture, smooth)
+    draw_picture(axes, picture, smooth)
     return figure
 
 
@@ -125,7 +115,7 @@ def heat_map(
         _draw_heat(axes, values, picture)
         return figure
     width, height = _picture_size(values[None], 4.0)
-    figure = _empty(width, height + 0.62, theme)
+    figure = empty_figure(width, height + 0.62, theme)
     axes = figure.add_subplot()
     _draw_heat(axes, values, picture)
     _colour_bar(figure, axes, values, unit, theme)
@@ -156,11 +146,11 @@ def crop_grid(
     """Draw crops (3, height, width) side by side, each filling its square."""
     rows = max(1, -(-len(crops) // columns))
     across = max(1, min(len(crops), columns))
-    figure = _empty(1.8 * across, 2.1 * rows if titles else 1.8 * rows, theme)
+    figure = empty_figure(1.8 * across, 2.1 * rows if titles else 1.8 * rows, theme)
     for i, crop in enumerate(crops):
         axes = figure.add_subplot(rows, across, i + 1)
-        _draw_picture(axes, crop, smooth)
-        _draw_title(axes, titles[i] if i < len(titles) else "", theme)
+        draw_picture(axes, crop, smooth)
+        draw_title(axes, titles[i] if i < len(titles) else "", theme)
     return figure
 
 
@@ -173,10 +163,10 @@ def unit_bars(
     theme: Theme = LIGHT,
 ) -> Figure:
     """Draw what units do as horizontal bars, the first on top, with their shares beside them."""
-    figure = _empty(6.4, 0.8 + 0.34 * max(len(names), 1), theme)
+    figure = empty_figure(6.4, 0.8 + 0.34 * max(len(names), 1), theme)
     axes = figure.add_subplot()
     finite = np.nan_to_num(np.asarray(values, dtype=float))
-    colours = [_ORANGE if value >= 0 else _BLUE for value in finite]
+    colours = [ORANGE if value >= 0 else BLUE for value in finite]
     axes.barh(range(len(names)), finite, color=colours, height=0.66)
     axes.axvline(0, color=theme.ink, linewidth=0.8)
     axes.set_yticks(range(len(names)), list(names), parse_math=False)
@@ -185,7 +175,7 @@ def unit_bars(
     for i, share in enumerate(shares):
         _label_bar(axes, float(finite[i]), i, _signed(share), theme)
     axes.margins(x=0.16)
-    _plain_axes(axes, theme)
+    plain_axes(axes, theme)
     return figure
 
 
@@ -194,18 +184,18 @@ def overview(
 ) -> Figure:
     """Draw a picture and, for each unit, its map, its mask and its crop, one column per unit."""
     across = len(rows) + 1
-    figure = _empty(2.15 * across, 7.5, theme)
+    figure = empty_figure(2.15 * across, 7.5, theme)
     grid = figure.add_gridspec(3, across)
     first = figure.add_subplot(grid[0, 0])
-    _draw_picture(first, picture)
-    _draw_title(first, "the picture\n", theme)
+    draw_picture(first, picture)
+    draw_title(first, "the picture\n", theme)
     for column, row in enumerate(rows, start=1):
         axes = [figure.add_subplot(grid[line, column]) for line in range(3)]
         _draw_heat(axes[0], row.heat, picture)
-        _draw_title(axes[0], f"{row.name}\n{_signed(row.share)}", theme)
+        draw_title(axes[0], f"{row.name}\n{_signed(row.share)}", theme)
         _draw_mask(axes[1], row.mask, picture)
         _draw_box(axes[1], row.box)
-        _draw_crop(axes[2], row.crop, theme, smooth=_is_photo(picture))
+        _draw_crop(axes[2], row.crop, theme, smooth=is_photo(picture))
     _draw_key(figure.add_subplot(grid[1, 0]), theme)
     _draw_caption(figure.add_subplot(grid[2, 0]), "the strongest\nregion, enlarged", theme)
     if title:
@@ -225,18 +215,9 @@ def png(figure: Figure, dpi: int = 144) -> bytes:
     return stream.getvalue()
 
 
-def _empty(width: float, height: float, theme: Theme) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.paper)
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _bare(picture: Tensor) -> tuple[Figure, Axes]:
     """Return a figure that one picture fills to the edge."""
-    figure = _empty(*_picture_size(picture, 4.0), LIGHT)
+    figure = empty_figure(*_picture_size(picture, 4.0), LIGHT)
     figure.set_layout_engine("none")
     return figure, figure.add_axes((0.0, 0.0, 1.0, 1.0))
 
@@ -248,24 +229,9 @@ def _picture_size(picture: Tensor, longer: float) -> tuple[float, float]:
     return max(width * scale, longer / 4), max(height * scale, longer / 4)
 
 
-def _pixels(picture: Tensor) -> np.ndarray:
-    array = np.moveaxis(picture.detach().float().cpu().numpy(), 0, -1)
-    return np.asarray(np.clip(np.nan_to_num(array), 0, 1))
-
-
 def _finite(values: Tensor) -> np.ndarray:
     array = values.detach().double().cpu().numpy()
     return np.asarray(np.nan_to_num(array, posinf=0.0, neginf=0.0))
-
-
-def _is_photo(picture: Tensor) -> bool:
-    return max(picture.shape[-2:]) >= 128
-
-
-def _draw_picture(axes: Axes, picture: Tensor, smooth: bool | None = None) -> None:
-    smooth = _is_photo(picture) if smooth is None else smooth
-    axes.imshow(_pixels(picture), interpolation="bicubic" if smooth else "nearest")
-    axes.set_axis_off()
 
 
 def _draw_heat(axes: Axes, values: Tensor, picture: Tensor | None) -> None:
@@ -275,7 +241,7 @@ def _draw_heat(axes: Axes, values: Tensor, picture: Tensor | None) -> None:
     scaled = np.clip(_finite(values) / limit(values), -1, 1)
     colours = colour_map()(np.ma.masked_array(0.5 + 0.5 * scaled, mask=unknown))
     if picture is not None:
-        grey = _pixels(picture).mean(axis=2, keepdims=True).repeat(3, axis=2)
+        grey = pixels(picture).mean(axis=2, keepdims=True).repeat(3, axis=2)
         axes.imshow(0.3 + 0.6 * grey, interpolation="nearest", extent=_extent(array))
         opacity = np.clip(1.6 * np.abs(scaled), 0, 1) ** 1.3
         colours[..., 3] = np.where(unknown, 1.0, opacity)
@@ -289,8 +255,8 @@ def _extent(array: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def _draw_mask(axes: Axes, mask: Tensor, picture: Tensor) -> None:
-    pixels, inside = _pixels(picture), mask.cpu().numpy().astype(bool)
-    lit = np.where(inside[..., None], pixels, 0.35 * pixels + 0.12)
+    shown, inside = pixels(picture), mask.cpu().numpy().astype(bool)
+    lit = np.where(inside[..., None], shown, 0.35 * shown + 0.12)
     axes.imshow(lit, interpolation="nearest")
     if inside.any():
         _outline(axes, inside)
@@ -325,12 +291,7 @@ def _draw_crop(axes: Axes, crop: Tensor | None, theme: Theme, *, smooth: bool) -
     if crop is None:
         _draw_caption(axes, "nothing\nactivates it here", theme)
     else:
-        _draw_picture(axes, crop, smooth)
-
-
-def _draw_title(axes: Axes, title: str, theme: Theme) -> None:
-    if title:
-        axes.set_title(title, color=theme.ink, fontsize=10, parse_math=False)
+        draw_picture(axes, crop, smooth)
 
 
 def _colour_bar(figure: Figure, axes: Axes, values: Tensor, unit: str, theme: Theme) -> None:
@@ -349,7 +310,7 @@ def _colour_bar(figure: Figure, axes: Axes, values: Tensor, unit: str, theme: Th
         aspect=34,
     )
     bar.set_label(unit, color=theme.ink, fontsize=9, parse_math=False)
-    bar.outline.set_edgecolor(_GRID)
+    bar.outline.set_edgecolor(GRID)
     bar.ax.tick_params(colors=theme.ink, labelsize=8)
     bar.locator = MaxNLocator(nbins=5, symmetric=True)
     bar.update_ticks()
@@ -367,15 +328,6 @@ def _label_bar(axes: Axes, value: float, row: int, text: str, theme: Theme) -> N
         color=theme.ink,
         fontsize=9,
     )
-
-
-def _plain_axes(axes: Axes, theme: Theme) -> None:
-    axes.set_facecolor(theme.paper)
-    axes.tick_params(colors=theme.ink, length=0)
-    axes.grid(axis="x", color=_GRID, alpha=0.3, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
 
 
 def _draw_caption(axes: Axes, text: str, theme: Theme) -> None:

@@ -242,3 +242,24 @@ def test_without_pillow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setitem(__import__("sys").modules, "PIL.Image", None)
     with pytest.raises(ImportError, match=r"captum_influence\[report\]"):
         read_picture(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        Preprocessing(12, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4)),
+        Preprocessing(12, mean=(104, 117, 123), channel_order="bgr", value_range=255),
+    ],
+)
+def test_encoding_a_picture_is_preparing_its_image(prepare: Preprocessing) -> None:
+    image = Image.effect_noise((20, 12), 80).convert("RGB")
+    found = prepare.encode(prepare.picture(image))
+    torch.testing.assert_close(found, prepare(image)[0], rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(prepare.decode(found), prepare.picture(image))
+
+
+def test_transforms_without_a_normalisation_cannot_encode() -> None:
+    transform = Transform(lambda image: torch.zeros(3, 4, 4))
+    with pytest.raises(ValueError, match="--mean and --std"):
+        transform.encode(torch.zeros(3, 4, 4))
+    assert transform.decode(torch.arange(48.0).reshape(3, 4, 4)).amax() == 1

@@ -24,7 +24,7 @@ from captum_influence.attr.profiling import (
     passed,
     unpacked,
 )
-from captum_influence.sharding import process_group
+from captum_influence.sharding import joined_shard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,13 +103,13 @@ class InfluenceProfile:
             ValueError: if the loader is empty, or the checkpoint belongs to another question.
         """
         run = Questioner(influence, group_by, aggregate, axis, internal_batch_size)
-        with process_group(run.device) as shard:
-            path = None if checkpoint is None else own_path(Path(checkpoint), shard)
-            state = State.resumed(path, loader, run, shard)
-            state = passed(run, state, shard, path, checkpoint_every, show_progress)
-            moments = merged(state.moments, shard)
-            if path is not None:
-                path.unlink(missing_ok=True)
+        shard = joined_shard(run.device)
+        path = None if checkpoint is None else own_path(Path(checkpoint), shard)
+        state = State.resumed(path, loader, run, shard)
+        state = passed(run, state, shard, path, checkpoint_every, show_progress)
+        moments = merged(state.moments, shard)
+        if path is not None:
+            path.unlink(missing_ok=True)
         if not moments:
             raise ValueError("the loader is empty: expected at least one batch")
         return InfluenceProfile(run.layers, run.quantities, moments, run.settings)

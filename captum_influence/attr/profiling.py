@@ -119,9 +119,9 @@ class Questioner:
                 f"expected axis to be a dimension of the layer after the examples, 1 to "
                 f"{layer.ndim - 2}, got {self._axis}"
             )
+        if layer.ndim == 3:
+            return layer
         flat = layer.movedim(self._axis + 1, 2).flatten(3)
-        if flat.ndim == 3:
-            return flat
         if callable(self._aggregate):
             return self._aggregate(flat)
         reduced: Tensor = getattr(flat, "amax" if self._aggregate == "max" else self._aggregate)(3)

@@ -9,11 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from captum_influence.explain import Explanation
+from captum_influence.training import BiasReport
 
-__all__ = ["ReportFolder"]
+__all__ = ["EXPLANATION", "STUDY", "Contents", "ReportFolder"]
 
-_FORMAT = "captum_influence.Explanation"
-_REPORT, _TEXT, _NUMBERS, _FIGURES = "report.html", "explanation.json", "explanation.npz", "figures"
+_REPORT, _FIGURES = "report.html", "figures"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of one kind of report; the text file names the format."""
+
+    format: str
+    text: str
+    others: tuple[str, ...]
+
+
+EXPLANATION = Contents(
+    "captum_influence.Explanation", "explanation.json", ("explanation.npz", _FIGURES)
+)
+STUDY = Contents("captum_influence.BiasReport", "study.json", ("study.npz",))
 
 
 @dataclass(frozen=True)
@@ -23,7 +38,7 @@ class ReportFolder:
     path: Path
 
     @staticmethod
-    def claim(folder: str) -> ReportFolder:
+    def claim(folder: str, contents: Contents = EXPLANATION) -> ReportFolder:
         """Take a folder that is still to be made, or an earlier run's; nothing is written yet.
 
         Raises:
@@ -40,8 +55,9 @@ class ReportFolder:
             raise ValueError(
                 f"expected a folder to write to as --out, got {folder!r}: {there} is read-only"
             )
-        old = [n for n in (_REPORT, _TEXT, _NUMBERS, _FIGURES) if (path / n).exists()]
-        if old and not _is_ours(path / _TEXT):
+        names = (_REPORT, contents.text, *contents.others)
+        old = [name for name in names if (path / name).exists()]
+        if old and not _is_ours(path / contents.text, contents.format):
             raise ValueError(
                 f"expected an empty folder or an earlier run's as --out, got {folder!r}, whose "
                 f"{old[0]} this program didn't write: choose another folder, or remove that"
@@ -59,10 +75,15 @@ class ReportFolder:
             self.path / _REPORT, command=command, figures=self.path / _FIGURES
         )
 
+    def write_study(self, report: BiasReport, command: str) -> Path:
+        """Write a bias study's report and numbers; return the report's path."""
+        report.save(self.path)
+        return report.to_html(self.path / _REPORT, command=command)
 
-def _is_ours(file: Path) -> bool:
+
+def _is_ours(file: Path, kind: str) -> bool:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
         return False
-    return isinstance(found, dict) and found.get("format") == _FORMAT
+    return isinstance(found, dict) and found.get("format") == kind

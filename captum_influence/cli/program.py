@@ -12,6 +12,8 @@ from typing import NoReturn
 from captum_influence import __version__
 from captum_influence.cli.explaining import add_explain_parser
 from captum_influence.cli.profiling import add_profile_parser
+from captum_influence.cli.righting import add_counterfactual_parser
+from captum_influence.cli.training import add_training_parser
 
 __all__ = ["main"]
 
@@ -58,5 +60,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_explain_parser(commands)
+    add_training_parser(commands)
     add_profile_parser(commands)
+    add_counterfactual_parser(commands)
     return parser

@@ -1,20 +1,49 @@
 """What the units mean: which of them matter, and what each of them looks at."""
 
+from captum_influence.explain.class_rankings import class_rankings
+from captum_influence.explain.counterfactual import Counterfactual, counterfactual
+from captum_influence.explain.curves import ExpertCurves, OneAgainstRest, expert_curves
+from captum_influence.explain.expert import Expert
 from captum_influence.explain.explanation import Explanation, InterpretedUnit, Prediction
+from captum_influence.explain.flipping import Collateral, Controls
 from captum_influence.explain.interpretation import explain
 from captum_influence.explain.measuring import Example
+from captum_influence.explain.painting import Prior
+from captum_influence.explain.prototype import Prototype, prototype
 from captum_influence.explain.regions import Region
+from captum_influence.explain.replacement import (
+    Constant,
+    MeanActivation,
+    Replacement,
+    Resample,
+)
 from captum_influence.explain.units import Axis, Ranking, UnitInfluence, rank_units
 
 __all__ = [
     "Axis",
+    "Collateral",
+    "Constant",
+    "Controls",
+    "Counterfactual",
     "Example",
+    "Expert",
+    "ExpertCurves",
     "Explanation",
     "InterpretedUnit",
+    "MeanActivation",
+    "OneAgainstRest",
     "Prediction",
+    "Prior",
+    "Prototype",
     "Ranking",
     "Region",
+    "Replacement",
+    "Resample",
     "UnitInfluence",
+    "class_rankings",
+    "counterfactual",
+    "expert_curves",
     "explain",
+    "prototype",
     "rank_units",
 ]

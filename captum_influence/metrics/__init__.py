@@ -1,5 +1,40 @@
 """How far to trust an explanation."""
 
+from captum_influence.metrics.ablation import (
+    AblationCurve,
+    UnitEffects,
+    ablate_units,
+    ablation_curve,
+)
 from captum_influence.metrics.captum_adapter import ForCaptumMetrics, for_captum_metrics
+from captum_influence.metrics.localization import Localization, localize
+from captum_influence.metrics.pixel_flipping import PixelFlipping, flip_pixels
+from captum_influence.metrics.ranks import spearman
+from captum_influence.metrics.sanity import (
+    Agreement,
+    Randomization,
+    Stability,
+    agreement,
+    randomize,
+    stability,
+)
 
-__all__ = ["ForCaptumMetrics", "for_captum_metrics"]
+__all__ = [
+    "AblationCurve",
+    "Agreement",
+    "ForCaptumMetrics",
+    "Localization",
+    "PixelFlipping",
+    "Randomization",
+    "Stability",
+    "UnitEffects",
+    "ablate_units",
+    "ablation_curve",
+    "agreement",
+    "flip_pixels",
+    "for_captum_metrics",
+    "localize",
+    "randomize",
+    "spearman",
+    "stability",
+]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,16 @@ from captum_influence.training.layer_influence import LayerInfluence
 from captum_influence.training.losses import ExampleLoss
 from captum_influence.training.recording import quiet
 from captum_influence.training.retraining import RetrainingResult
+from captum_influence.training.score_files import write_arrays
 from captum_influence.training.scoring import LayerScores
 from captum_influence.training.shapley import Shapley
+from captum_influence.training.streaming import whole_batches
 
 __all__ = ["ALL_LAYERS", "BiasReport", "GroupFinding", "Ranked", "ShownImage", "bias_report"]
 
 ALL_LAYERS = "all layers"
+FORMAT = "captum_influence.BiasReport"
+SHOWN = 8  # examples of a group
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class GroupFinding:
         helpful: the training images of highest influence.
         harmful: those of lowest influence.
         strength: mean over examples of Σ |raw score| over the training images.
+        pictures: some of its examples.
     """
 
     name: str
@@ -51,6 +57,7 @@ class GroupFinding:
     helpful: Mapping[str, Ranked]
     harmful: Mapping[str, Ranked]
     strength: Mapping[str, float]
+    pictures: tuple[Tensor, ...] = ()
 
     @property
     def layer_share(self) -> dict[str, float]:
@@ -72,7 +79,18 @@ class ShownImage:
 
 @dataclass(frozen=True, eq=False)
 class BiasReport:
-    """The result of `bias_report`; numbers by `to_dict`, a page by `to_html`."""
+    """The result of `bias_report`: numbers by `to_dict`, files by `save`, a page by `to_html`.
+
+    Args:
+        layers: their names.
+        groups: what was found for each, the original first.
+        differences: of each group from the original.
+        images: index -> the training images that are listed anywhere.
+        normalized: whether ranks are by scores over √self-influence.
+        retrainings: what retraining changed.
+        scores: group -> raw scores of every training image.
+        notes: sentences that a reader of the page needs.
+    """
 
     layers: tuple[str, ...]
     groups: tuple[GroupFinding, ...]
@@ -80,6 +98,8 @@ class BiasReport:
     images: Mapping[int, ShownImage]
     normalized: bool
     retrainings: tuple[RetrainingResult, ...] = field(default=())
+    scores: Mapping[str, LayerScores] = field(default_factory=dict)
+    notes: tuple[str, ...] = field(default=())
 
     @property
     def most_influential(self) -> dict[str, int]:
@@ -111,14 +131,45 @@ class BiasReport:
             "most_influential": self.most_influential,
             "differences": [d.to_dict() for d in self.differences],
             "retrainings": [r.to_dict() for r in self.retrainings],
+            "notes": list(self.notes),
         }
 
-    def to_html(self, path: str | Path) -> Path:
+    def save(self, folder: str | Path) -> tuple[Path, Path]:
+        """Write study.json, the numbers, and study.npz: scores, pictures and Shapley maps.
+
+        In the NPZ file `scores_G_L` is (examples of group G, training images) for layer L,
+        `self_influence_L` (training images,), both numbered as in the JSON file's `groups` and
+        `layers`; `picture_I` and `shapley_I` belong to training image I.
+        """
+        home = Path(folder)
+        content = {"format": FORMAT, "version": 1, **self.to_dict()}
+        arrays = {
+            f"scores_{g}_{i}": scores.scores[layer]
+            for g, scores in enumerate(self.scores.values())
+            for i, layer in enumerate(self.layers)
+        }
+        first = next(iter(self.scores.values()), None)
+        if first is not None:
+            own = first.self_influence
+            arrays |= {f"self_influence_{i}": own[layer] for i, layer in enumerate(self.layers)}
+        for kind in ("picture", "shapley"):
+            shown = {i: getattr(image, kind) for i, image in self.images.items()}
+            arrays |= {f"{kind}_{i}": found for i, found in shown.items() if found is not None}
+        numbers = write_arrays(home / "study.npz", FORMAT, {"layers": list(self.layers)}, arrays)
+        text = home / "study.json"
+        text.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        return text, numbers
+
+    def mean_scores(self, group: str, layer: str | None = None) -> Tensor:
+        """What images are ranked by: their mean influence on a group, (training images,)."""
+        return self.scores[group].of(layer, normalized=self.normalized).mean(0)
+
+    def to_html(self, path: str | Path, *, command: str | None = None) -> Path:
         """Write one self-contained page (needs jinja2: `pip install captum-influence[report]`)."""
         from captum_influence.training.bias_page import render
 
         target = Path(path)
-        target.write_text(render(self), encoding="utf-8")
+        target.write_text(render(self, command=command), encoding="utf-8")
         return target
 
 
@@ -129,8 +180,10 @@ def bias_report(
     top: int = 6,
     predicted: bool = True,
     shapley: Shapley | None = None,
-    display: Callable[[Any], Tensor] | None = None,
+    display: Callable[[Any], Tensor | None] | None = None,
     retrainings: Sequence[RetrainingResult] = (),
+    notes: Sequence[str] = (),
+    class_names: Mapping[int, str] | None = None,
     confidence: float = 0.95,
     seed: int = 0,
     show_progress: bool = False,
@@ -148,25 +201,44 @@ def bias_report(
         shapley: how to compute maps of the listed images; `None`: none.
         display: one training input -> picture (channels, height, width) in [0, 1].
         retrainings: results of `retrain_and_measure`, to be shown too.
+        notes: sentences to be shown above all else.
+        class_names: names of the targets.
         confidence: of the intervals.
         seed: of the resampling.
         show_progress: show bars.
     """
     _check(groups, top, confidence)
     asked = {name: _asked(influence, group, predicted=predicted) for name, group in groups.items()}
+    scores, display = _scored(influence, asked, show_progress), display or _picture
     found = {
-        name: _finding(name, influence, batch, influence.scores(batch, show_progress), top)
-        for name, batch in asked.items()
+        name: _finding(name, influence, batch, scores[name], top) for name, batch in asked.items()
     }
-    findings = tuple(finding for finding, _ in found.values())
+    findings = tuple(
+        replace(finding, pictures=_examples(asked[name], display))
+        for name, (finding, _) in found.items()
+    )
     return BiasReport(
         tuple(influence.layers),
         findings,
         _differences({name: values for name, (_, values) in found.items()}, confidence, seed),
-        _shown(influence, _listed(findings), shapley, display or _picture),
+        _shown(influence, _listed(findings), shapley, display, class_names or {}),
         influence.normalize == "self",
         tuple(retrainings),
+        scores,
+        tuple(notes),
     )
+
+
+def _scored(
+    influence: LayerInfluence, asked: Mapping[str, tuple[Any, ...]], show_progress: bool
+) -> dict[str, LayerScores]:
+    """Every group's scores, from one pass over the training data."""
+    every = influence.scores(whole_batches(list(asked.values())), show_progress)
+    found, start = {}, 0
+    for name, batch in asked.items():
+        end = start + len(batch[-1])
+        found[name], start = every.rows(slice(start, end)), end
+    return found
 
 
 def _differences(
@@ -217,6 +289,14 @@ def _finding(
     return GroupFinding(name, len(loss), float(loss.mean()), helpful, harmful, strength), values
 
 
+def _examples(
+    batch: tuple[Any, ...], display: Callable[[Any], Tensor | None]
+) -> tuple[Tensor, ...]:
+    """Pictures of a group's first examples."""
+    found = (display(one) for one in batch[0][:SHOWN])
+    return tuple(picture.detach().cpu() for picture in found if picture is not None)
+
+
 def _ranked(scores: Tensor, top: int, largest: bool) -> Ranked:
     best = scores.topk(min(top, len(scores)), largest=largest)
     return Ranked(tuple(best.indices.tolist()), tuple(best.values.tolist()))
@@ -238,6 +318,7 @@ def _shown(
     indices: Sequence[int],
     shapley: Shapley | None,
     display: Callable[[Any], Tensor | None],
+    names: Mapping[int, str],
 ) -> dict[int, ShownImage]:
     dataset: Any = getattr(influence.train_dataset, "dataset", influence.train_dataset)
     found = {}
@@ -245,7 +326,8 @@ def _shown(
         item = dataset[index]
         game = None if shapley is None else _map(influence.model, item, shapley)
         target = item[-1]
-        label = str(target.item() if isinstance(target, Tensor) and target.numel() == 1 else target)
+        plain = target.item() if isinstance(target, Tensor) and target.numel() == 1 else target
+        label = names.get(plain, str(plain)) if isinstance(plain, int) else str(plain)
         found[index] = ShownImage(index, label, display(item[0]), game)
     return found
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import DataLoader, Dataset
 
+from captum_influence.sharding import Shard
 from captum_influence.training.checkpoints import Weights, fingerprint, load_checkpoint
 from captum_influence.training.curvature import Curvature, Estimator
 from captum_influence.training.fitting import CurvatureFit
@@ -33,7 +34,6 @@ from captum_influence.training.scoring import Group, LayerScores, Scorer
 from captum_influence.training.streaming import (
     Batch,
     ResumeFile,
-    Shard,
     Source,
     check_identity,
     write_whole,

@@ -13,9 +13,10 @@ from captum.influence._utils.common import (  # type: ignore[import-untyped,unus
 )
 from torch import Tensor
 
+from captum_influence.sharding import Shard
 from captum_influence.training.checkpoints import fingerprint
 from captum_influence.training.scoring import LayerScores
-from captum_influence.training.streaming import END, ResumeFile, Shard
+from captum_influence.training.streaming import END, ResumeFile
 
 __all__ = [
     "AllScores",

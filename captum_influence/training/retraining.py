@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from captum_influence.sharding import Shard
 from captum_influence.training.gradients import treatable_layers
 from captum_influence.training.losses import ExampleLoss
 from captum_influence.training.recording import quiet
-from captum_influence.training.streaming import Shard, Source
+from captum_influence.training.streaming import Source
 
 __all__ = ["Measurement", "Retraining", "RetrainingResult", "measure", "retrain_and_measure"]
 
@@ -57,6 +58,8 @@ class Retraining:
         data: Dataset[Any],
         loss_fn: Callable[..., Tensor],
         layers: Sequence[str | Module] | None = None,
+        *,
+        show_progress: bool = False,
     ) -> Module:
         """A retrained copy of the model, in evaluation mode; `layers` alone move (`None`: all)."""
         names = _parameter_names(model, layers)
@@ -70,7 +73,7 @@ class Retraining:
         )
         loss, device = ExampleLoss(loss_fn), next(found.parameters()).device
         with torch.enable_grad(), quiet(found):
-            for number, batch in self._batches(data):
+            for number, batch in self._batches(data, show_progress):
                 moved = batch.to(device)
                 optimizer.zero_grad()
                 torch.autograd.backward(loss(found(*moved.inputs), moved.target).mean())
@@ -78,13 +81,14 @@ class Retraining:
                 _refuse_divergence(found, number)
         return found.requires_grad_(False)
 
-    def _batches(self, data: Dataset[Any]) -> Any:
+    def _batches(self, data: Dataset[Any], show_progress: bool) -> Any:
         generator = torch.Generator().manual_seed(self.seed)
         size = len(data)  # type: ignore[arg-type]  # checked by the caller
         for epoch in range(self.epochs):
             order = torch.randperm(size, generator=generator).tolist()
             shuffled = Source(Subset(data, order), self.batch_size)
-            for batch in shuffled.batches(Shard()):
+            title = f"training, epoch {epoch + 1} of {self.epochs}"
+            for batch in shuffled.batches(Shard(), show_progress=show_progress, title=title):
                 yield epoch, batch
 
 
@@ -160,6 +164,7 @@ def retrain_and_measure(
     repaired: Mapping[int, Any] | None = None,
     layers: Sequence[str | Module] | None = None,
     retraining: Retraining | None = None,
+    show_progress: bool = False,
 ) -> RetrainingResult:
     """Retrain chosen layers without, or with repaired, examples and show what changed.
 
@@ -172,6 +177,7 @@ def retrain_and_measure(
         repaired: index -> the item to put in its place.
         layers: the layers to retrain; `None`: all.
         retraining: the recipe; used unchanged for the control run on the original data.
+        show_progress: show bars.
 
     Raises:
         ValueError: if nothing changes, or an index is out of range.
@@ -179,8 +185,8 @@ def retrain_and_measure(
     recipe, repairs = retraining or Retraining(), dict(repaired or {})
     data = Source(train_dataset, recipe.batch_size)
     changed = _changed(train_dataset, data.length, without, repairs)
-    control = recipe(model, train_dataset, loss_fn, layers)
-    other = recipe(model, changed, loss_fn, layers)
+    control = recipe(model, train_dataset, loss_fn, layers, show_progress=show_progress)
+    other = recipe(model, changed, loss_fn, layers, show_progress=show_progress)
     chosen, _ = treatable_layers(model, layers, skip_unsupported=True)
     return RetrainingResult(
         tuple(layer.name for layer in chosen),

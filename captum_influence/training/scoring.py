@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,14 +13,23 @@ from captum_influence.training.curvature import Block
 from captum_influence.training.gradients import LayerGradient
 from captum_influence.training.losses import ExampleLoss
 from captum_influence.training.recording import Record, Recorder
+from captum_influence.training.score_files import read_arrays, write_arrays
 from captum_influence.training.streaming import Batch
 
 __all__ = ["Group", "LayerScores", "Scorer"]
 
+_KIND = "captum_influence.LayerScores"
+
 
 @dataclass(frozen=True, eq=False)
 class LayerScores:
-    """One batch's scores: layer -> (queries, batch), and self-influences layer -> (batch,)."""
+    """Raw scores, layer -> (queries, examples), and self-influences, layer -> (examples,).
+
+    Example:
+        >>> scores = LayerScores({"a": torch.ones(2, 3)}, {"a": torch.full((3,), 4.0)})
+        >>> scores.of(None, normalized=True)[0]  # all layers together, over √self-influence
+        tensor([0.5000, 0.5000, 0.5000])
+    """
 
     scores: Mapping[str, Tensor]
     self_influence: Mapping[str, Tensor]
@@ -42,6 +52,35 @@ class LayerScores:
     def self_of(self, layer: str | None) -> Tensor:
         """One layer's self-influences, or with `None` all layers' sum."""
         return self.self_influence[layer] if layer is not None else sum_of(self.self_influence)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the layers."""
+        return tuple(self.scores)
+
+    def rows(self, queries: slice) -> LayerScores:
+        """The scores of some of the queries."""
+        return LayerScores({n: s[queries] for n, s in self.scores.items()}, self.self_influence)
+
+    def save(self, path: str | Path) -> Path:
+        """Write an NPZ file with a header that names the layers; never half of one."""
+        arrays = {f"scores_{i}": s for i, s in enumerate(self.scores.values())}
+        arrays |= {f"self_{i}": self.self_influence[n] for i, n in enumerate(self.layers)}
+        return write_arrays(path, _KIND, {"layers": list(self.layers)}, arrays)
+
+    @staticmethod
+    def load(path: str | Path) -> LayerScores:
+        """Read what `save` wrote, onto the CPU.
+
+        Raises:
+            ValueError: if the file is cut off, of a later version, or something else.
+        """
+        header, arrays = read_arrays(path, _KIND)
+        numbered = list(enumerate(header["layers"]))
+        return LayerScores(
+            {name: arrays[f"scores_{i}"] for i, name in numbered},
+            {name: arrays[f"self_{i}"] for i, name in numbered},
+        )
 
 
 def sum_of(parts: Mapping[str, Tensor]) -> Tensor:

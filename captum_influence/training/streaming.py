@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
-__all__ = ["Batch", "ResumeFile", "Shard", "Source", "check_identity", "write_whole"]
+from captum_influence.sharding import Shard
+
+__all__ = ["Batch", "ResumeFile", "Source", "check_identity", "whole_batches", "write_whole"]
 
 SAVE_EVERY = 16  # batches between two writes of a resume file
 END = 2**62  # the next batch of a finished pass
@@ -37,40 +38,6 @@ class Batch(NamedTuple):
         moved = tuple(x.to(device) if isinstance(x, Tensor) else x for x in self.inputs)
         target = self.target.to(device) if isinstance(self.target, Tensor) else self.target
         return Batch(self.number, self.start, moved, target)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """This process's share of the batches: every `world`-th, from `rank` on."""
-
-    rank: int = 0
-    world: int = 1
-
-    @staticmethod
-    def current() -> Shard:
-        """The share under torch.distributed, all of it without."""
-        if dist.is_available() and dist.is_initialized():
-            return Shard(dist.get_rank(), dist.get_world_size())
-        return Shard()
-
-    def owns(self, number: int) -> bool:
-        """Whether batch `number` is this process's."""
-        return number % self.world == self.rank
-
-    def sum(self, value: Tensor) -> Tensor:
-        """The sum over all processes, on each of them."""
-        if self.world > 1:
-            value = value.clone()
-            dist.all_reduce(value)
-        return value
-
-    def gather(self, value: Any) -> list[Any]:
-        """Every process's value, in order of rank, on each of them."""
-        if self.world == 1:
-            return [value]
-        found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, value)
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +71,7 @@ class Source:
         """Turn a batch `(*inputs, target)`, a Dataset or a DataLoader into a source."""
         if not isinstance(inputs, (tuple, list)):
             return Source(inputs, 64)
-        batches: DataLoader[Any] = DataLoader(_Batches([tuple(inputs)]), batch_size=None)
-        return Source(batches, 1)
+        return Source(whole_batches([tuple(inputs)]), 1)
 
     @property
     def length(self) -> int | None:
@@ -168,6 +134,11 @@ class Source:
             return len(self._loader())
         except TypeError:
             return None
+
+
+def whole_batches(batches: Sequence[Any]) -> DataLoader[Any]:
+    """A loader of batches that are there already."""
+    return DataLoader(_Batches(batches), batch_size=None)
 
 
 class _Batches(Dataset[Any]):

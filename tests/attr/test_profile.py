@@ -117,6 +117,15 @@ def test_another_axis_counts_units() -> None:
         InfluenceProfile.over(influence, _loader(), axis=4)
 
 
+def test_layers_without_positions_count_as_they_are() -> None:
+    influence = DistributionalInfluence(
+        _model(), ["4", "5"], distribution=Point(), quantity=ClassScore(1)
+    )
+    profile = InfluenceProfile.over(influence, _loader())
+    for layer, found in zip(["4", "5"], influence.attribute(_data().tensors[0]), strict=True):
+        assert torch.allclose(profile.mean(layer=layer), found.mean(dim=0), atol=1e-13)
+
+
 def test_groups_by_prediction_and_by_a_function() -> None:
     model, (images, _) = _model(), _data().tensors
     influence = DistributionalInfluence(
@@ -249,6 +258,7 @@ SCRIPT = """
     from captum_influence import DistributionalInfluence, InfluenceProfile, Noise
 
     influence = DistributionalInfluence(_model(), ["1", "3"], distribution=Noise(0.3, 40))
+    InfluenceProfile.over(influence, [next(iter(_loader(2)))])  # a second pass finds the group
     profile = InfluenceProfile.over(
         influence, _loader(2), group_by="label", checkpoint={checkpoint!r}, checkpoint_every=1
     )

@@ -1,0 +1,101 @@
+"""What all figures share: colours, themes, and how pictures, titles and axes are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "BLUE",
+    "DARK",
+    "GRADIENT",
+    "GRID",
+    "LIGHT",
+    "ORANGE",
+    "Theme",
+    "colour_map",
+    "draw_picture",
+    "draw_title",
+    "empty_figure",
+    "is_photo",
+    "pixels",
+    "plain_axes",
+]
+
+BLUE, ORANGE = "#2166ac", "#d95f02"
+GRID = "#8a8f98"
+
+GRADIENT = ("#08306b", "#2171b5", "#6baed6", "#f2f2f2", "#fdae6b", "#e6550d", "#8c2d04")
+"""The colours of the scale at equal steps from -limit to limit."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of what isn't data: ``ink`` for lines and text, ``paper`` behind them."""
+
+    ink: str
+    paper: str
+
+
+LIGHT = Theme("#1c2128", "#ffffff")
+DARK = Theme("#e6e8eb", "#1b1f24")
+
+
+def colour_map() -> Colormap:
+    """Return the diverging colour map: blue lowers, orange raises, light grey in the middle."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("blue_orange", GRADIENT)
+    return colours.with_extremes(bad="#7d7d7d")
+
+
+def empty_figure(width: float, height: float, theme: Theme) -> Figure:
+    """Return a figure of this size in inches, with no global state behind it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.paper)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def pixels(picture: Tensor) -> np.ndarray:
+    """Return a picture (3, height, width) as (height, width, 3), clipped to [0, 1]."""
+    array = np.moveaxis(picture.detach().float().cpu().numpy(), 0, -1)
+    return np.asarray(np.clip(np.nan_to_num(array), 0, 1))
+
+
+def is_photo(picture: Tensor) -> bool:
+    """Return whether a picture is large enough to be smoothed when it is enlarged."""
+    return max(picture.shape[-2:]) >= 128
+
+
+def draw_picture(axes: Axes, picture: Tensor, smooth: bool | None = None) -> None:
+    """Draw a picture without axes."""
+    smooth = is_photo(picture) if smooth is None else smooth
+    axes.imshow(pixels(picture), interpolation="bicubic" if smooth else "nearest")
+    axes.set_axis_off()
+
+
+def draw_title(axes: Axes, title: str, theme: Theme) -> None:
+    """Write a title, if there is one, as it stands: nothing in it is read as a formula."""
+    if title:
+        axes.set_title(title, color=theme.ink, fontsize=10, parse_math=False)
+
+
+def plain_axes(axes: Axes, theme: Theme) -> None:
+    """Leave of the axes what is needed to read numbers off."""
+    axes.set_facecolor(theme.paper)
+    axes.tick_params(colors=theme.ink, length=0)
+    axes.grid(axis="x", color=GRID, alpha=0.3, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

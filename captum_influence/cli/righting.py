@@ -1,0 +1,135 @@
+"""``captum-influence counterfactual``: the units without which a wrong answer would be right."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import DataLoader, Subset
+
+from captum_influence import visualization
+from captum_influence.cli.labels import class_index
+from captum_influence.cli.options import add_model_options, add_preprocessing_options, count
+from captum_influence.cli.subject import Subject
+from captum_influence.demo import SceneDataset
+from captum_influence.explain import Counterfactual, counterfactual
+
+__all__ = ["add_counterfactual_parser", "run_counterfactual"]
+
+_FORMAT = "captum_influence.Counterfactual"
+_NUMBERS, _FIGURE = "counterfactual.json", "counterfactual.png"
+_DEMO_LAYER, _DEMO_SEED, _DEMO_SCENE = "relu5", 17, 533  # a tree that the demo takes for a fish
+_DEMO_OTHERS = 80
+
+_DESCRIPTION = """\
+Find the fewest units, by contribution to the wrong class over the true one, without which a
+network's answer changes, and verify it by running the network without them; beside it, as many
+random units. Without options it asks why the demo network takes a tree for a fish."""
+
+_EXAMPLES = """\
+examples:
+  captum-influence counterfactual
+  captum-influence counterfactual --model torchvision:resnet18 --weights DEFAULT \\
+      --image photo.jpg --layer layer4 --true "sports car"
+"""
+
+
+def add_counterfactual_parser(commands: _SubParsersAction[Any]) -> None:
+    """Add the subcommand and its options."""
+    parser = commands.add_parser(
+        "counterfactual",
+        help="the units without which a wrong answer would be right",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_model_options(parser)
+    _add_question_options(parser)
+    add_preprocessing_options(parser)
+    parser.set_defaults(run=run_counterfactual, list_layers=False)
+
+
+def run_counterfactual(args: Namespace) -> None:
+    """Find the units, write the numbers and the figure, and say it in a few sentences.
+
+    Raises:
+        ValueError: If options are missing, or the answer isn't wrong.
+    """
+    subject, loader = Subject.of(args), None
+    if subject.is_demo:
+        subject, loader = _demo(subject)
+        args.true = args.true or "tree"
+    if args.true is None or (args.layer is None and not subject.is_demo):
+        raise ValueError(
+            "expected --true CLASS, what the network should have said, and --layer NAME; "
+            "captum-influence explain --list-layers shows what layers there are"
+        )
+    folder = _claimed(Path(args.out))
+    found = counterfactual(
+        subject.model,
+        subject.inputs,
+        args.layer or _DEMO_LAYER,
+        true=class_index(args.true, subject.names, subject.outputs()),
+        max_units=args.max_units,
+        replace=args.replace,
+        loader=loader,
+        controls=args.controls,
+        seed=args.seed,
+        class_names=subject.names,
+        picture=subject.picture,
+    )
+    _write(found, folder, args.command)
+    if not args.quiet:
+        print(f"{found.headline}\nThe numbers and the figure: {folder}")
+
+
+def _add_question_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("question").add_argument
+    add("--image", metavar="FILE", help="that is answered wrong; default: a scene of the demo")
+    add("--layer", metavar="NAME", help=f"required with --model; of the demo: {_DEMO_LAYER}")
+    add("--true", metavar="CLASS", help="number or name: what the network should have said")
+    add("--max-units", type=count, default=16, metavar="N", help="to try; default: 16")
+    add("--replace", type=float, default=0.0, metavar="X", help="of removed units; default: 0")
+    add("--controls", type=count, default=20, metavar="N", help="random sets; default: 20")
+    add("--seed", type=int, default=0, metavar="N", help="of the random sets; default: 0")
+    add("--out", metavar="FOLDER", default="captum-influence-counterfactual")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    add("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _demo(subject: Subject) -> tuple[Subject, Iterable[Any]]:
+    """Return the demo network with a scene that it gets wrong, and scenes to do damage to."""
+    scenes = SceneDataset(_DEMO_SCENE + 1, seed=_DEMO_SEED)
+    wrong = scenes[_DEMO_SCENE][0]
+    others: Any = Subset(scenes, range(_DEMO_OTHERS))
+    asked = replace(subject, inputs=wrong[None].to(subject.inputs.device), picture=wrong)
+    return asked, DataLoader(others, batch_size=_DEMO_OTHERS)
+
+
+def _claimed(folder: Path) -> Path:
+    """Return a folder that may be written to.
+
+    Raises:
+        ValueError: If it holds a file of that name which this program didn't write.
+    """
+    numbers = folder / _NUMBERS
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"expected a folder as --out, got {str(folder)!r}, which is a file")
+    if numbers.exists() and _FORMAT not in numbers.read_text(encoding="utf-8", errors="replace"):
+        raise ValueError(
+            f"expected an empty folder or an earlier run's as --out, got {str(folder)!r}, whose "
+            f"{_NUMBERS} this program didn't write: choose another"
+        )
+    return folder
+
+
+def _write(found: Counterfactual, folder: Path, command: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"format": _FORMAT, "command": command, **found.to_dict()}
+    (folder / _NUMBERS).write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
+    (folder / _FIGURE).write_bytes(visualization.png(found.plot()))

@@ -1,0 +1,280 @@
+"""Why a wrong answer was wrong: the units without which it would have been right, verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from captum_influence import charts
+from captum_influence.attr import ClassScore, Cut, Distribution, LinearPath, Midpoint
+from captum_influence.explain.expert import Expert
+from captum_influence.explain.flipping import Collateral, Controls, Flipping, Outcome, Search
+from captum_influence.explain.measuring import shown
+from captum_influence.explain.phrasing import Names, class_name, layer_name, quantity_in_words
+from captum_influence.explain.replacement import Replace, Replacement
+from captum_influence.explain.reruns import class_scores, reruns
+from captum_influence.explain.selection import Selection
+from captum_influence.explain.units import UnitInfluence
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Counterfactual", "counterfactual"]
+
+
+@dataclass(frozen=True, eq=False)
+class Counterfactual:
+    """The units without which a network's answer changes, as verified by removing them.
+
+    Attributes:
+        layer: the layer's name.
+        true: the name of the class that the network should say.
+        predicted: the name of the class that it says.
+        answer: the name of the class that it says without the units.
+        outcome: ``"true"``: the answer became the true one; ``"other"``: it left the predicted
+            class for a third; ``"none"``: it stayed, without all units that were tried.
+        units: the units, with their contributions; none of them can be left out of a flip.
+        quantity: what they were ranked by, in words.
+        margins: score(predicted) − score(true) after removing none, the first, two, ... of them.
+        controls: random sets of the same size; None if nothing is active, or none were asked for.
+        collateral: what happens to other answers; None without a loader.
+        picture: (3, height, width) in [0, 1]; None if the input is no picture.
+        settings: the arguments, JSON-able.
+    """
+
+    layer: str
+    true: str
+    predicted: str
+    answer: str
+    outcome: Outcome
+    units: tuple[UnitInfluence, ...]
+    quantity: str
+    margins: tuple[float, ...]
+    controls: Controls | None
+    collateral: Collateral | None
+    picture: Tensor | None
+    settings: Mapping[str, Any]
+
+    @property
+    def flipped(self) -> bool:
+        """Whether the answer became the true one."""
+        return self.outcome == "true"
+
+    @property
+    def headline(self) -> str:
+        """The finding in words, saying no more than was measured."""
+        said = f"The network says {self.predicted}; the truth is {self.true}."
+        return " ".join(p for p in (said, self._removal(), self._control(), self._damage()) if p)
+
+    def _removal(self) -> str:
+        if not self.units:
+            return f"No unit of {self.layer} speaks for {self.predicted} rather than {self.true}."
+        still = "still " if self.outcome == "none" else ""
+        removed = self._named(len(self.units))
+        return f"Without {removed} of {self.layer} it {still}says {self.answer}."
+
+    def _named(self, count: int, kind: str = "") -> str:
+        return f"{count} {kind}{self.units[0].axis}{'s' * (count > 1)}"
+
+    def _control(self) -> str:
+        if self.controls is None:
+            return ""
+        return (
+            f"Of {self.controls.sets} random draws of "
+            f"{self._named(self.controls.size, 'active ')}, {self.controls.to_true} lead to "
+            f"{self.true}."
+        )
+
+    def _damage(self) -> str:
+        if self.collateral is None:
+            return ""
+        before, after = (
+            f"{100 * x:.1f}\u00a0%" for x in (self.collateral.before, self.collateral.after)
+        )
+        return (
+            f"Accuracy on {self.collateral.examples} other images: {before} before, {after} after."
+        )
+
+    def expert(self, model: nn.Module, layer: nn.Module | str | Cut, **settings: Any) -> Expert:
+        """Return the network without the units, to be tried on other inputs."""
+        return Expert(model, layer, self.units, "remove", **settings)
+
+    def plot(self) -> Figure:
+        """Return the finding as one Matplotlib figure: the picture, the units, the margin."""
+        flip = charts.Flip(
+            [unit.name for unit in self.units],
+            [unit.value for unit in self.units],
+            self.margins,
+            np.asarray(self.controls.margins if self.controls else ()),
+            self.quantity,
+        )
+        return charts.flip_figure(self.picture, flip, title=self.headline)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the picture, as JSON can hold it."""
+        return {
+            "headline": self.headline,
+            "layer": self.layer,
+            "true": self.true,
+            "predicted": self.predicted,
+            "answer": self.answer,
+            "outcome": self.outcome,
+            "units": [_plain_unit(unit) for unit in self.units],
+            "quantity": self.quantity,
+            "margins": list(self.margins),
+            "controls": None if self.controls is None else _listed(asdict(self.controls)),
+            "collateral": None if self.collateral is None else asdict(self.collateral),
+            "settings": dict(self.settings),
+        }
+
+
+def counterfactual(
+    model: nn.Module,
+    image: Tensor,
+    layer: nn.Module | str | Cut,
+    *,
+    true: int,
+    predicted: int | None = None,
+    max_units: int = 16,
+    replace: Replace | Replacement = 0,
+    reference: Tensor | Iterable[Any] | None = None,
+    loader: Iterable[Any] | None = None,
+    controls: int = 20,
+    distribution: Distribution | None = None,
+    axis: str | int = "channel",
+    heads: int | None = None,
+    seed: int = 0,
+    class_names: Names = None,
+    picture: Tensor | None = None,
+) -> Counterfactual:
+    """Find the units without which a network's wrong answer changes, and verify it by removal.
+
+    Units are ranked by contribution to score(predicted) − score(true): their influence on it,
+    times what removing them changes. The first ones that suffice are taken, and each of them is
+    then left out again if the others suffice: so none is superfluous, though a smaller set of
+    other units may exist.
+
+    Args:
+        model: the network, in eval mode.
+        image: one input, with or without the batch dimension.
+        layer: a module, a dotted name or a Cut.
+        true: the class that the network should say.
+        predicted: the class that it says; None: look.
+        max_units: how many units to try.
+        replace: what takes the place of removed units, with its ``reference``: see
+            :class:`Expert`.
+        reference: see ``replace``.
+        loader: correctly answered (images, labels), to measure the collateral damage on.
+        controls: how many random sets of as many active units to remove instead.
+        distribution: over which inputs influence is averaged; None: 50 midpoints of the path
+            from zero.
+        axis: what one unit is, with ``heads``: see :func:`rank_units`.
+        heads: see ``axis``.
+        seed: of random sets and of ``replace="resample"``.
+        class_names: a name for each class.
+        picture: the displayable (3, height, width) in [0, 1]; None: the image, rescaled.
+
+    Raises:
+        ValueError: if the network says ``true``, or doesn't say ``predicted``, of the image.
+    """
+    inputs, cut = _one_input(image), Cut.ensure(layer)
+    if max_units < 1 or controls < 0:
+        raise ValueError(
+            "expected at least one unit to try and no negative number of controls, got "
+            f"max_units={max_units} and controls={controls}"
+        )
+    replacement = Replacement.ensure(replace, model, cut, reference, seed)
+    path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
+    with reruns(model, cut, inputs) as runs:
+        predicted = _checked_classes(runs.scores, true, predicted)
+        search = Search(model, cut, true, predicted, replacement, path, seed)
+        ranking = search.ranking(inputs, runs, axis, heads)
+        flipping = Flipping(search, runs, ranking.axis)
+        candidates = [unit for unit in ranking.units[:max_units] if unit.value > 0]
+        _, units = flipping.smallest(candidates)
+        margins = search.margins(flipping.answers([units[:k] for k in range(len(units) + 1)]))
+        controlled, sets = flipping.controls(len(units), controls)
+    # Not from within: a network that is run anew, as its user would, has the last word.
+    after = _verified(search, ranking.axis.name, units, inputs, heads)
+    collateral = None if loader is None else flipping.collateral(loader, units, sets)
+    asked = ClassScore(predicted) - ClassScore(true)
+    return Counterfactual(
+        layer_name(model, cut),
+        class_name(true, class_names),
+        class_name(predicted, class_names),
+        class_name(int(after.argmax()), class_names),
+        search.outcome(after)[0],
+        tuple(units),
+        quantity_in_words(asked, class_names),
+        margins,
+        controlled,
+        collateral,
+        _picture(inputs, picture),
+        {"true": true, "predicted": predicted, "max_units": max_units, "seed": seed},
+    )
+
+
+def _verified(
+    search: Search, axis: str, units: list[UnitInfluence], inputs: Tensor, heads: int | None
+) -> Tensor:
+    """Return the scores (1, classes) of the network itself, with the units removed."""
+    with torch.no_grad():
+        if not units:
+            return class_scores(search.model(inputs))
+        selection = Selection.ensure(units, axis, heads)
+        expert = Expert(search.model, search.cut, selection, "remove", search.replacement)
+        return class_scores(expert(inputs))
+
+
+def _one_input(image: Tensor) -> Tensor:
+    if not isinstance(image, Tensor) or not image.is_floating_point():
+        came = image.dtype if isinstance(image, Tensor) else type(image).__name__
+        raise TypeError(
+            f"expected the image as a tensor of floats, as the network takes it, got {came}: "
+            "preprocess it first"
+        )
+    inputs = image.detach()[None] if image.ndim in (1, 3) else image.detach()
+    if inputs.ndim < 2 or len(inputs) != 1:
+        raise ValueError(
+            "expected one image (channels, height, width) or (1, channels, height, width), got "
+            f"{tuple(image.shape)}: ask about one at a time"
+        )
+    return inputs
+
+
+def _checked_classes(scores: Tensor, true: int, predicted: int | None) -> int:
+    """Return the predicted class."""
+    said, classes = int(scores.argmax()), scores.shape[1]
+    for name, value in (("true", true), ("predicted", said if predicted is None else predicted)):
+        if not 0 <= value < classes:
+            raise ValueError(f"expected {name}= as a class from 0 to {classes - 1}, got {value}")
+    if predicted not in (None, said):
+        raise ValueError(
+            f"expected an image of which the network says class {predicted}, got one of which it "
+            f"says class {said}: leave predicted= out, or check the preprocessing"
+        )
+    if said == true:
+        raise ValueError(
+            f"expected a wrong answer, got one that is true: the network says class {said}; give "
+            "the class that you compare with as true="
+        )
+    return said
+
+
+def _picture(inputs: Tensor, picture: Tensor | None) -> Tensor | None:
+    if picture is not None:
+        return picture.detach().float().cpu()
+    return shown(inputs[0]) if inputs.ndim == 4 else None
+
+
+def _plain_unit(unit: UnitInfluence) -> dict[str, Any]:
+    return {**asdict(unit), "name": unit.name, "index": list(unit.index)}
+
+
+def _listed(content: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in content.items()}

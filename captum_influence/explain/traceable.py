@@ -1,0 +1,133 @@
+"""What stands in the way of relevance: seen by watching one forward pass, module by module."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from captum.attr._core.lrp import SUPPORTED_LAYERS_WITH_RULES, SUPPORTED_NON_LINEAR_LAYERS
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["obstacles", "prepared"]
+
+_RULED = tuple(SUPPORTED_LAYERS_WITH_RULES) + tuple(SUPPORTED_NON_LINEAR_LAYERS)
+_RESHAPES = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout2d)
+# Of functions, those that only move values about: autograd moves relevance about alike.
+_MOVES = frozenset(
+    "flatten view reshape squeeze unsqueeze permute transpose contiguous unflatten clone __get__ "
+    "swapaxes movedim moveaxis view_as reshape_as cat".split()
+)
+_REASONS = {
+    "relu": "a functional relu, which Captum's hooks don't see",
+    "relu_": "a functional relu, which Captum's hooks don't see",
+    "add": "a sum of two branches, through which relevance would double",
+    "__add__": "a sum of two branches, through which relevance would double",
+    "add_": "a sum of two branches, through which relevance would double",
+    "iadd": "a sum of two branches, through which relevance would double",
+    "__iadd__": "a sum of two branches, through which relevance would double",
+    "__radd__": "a sum of two branches, through which relevance would double",
+}
+
+
+class _Moved(nn.Module):
+    """Runs a module that only moves values about, unseen by Captum, which has no rule for it."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.unused = nn.Dropout(0.0)  # Captum looks at modules without children only
+        self.__dict__["inner"] = inner
+
+    def forward(self, value: Tensor) -> Any:
+        return self.__dict__["inner"](value)
+
+
+def prepared(model: nn.Module) -> nn.Module:
+    """Return a copy in eval mode that works out of place, its reshaping modules made invisible.
+
+    Raises:
+        TypeError: if the network can't be copied.
+    """
+    try:
+        copied = copy.deepcopy(model).eval()
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise TypeError(f"expected a network that can be copied, got {error}") from error
+    for name, module in list(copied.named_modules()):
+        if getattr(module, "inplace", False):
+            module.inplace = False  # type: ignore[assignment]
+        if type(module) in _RESHAPES and name:
+            parent, _, own = name.rpartition(".")
+            setattr(copied.get_submodule(parent), own, _Moved(module))
+    return copied if list(copied.children()) else nn.Sequential(copied)
+
+
+def obstacles(model: nn.Module, inputs: Tensor) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what Captum's LRP would get wrong, in words, and the leaf modules as they run."""
+    watch = _Watch()
+    with torch.no_grad(), watch.on(model), watch:
+        model(inputs)
+    order = tuple(dict.fromkeys(watch.calls))
+    types = {name: type(model.get_submodule(name)) for name in order}
+    named = {name: model.get_submodule(name) for name in order}
+    repeated = [(n, count) for n, count in Counter(watch.calls).items() if count > 1]
+    found = [f"module {n} runs {c} times" for n, c in repeated if types[n] is not _Moved]
+    found += [
+        f"module {name} is a {kind.__name__}, for which there is no rule"
+        for name, kind in types.items()
+        if kind not in (*_RULED, _Moved) and getattr(named[name], "rule", None) is None
+    ]
+    found += [_REASONS.get(name, f"the function {name}") for name in dict.fromkeys(watch.functions)]
+    return tuple(dict.fromkeys(found)), tuple(n for n in order if types[n] is not _Moved)
+
+
+class _Watch(TorchFunctionMode):
+    """Notes which leaf modules run, and which functions that change values run outside of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.functions: list[str] = []
+        self._depth = 0
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", str(func))
+        idle = name == "dropout" and not self._trains(args, kwargs or {})
+        changes = isinstance(result, Tensor) and result.is_floating_point()
+        if self._depth == 0 and changes and name not in _MOVES and not idle:
+            self.functions.append(name)
+        return result
+
+    @contextmanager
+    def on(self, model: nn.Module) -> Iterator[None]:
+        """Watch the leaves of a network."""
+        with ExitStack() as stack:
+            for name, module in model.named_modules():
+                if isinstance(module, _Moved) or not list(module.children()):
+                    stack.callback(module.register_forward_pre_hook(self._enter(name)).remove)
+                    stack.callback(module.register_forward_hook(self._leave).remove)
+            yield
+
+    def _enter(self, name: str) -> Any:
+        def enter(module: nn.Module, args: Any) -> None:
+            self._depth += 1
+            self.calls.append(name)
+
+        return enter
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        self._depth -= 1
+
+    @staticmethod
+    def _trains(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        return bool(kwargs.get("training", args[2] if len(args) > 2 else True))

@@ -1,0 +1,226 @@
+"""Does an explanation change with the weights, stay with the seed, and agree with others?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from captum_influence.metrics.ranks import spearman
+from captum_influence.metrics.tables import bar_figure, line_figure, table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Agreement", "Randomization", "Stability", "agreement", "randomize", "stability"]
+
+
+@dataclass(frozen=True, eq=False)
+class Randomization:
+    """How alike explanations stay as layers lose their training, from the output down.
+
+    Attributes:
+        layers: names of the randomised modules, in the order in which they were.
+        similarity: (layers + 1, examples), rank correlation with the original explanation; the
+            first row, before anything is randomised, is 1. NaN where an explanation is constant.
+    """
+
+    layers: tuple[str, ...]
+    similarity: Tensor
+
+    def to_frame(self) -> Any:
+        """Return a pandas table with one row per randomised layer and example."""
+        return _similarity_table(("(none)", *self.layers), "randomized down to", self.similarity)
+
+    def plot(self) -> Figure:
+        """Draw the similarity, averaged over the examples, against the layers randomised."""
+        return line_figure(
+            range(len(self.similarity)),
+            {"similarity": self.similarity.nanmean(1)},
+            xlabel="layers randomised, from the output down",
+            ylabel="rank correlation",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Stability:
+    """How much an explanation that draws at random depends on the draw.
+
+    Attributes:
+        similarity: (pairs, examples), rank correlation of each two repeats, in [-1, 1].
+        deviation: (examples,), root mean square of the deviations from the mean over that of the
+            mean; 0 for no spread, unbounded above, NaN where the mean is zero.
+    """
+
+    similarity: Tensor
+    deviation: Tensor
+
+    def to_frame(self) -> Any:
+        """Return a pandas table with one row per example."""
+        mean = self.similarity.nanmean(0)
+        return table({"similarity": mean, "deviation": self.deviation})
+
+    def plot(self) -> Figure:
+        """Draw the mean similarity of repeats for each example."""
+        means = self.similarity.nanmean(0).tolist()
+        bars = {f"example {number}": value for number, value in enumerate(means)}
+        return bar_figure(bars, title="rank correlation of repeats")
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How alike methods answer the same question.
+
+    Attributes:
+        names: of the methods.
+        spearman: (methods, methods), mean rank correlation over the examples, in [-1, 1].
+        overlap: (methods, methods), mean share of the k largest entries in common, in [0, 1].
+        chance: the overlap that random maps would have.
+    """
+
+    names: tuple[str, ...]
+    spearman: Tensor
+    overlap: Tensor
+    chance: float
+
+    def to_frame(self) -> Any:
+        """Return a pandas table with one row per pair of methods."""
+        pairs = list(combinations(range(len(self.names)), 2))
+        return table(
+            {
+                "first": [self.names[a] for a, _ in pairs],
+                "second": [self.names[b] for _, b in pairs],
+                "spearman": [float(self.spearman[pair]) for pair in pairs],
+                "overlap": [float(self.overlap[pair]) for pair in pairs],
+            }
+        )
+
+    def plot(self) -> Figure:
+        """Draw the rank correlation of each pair."""
+        pairs = combinations(range(len(self.names)), 2)
+        bars = {f"{self.names[a]} / {self.names[b]}": float(self.spearman[a, b]) for a, b in pairs}
+        return bar_figure(bars, title="rank correlation")
+
+
+def randomize(
+    model: nn.Module,
+    inputs: Tensor,
+    explain: Callable[[nn.Module, Tensor], Tensor],
+    *,
+    absolute: bool = True,
+    seed: int = 0,
+) -> Randomization:
+    r"""Randomise the parameters of one module after the other, the last first; explain each time.
+
+    :math:`\rho_k = \mathrm{spearman}(|R|, |R_k|)` with the k last modules randomised. Range
+    [-1, 1]. Weights are permuted within each tensor, so their distribution stays; the model is
+    copied, so it stays. Pitfall: a smoke test. A method that doesn't react looks at the picture
+    only; one that reacts may be wrong all the same, and how much it reacts ranks nothing.
+
+    Args:
+        model: the network.
+        inputs: handed on to ``explain``.
+        explain: given a network and the inputs, returns attributions (examples, ...).
+        absolute: compare sizes, as the paper does mostly; False: signed values.
+        seed: of the permutations, on a generator of its own.
+
+    Source: Adebayo et al. 2018, arXiv 1810.03292.
+
+    Raises:
+        ValueError: if the model has no parameters.
+    """
+    copied = copy.deepcopy(model)
+    own = [(n, m) for n, m in copied.named_modules() if list(m.parameters(recurse=False))]
+    if not own:
+        raise ValueError("expected a model with parameters, got one without: nothing to randomise")
+    generator = torch.Generator().manual_seed(seed)
+
+    def found() -> Tensor:
+        values = explain(copied, inputs).detach().flatten(1)
+        return values.abs() if absolute else values
+
+    original = found()
+    rows = [spearman(original, original)]
+    for _, module in reversed(own):
+        _permute(module, generator)
+        rows.append(spearman(original, found()))
+    return Randomization(tuple(name for name, _ in reversed(own)), torch.stack(rows))
+
+
+def stability(explain: Callable[[int], Tensor], *, repeats: int = 5) -> Stability:
+    r"""Explain with several seeds and compare: :math:`\rho(R_a, R_b)` for each pair, and spread.
+
+    Pitfall: a constant or wrong explanation is perfectly stable; and 1 for a method that doesn't
+    draw says nothing. It answers only whether there were enough samples.
+
+    Args:
+        explain: given a seed, returns attributions (examples, ...).
+        repeats: how many seeds, from 0.
+
+    Raises:
+        ValueError: for less than two repeats.
+    """
+    if repeats < 2:
+        raise ValueError(f"expected at least two repeats to compare, got {repeats}")
+    found = torch.stack([explain(seed).detach().double().flatten(1) for seed in range(repeats)])
+    pairs = [spearman(found[a], found[b]) for a, b in combinations(range(repeats), 2)]
+    mean = found.mean(0)
+    spread = (found - mean).square().mean((0, 2)).sqrt()
+    return Stability(torch.stack(pairs), spread / mean.square().mean(1).sqrt())
+
+
+def agreement(maps: Mapping[str, Tensor], *, top: float = 0.1) -> Agreement:
+    r"""Compare methods' answers: rank correlation, and overlap of the largest entries.
+
+    :math:`|T_a \cap T_b| / k`, with T the k largest entries (a share ``top`` of all; of equal ones
+    the first). Pitfall: agreement isn't truth; methods of one family agree in their mistakes.
+
+    Args:
+        maps: method -> attributions (examples, ...), all of one shape.
+        top: the share of entries that counts as largest.
+
+    Source: Krishna et al. 2022, arXiv 2202.01602.
+
+    Raises:
+        ValueError: if shapes differ or ``top`` isn't in (0, 1].
+    """
+    shapes = {tuple(values.shape) for values in maps.values()}
+    if len(shapes) != 1 or not 0 < top <= 1:
+        raise ValueError(
+            f"expected maps of one shape and 0 < top <= 1, got shapes {sorted(shapes)}, top={top}"
+        )
+    flat = [values.detach().flatten(1) for values in maps.values()]
+    count = max(1, round(top * flat[0].shape[1]))
+    tops = [_top(values, count) for values in flat]
+    rank = [[float(spearman(a, b).nanmean()) for b in flat] for a in flat]
+    shared = [[float((a & b).sum(1).double().mean()) / count for b in tops] for a in tops]
+    chance = count / flat[0].shape[1]
+    return Agreement(tuple(maps), torch.tensor(rank), torch.tensor(shared), chance)
+
+
+def _top(values: Tensor, count: int) -> Tensor:
+    order = values.argsort(dim=1, descending=True, stable=True)[:, :count]
+    return torch.zeros_like(values, dtype=torch.bool).scatter_(1, order, True)
+
+
+def _permute(module: nn.Module, generator: torch.Generator) -> None:
+    with torch.no_grad():
+        for parameter in module.parameters(recurse=False):
+            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+
+
+def _similarity_table(names: tuple[str, ...], heading: str, values: Tensor) -> Any:
+    examples = values.shape[1]
+    return table(
+        {
+            heading: [name for name in names for _ in range(examples)],
+            "example": list(range(examples)) * len(names),
+            "similarity": values.flatten(),
+        }
+    )

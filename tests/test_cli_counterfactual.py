@@ -1,0 +1,87 @@
+import json
+from pathlib import Path
+
+import pytest
+
+Image = pytest.importorskip("PIL.Image", reason="the command line reads pictures with Pillow")
+
+from captum_influence.cli import main  # noqa: E402
+
+NETWORK = """
+import torch
+from torch import nn
+
+def build():
+    '''Says class 0, whatever it sees, as long as its first unit may speak.'''
+    head = nn.Linear(2, 2, bias=False)
+    head.weight = nn.Parameter(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    return nn.Sequential(Halves(), head)
+
+class Halves(nn.Module):
+    def forward(self, images):
+        return images.mean(dim=(1, 2)).reshape(len(images), 2, -1).mean(dim=2)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    Path("nets.py").write_text(NETWORK)
+    Path("names.json").write_text('["dark", "bright"]')
+    Image.new("RGB", (8, 8), (200, 200, 200)).save("photo.png")
+    model = ["--model", "nets.py:build", "--labels", "names.json", "--image", "photo.png"]
+    return ["counterfactual", *model, "--size", "8", "--layer", "0", "--true", "bright"]
+
+
+def test_the_default_rights_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["counterfactual"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("The network says fish; the truth is tree. Without ")
+    folder = tmp_path / "captum-influence-counterfactual"
+    content = json.loads((folder / "counterfactual.json").read_text("utf-8"))
+    assert content["outcome"] == "true"
+    assert content["collateral"]["examples"] == 80
+    assert (folder / "counterfactual.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_users_own_network(own: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*own, "--controls", "4", "--out", "made/here"]) == 0
+    assert "Without 1 channel of 0 it says bright." in capsys.readouterr().out
+    content = json.loads(Path("made/here/counterfactual.json").read_text("utf-8"))
+    assert [unit["index"] for unit in content["units"]] == [[0]]
+    assert content["controls"]["sets"] == 4
+    assert main([*own, "--quiet", "--out", "made/here"]) == 0  # its own folder again
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--true", "dark"], "expected a wrong answer, got one that is true"),
+        (["--true", "grey"], "none of the 2 names"),
+        (["--out", "photo.png"], "which is a file"),
+        (["--out", "taken"], "this program didn't write"),
+        (["--max-units", "0"], "positive whole number"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(
+    own: list[str], capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    Path("taken").mkdir()
+    Path("taken/counterfactual.json").write_text("{}")
+    assert main([*own, *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_a_network_needs_a_layer_and_a_truth(
+    own: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for left_out in ("--layer", "--true"):
+        at = own.index(left_out)
+        assert main([*own[:at], *own[at + 2 :]]) == 2
+        assert "expected --true CLASS" in capsys.readouterr().err
