@@ -70,7 +70,7 @@ def _processor() -> str:
 
 def _row(scenario: Scenario, rounds: int, device: str) -> dict[str, object]:
     peer, ours = scenario.runs(device)
-    timing = in_turn(peer, ours, rounds=rounds, share=scenario.share)
+    timing = in_turn(peer, ours, rounds=1 if scenario.heavy else rounds, share=scenario.share)
     row = {"network": scenario.network, "name": scenario.name, "goal": scenario.goal}
     row |= asdict(timing)
     print(

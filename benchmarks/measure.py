@@ -30,20 +30,20 @@ class Timing:
 
 
 def in_turn(peer: Run, ours: Run, *, rounds: int, share: float = 1.0) -> Timing:
-    """Run A, B, A, B, ... after one round that isn't counted, and compare the results.
+    """Run A, B, A, B, ... and compare the results; of several rounds the first isn't counted.
 
     ``share`` is the part of the peer's work that ``peer`` does: its times are divided by it.
     """
-    difference = _difference(peer(), ours())
     rows = []
-    for _ in range(rounds):
-        peer_cpu, peer_wall = _clocked(peer)
-        ours_cpu, ours_wall = _clocked(ours)
+    for _ in range(rounds + (rounds > 1)):
+        theirs, peer_cpu, peer_wall = _clocked(peer)
+        found, ours_cpu, ours_wall = _clocked(ours)
         rows.append((peer_cpu / share, ours_cpu, peer_wall / share, ours_wall))
+    rows = rows[1:] or rows
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]
     ratio = statistics.median(row[0] / row[1] for row in rows)
     ratio_wall = statistics.median(row[2] / row[3] for row in rows)
-    return Timing(*medians, ratio, ratio_wall, difference)
+    return Timing(*medians, ratio, ratio_wall, _difference(theirs, found))
 
 
 def peak_memory(arguments: Sequence[str]) -> float:
@@ -60,12 +60,12 @@ def growth_of_memory(run: Run) -> float:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
-def _clocked(run: Run) -> tuple[float, float]:
+def _clocked(run: Run) -> tuple[Sequence[Tensor], float, float]:
     synchronize()
     cpu, wall = time.process_time(), time.perf_counter()
-    run()
+    found = run()
     synchronize()
-    return time.process_time() - cpu, time.perf_counter() - wall
+    return found, time.process_time() - cpu, time.perf_counter() - wall
 
 
 def synchronize() -> None:

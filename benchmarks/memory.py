@@ -7,29 +7,42 @@ from collections.abc import Sequence
 from benchmarks.measure import growth_of_memory, peak_memory
 from benchmarks.scenarios import Scenario
 
-_MIDDLE = ("features.14",)
+_LAYERS = {"VGG16": ("features.14",), "ResNet-50": ("layer4",)}
+_RUNS = (  # who, network, images, points, rows at once (0: as they choose)
+    ("captum", "VGG16", 1, 50, 0),
+    ("captum", "VGG16", 1, 50, 16),
+    ("ours", "VGG16", 1, 50, 0),
+    ("captum", "VGG16", 2, 50, 0),
+    ("ours", "VGG16", 2, 50, 0),
+    ("ours", "ResNet-50", 1, 40, 0),
+    ("ours", "ResNet-50", 1, 4000, 0),
+)
 
 
 def one_run(arguments: Sequence[str]) -> float:
-    """Return the MB that one run of Captum or of ours takes: ``who batch points``."""
-    who, batch, points = arguments[0], int(arguments[1]), int(arguments[2])
-    scenario = Scenario("memory", "VGG16", _MIDDLE, 0, batch=batch, points=points, equal=False)
+    """Return the MB that one run takes: ``who network images points rows``."""
+    (who, network), (batch, points, rows) = arguments[:2], (int(word) for word in arguments[2:])
+    layers = _LAYERS[network]
+    scenario = Scenario("memory", network, layers, 0, batch=batch, points=points, rows=rows or None)
     peer, ours = scenario.runs()
     return growth_of_memory(peer if who == "captum" else ours)
 
 
 def rows() -> list[dict[str, object]]:
-    """Compare with Captum's defaults at batch 1 and 16, and 4000 points with 40."""
+    """Compare with Captum's defaults and its micro-batches, and 4000 points with 40."""
     found: list[dict[str, object]] = []
-    for batch, points, who in (
-        (1, 50, "captum"),
-        (1, 50, "ours"),
-        (4, 50, "captum"),
-        (4, 50, "ours"),
-        (1, 40, "ours"),
-        (1, 4000, "ours"),
-    ):
-        size = peak_memory(["--one-memory-run", who, str(batch), str(points)])
-        found.append({"who": who, "batch": batch, "points": points, "MB": round(size)})
+    for who, network, batch, points, at_once in _RUNS:
+        words = [str(word) for word in (who, network, batch, points, at_once)]
+        size = peak_memory(["--one-memory-run", *words])
+        found.append(
+            {
+                "who": who,
+                "network": network,
+                "images": batch,
+                "points": points,
+                "rows": at_once,
+                "MB": round(size),
+            }
+        )
         print(found[-1], flush=True)
     return found

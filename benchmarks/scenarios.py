@@ -22,7 +22,8 @@ class Scenario:
 
     ``rows`` is the micro-batch that Captum gets (None: its default, everything at once);
     ``equal``: we get the same. ``peer_layers`` and ``peer_classes``: what is measured of Captum's
-    runs, which all cost the same per layer and class; its time is scaled up.
+    runs, which all cost the same per layer and class; its time is scaled up. ``heavy`` scenarios
+    take minutes and are run once.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Scenario:
     equal: bool = True
     path_at_layer: bool = False
     peer_classes: int = 1
+    heavy: bool = False
     execution: Execution = field(default_factory=lambda: CHANNELS_LAST)
 
     @property
@@ -98,14 +100,17 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("one layer", "ResNet-50", ("layer3",), 1.35, rows=32),
     Scenario("one layer", "ViT-S", ("blocks.6",), 1.05, rows=32),
     Scenario("one layer, Captum's defaults", "VGG16", _VGG[6:7], 1.8, equal=False),
-    Scenario("all 13 convolutions", "VGG16", _VGG, 10, rows=32, equal=False),
+    Scenario("all 13 convolutions", "VGG16", _VGG, 10, rows=32, equal=False, heavy=True),
     Scenario("all 4 stages", "ResNet-50", _STAGES, 3.8, rows=32, equal=False),
-    Scenario("all 12 blocks", "ViT-S", _BLOCKS, 8.5, rows=32, equal=False),
-    Scenario("10 classes, middle", "VGG16", _VGG[6:7], 3.5, classes=10, rows=32, equal=False),
+    Scenario("all 12 blocks", "ViT-S", _BLOCKS, 8.5, rows=32, equal=False, heavy=True),
+    Scenario(
+        "10 classes, middle", "VGG16", _VGG[6:7], 3.5, classes=10, rows=32, equal=False, heavy=True
+    ),
     Scenario("10 classes, last", "VGG16", _VGG[-1:], 11, classes=10, rows=32, equal=False),
     Scenario("10 classes", "ResNet-50", ("layer3",), 4.5, classes=10, rows=32, equal=False),
-    Scenario("13 layers, 5 classes", "VGG16", _VGG, 18, classes=5, rows=32, equal=False),
-    Scenario("13 layers, 10 classes", "VGG16", _VGG, 22, classes=10, rows=32, equal=False),
+    Scenario(
+        "13 layers, 10 classes", "VGG16", _VGG, 22, classes=10, rows=32, equal=False, heavy=True
+    ),
     Scenario(
         "path at the middle layer",
         "VGG16",

@@ -92,8 +92,18 @@ def wall(found: Row) -> str:
 
 def memory(found: Row) -> str:
     """Peak memory beyond the network and its inputs."""
-    rows = [(_WHO.get(r["who"], r["who"]), r["batch"], r["points"], r["MB"]) for r in found["rows"]]
-    return table(["who", "images", "points", "MB"], rows)
+    rows = [
+        (
+            _WHO.get(r["who"], r["who"]),
+            r["network"],
+            r["images"],
+            r["points"],
+            r["rows"] or "default",
+            r["MB"],
+        )
+        for r in found["rows"]
+    ]
+    return table(["who", "network", "images", "points", "rows at once", "MB"], rows)
 
 
 def floor(found: Row) -> str:
@@ -186,7 +196,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-_WHO = {"captum": "Captum, its defaults", "ours": "ours, chosen rows"}
+_WHO = {"captum": "Captum"}
 _BENCH, _POINTS = "python -m benchmarks", "python -m benchmarks.points"
 _EXPERTS = "python -m benchmarks.experts --out benchmarks/results"
 _WRONG = "python -m benchmarks.wrong_answers --out benchmarks/results"
@@ -208,7 +218,7 @@ def experts_f1(found: Row) -> str:
                 name,
                 *(f"{curves[name][i]:.2f}" for i in places),
                 f"{curves['whole network']:.2f}",
-            )  # fmt: skip
+            )
             for name in names
         ]
     return table(["network", "ranked by", *(f"k = {k}" for k in shown), "all"], rows)

@@ -137,8 +137,7 @@ def _summary(
         "distribution": name,
         "wrong answers": count,
         "flipped to the true class": len(flips) / count,
-        "moved away from the predicted class only": sum(f.outcome == "other" for f in found)
-        / count,
+        "moved to a third class": sum(f.outcome == "other" for f in found) / count,
         "random sets: to the true class": sum(c.to_true / c.sets for c in controls) / count,
         "random sets: away": sum(c.away / c.sets for c in controls) / count,
         "units of a flip: median, most": (sizes[len(sizes) // 2], sizes[-1]) if sizes else None,

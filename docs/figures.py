@@ -20,7 +20,8 @@ from torch import Tensor
 
 from captum_influence import ClassScore, DistributionalInfluence, Point, explain
 from captum_influence.attr import GaussLegendre, Midpoint
-from captum_influence.demo import CLASSES, demo_scene, load_demo_network
+from captum_influence.demo import CLASSES, demo_scene, load_demo_network, make_scene
+from captum_influence.training import gallery
 
 STATIC = Path(__file__).resolve().parent / "_static"
 BLUE, ORANGE = "#0072b2", "#d55e00"
@@ -31,6 +32,7 @@ def main() -> int:
     """Write every figure."""
     _save(explanation(), "explain.png")
     _save(staircase(), "staircase.png")
+    _save(disturbances(), "disturbances.png")
     return 0
 
 
@@ -46,6 +48,13 @@ def explanation() -> Figure:
         class_names=CLASSES,
     )
     return found.plot()
+
+
+def disturbances() -> Figure:
+    """Two of the demo's scenes under every disturbance."""
+    scenes = [make_scene("coupe", seed=3, background="sea"), make_scene("house", seed=5)]
+    images = torch.stack([scene.image for scene in scenes])
+    return gallery(images, torch.stack([scene.masks["object"] for scene in scenes]).float())
 
 
 def staircase() -> Figure:

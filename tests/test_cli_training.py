@@ -40,7 +40,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
                     image = Image.new("RGB", (16, 12))
                     image.paste((255, 255, 255), (4, 3, 12, 9))
                 image.save(Path(folder, name, f"{i}.png"))
-    network = ["--model", "nets.py:build", "--size", "10"]
+    Path("others", "bird").mkdir(parents=True)
+    Image.new("RGB", (9, 9)).save("others/bird/0.png")
+    network = ["--model", "nets.py:build", "--size", "16"]
     data = ["--train", "train", "--test", "test", "--top", "2", "--quiet"]
     return ["train-influence", *network, *data]
 
@@ -87,7 +89,7 @@ def test_own_pictures(own: list[str]) -> None:
         assert stored["scores_1_0"].shape == (6, 10)
         assert stored["self_influence_1"].shape == (10,)
         shown = [name for name in stored.files if name.startswith("picture_")]
-        assert stored[shown[0]].shape == (3, 10, 10)
+        assert stored[shown[0]].shape == (3, 16, 16)
     assert "dog" in (home / "report.html").read_text("utf-8")
     again = [*own, "--disturb", "texture-patches", "--top", "1", "--curvature", "identity"]
     assert main([*again, "--normalize", "none", "--shapley", "none", "--layers", "0,4"]) == 0
@@ -100,10 +102,10 @@ def test_own_pictures(own: list[str]) -> None:
         ("--disturb background-white", "expected --masks FOLDER beside --disturb background-white"),
         ("--disturb fog", "one of texture-patches"),
         ("--damping -1", "at least 0"),
-        ("--layers nope", "nope"),
+        ("--layers nope --disturb style-channels", "nope"),
         ("--retrain nope --disturb style-channels", "nope"),
         ("--train absent", "folder of pictures"),
-        ("--test train/cat --disturb style-channels", "class folders of --train"),
+        ("--test others --disturb style-channels", "class folders of --train"),
         ("--masks train --disturb style-channels", ""),
         ("--masks test/cat --disturb background-white", "a mask for each test picture"),
         ("--size 2 --disturb style-channels", "change --size"),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from captum_influence import __version__
+from captum_influence.cli.comparing import add_compare_parser
 from captum_influence.cli.explaining import add_explain_parser
 from captum_influence.cli.profiling import add_profile_parser
 from captum_influence.cli.righting import add_counterfactual_parser
@@ -63,4 +64,5 @@ def _parser() -> ArgumentParser:
     add_training_parser(commands)
     add_profile_parser(commands)
     add_counterfactual_parser(commands)
+    add_compare_parser(commands)
     return parser

@@ -1,6 +1,8 @@
 """What the units mean: which of them matter, and what each of them looks at."""
 
+from captum_influence.explain.captum_figures import captum_arrays, captum_figure
 from captum_influence.explain.class_rankings import class_rankings
+from captum_influence.explain.comparison import Comparison, compare
 from captum_influence.explain.counterfactual import Counterfactual, counterfactual
 from captum_influence.explain.curves import ExpertCurves, OneAgainstRest, expert_curves
 from captum_influence.explain.expert import Expert
@@ -11,6 +13,8 @@ from captum_influence.explain.measuring import Example
 from captum_influence.explain.painting import Prior
 from captum_influence.explain.prototype import Prototype, prototype
 from captum_influence.explain.regions import Region
+from captum_influence.explain.relevance import Composite, Relevance, relevance
+from captum_influence.explain.relevance_rules import AlphaBeta, Bounded, Epsilon, Gamma, Rule
 from captum_influence.explain.replacement import (
     Constant,
     MeanActivation,
@@ -20,15 +24,21 @@ from captum_influence.explain.replacement import (
 from captum_influence.explain.units import Axis, Ranking, UnitInfluence, rank_units
 
 __all__ = [
+    "AlphaBeta",
     "Axis",
+    "Bounded",
     "Collateral",
+    "Comparison",
+    "Composite",
     "Constant",
     "Controls",
     "Counterfactual",
+    "Epsilon",
     "Example",
     "Expert",
     "ExpertCurves",
     "Explanation",
+    "Gamma",
     "InterpretedUnit",
     "MeanActivation",
     "OneAgainstRest",
@@ -37,13 +47,19 @@ __all__ = [
     "Prototype",
     "Ranking",
     "Region",
+    "Relevance",
     "Replacement",
     "Resample",
+    "Rule",
     "UnitInfluence",
+    "captum_arrays",
+    "captum_figure",
     "class_rankings",
+    "compare",
     "counterfactual",
     "expert_curves",
     "explain",
     "prototype",
     "rank_units",
+    "relevance",
 ]

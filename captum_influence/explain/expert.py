@@ -161,30 +161,24 @@ class Expert(nn.Module):
                 f"expected one of the profile's groups, {list(profile.groups)}, got {group!r}"
             )
         units = _strongest(profile, group, max(ks) if k == "auto" else k, ends)
-        if k != "auto":
-            return cls(model, layer, units, mode, replace, **settings)
-        target = group if target is None else target
-        if loader is None or isinstance(target, bool) or not isinstance(target, int):
-            raise ValueError(
-                f'k="auto" takes loader=, and target= where the group is no class number (here '
-                f"{group!r}): say both, or give k as a number"
-            )
         cut = Cut.ensure(layer)
-        reference, seed = settings.pop("reference", None), settings.pop("seed", 0)
-        replacement = Replacement.ensure(replace, model, cut, reference, seed)
-        curves = expert_curves(
-            model,
-            cut,
-            {"profile": units},
-            loader,
-            target,
-            ks=[count for count in ks if count <= len(units)],
-            mode=mode,
-            replace=replacement,
-        )
-        return cls.from_ranking(
-            model, cut, units, curves.best_k["profile"], mode, replacement, **settings
-        )
+        known = settings.pop("reference", None), settings.pop("seed", 0)
+        replacement = Replacement.ensure(replace, model, cut, *known)
+        if k == "auto":
+            target = _class_of(group if target is None else target, loader)
+            fitting = [count for count in ks if count <= len(units)]
+            curves = expert_curves(
+                model,
+                cut,
+                {"profile": units},
+                loader or (),
+                target,
+                ks=fitting,
+                mode=mode,
+                replace=replacement,
+            )
+            k = curves.best_k["profile"]
+        return cls(model, cut, units[:k], mode, replacement, **settings)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network with the intervention."""
@@ -230,6 +224,15 @@ def _strongest(profile: Profile, group: Any, k: int, ends: Ends) -> list[Any]:
     for unit in (unit for pair in zip(highest, lowest, strict=True) for unit in pair):
         chosen.setdefault(unit.index, unit)
     return list(chosen.values())[:k]
+
+
+def _class_of(target: Any, loader: Iterable[Any] | None) -> int:
+    if loader is None or isinstance(target, bool) or not isinstance(target, int):
+        raise ValueError(
+            'k="auto" takes loader=, and target= where the group is no class number (here '
+            f"{target!r}): say both, or give k as a number"
+        )
+    return target
 
 
 def _unchanged(activations: Tensor) -> Tensor:

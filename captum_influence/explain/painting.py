@@ -35,7 +35,7 @@ class Prior:
     decay: float = 1.0
     jitter: int = 4
     scale: float = 0.1
-    total_variation: float = 1.0
+    total_variation: float = 0.3
 
     def __post_init__(self) -> None:
         if min(self.decay, self.jitter, self.total_variation) < 0 or not 0 <= self.scale < 1:

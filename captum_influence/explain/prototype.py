@@ -81,7 +81,7 @@ def prototype(
     steps: int = 256,
     preprocess: Callable[[Tensor], Tensor] | None = None,
     prior: Prior | None = None,
-    learning_rate: float = 0.05,
+    learning_rate: float = 0.02,
     seed: int = 0,
     class_names: Names = None,
     show_progress: bool = False,

@@ -140,7 +140,7 @@ def _attached(copied: nn.Module, order: tuple[str, ...], composite: Composite) -
         if name == weighted[0] and composite.first is not None:
             chosen = composite.first
         if getattr(module, "rule", None) is None:
-            module.rule = chosen.made()  # type: ignore[assignment]  # where Captum looks for it
+            module.rule = chosen.made()  # where Captum looks for it
             rules[name] = repr(chosen)
         else:
             rules[name] = type(module.rule).__name__

@@ -18,9 +18,9 @@ __all__ = ["obstacles", "prepared"]
 _RULED = tuple(SUPPORTED_LAYERS_WITH_RULES) + tuple(SUPPORTED_NON_LINEAR_LAYERS)
 _RESHAPES = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout2d)
 # Of functions, those that only move values about: autograd moves relevance about alike.
-_MOVES = frozenset(
-    "flatten view reshape squeeze unsqueeze permute transpose contiguous unflatten clone __get__ "
-    "swapaxes movedim moveaxis view_as reshape_as cat".split()
+_MOVES = (
+    *("flatten", "view", "reshape", "squeeze", "unsqueeze", "permute", "transpose", "contiguous"),
+    *("unflatten", "clone", "__get__", "swapaxes", "movedim", "moveaxis", "view_as", "cat"),
 )
 _REASONS = {
     "relu": "a functional relu, which Captum's hooks don't see",
@@ -58,7 +58,7 @@ def prepared(model: nn.Module) -> nn.Module:
         raise TypeError(f"expected a network that can be copied, got {error}") from error
     for name, module in list(copied.named_modules()):
         if getattr(module, "inplace", False):
-            module.inplace = False  # type: ignore[assignment]
+            module.inplace = False
         if type(module) in _RESHAPES and name:
             parent, _, own = name.rpartition(".")
             setattr(copied.get_submodule(parent), own, _Moved(module))

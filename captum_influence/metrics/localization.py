@@ -75,7 +75,7 @@ def localize(maps: Tensor, masks: Tensor) -> Localization:
         pointing=torch.where(highest.all(1), torch.nan, pointing),
         mass=(positive * inside).sum(1) / positive.sum(1),  # 0 / 0 is NaN
         rank=torch.stack([_rank(*row) for row in zip(flat, inside, size.tolist(), strict=True)]),
-        area=size / flat.shape[1],
+        area=size.double() / flat.shape[1],
     )
 
 
@@ -83,7 +83,7 @@ def _rank(values: Tensor, inside: Tensor, count: int) -> Tensor:
     """Count the mask's pixels above the k-th largest value, and at it by their share."""
     edge = values.topk(count).values[-1]
     above, at = values > edge, values == edge
-    share = (count - above.sum()) / at.sum()
+    share = (count - above.sum()).double() / at.sum()
     return ((above & inside).sum() + share * (at & inside).sum()) / count
 
 

@@ -64,9 +64,21 @@ class ExampleLoss:
         return loss.reshape(())
 
     def gradient(self, output: Tensor, target: Any) -> Tensor:
-        """The gradient of each example's loss at its own output, shaped like the output."""
-        leaf = output.detach().requires_grad_(True)
-        return torch.autograd.grad(self(leaf, target).sum(), leaf)[0]
+        """The gradient of each example's loss at its own output, shaped like the output.
+
+        Cross-entropy's is taken in float64: p − 1 of an example that the network is sure of has no
+        correct digit in float32, and dividing by self-influence would blow that error up.
+        """
+        loss, wide, target = self._widened(output.detach(), target)
+        leaf = wide.requires_grad_(True)
+        return torch.autograd.grad(loss(leaf, target).sum(), leaf)[0].to(output.dtype)
+
+    def _widened(self, output: Tensor, target: Any) -> tuple[ExampleLoss, Tensor, Any]:
+        if not isinstance(self.function, nn.CrossEntropyLoss) or output.device.type == "mps":
+            return self, output.clone(), target
+        floats = isinstance(target, Tensor) and target.is_floating_point()
+        loss = ExampleLoss(copy.deepcopy(self.function).double())
+        return loss, output.double().clone(), target.double() if floats else target
 
     def hessian(self, output: Tensor, target: Any) -> Tensor:
         """Second derivatives at the output, (batch, n, n) for n outputs per example."""

@@ -45,7 +45,7 @@ def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, 
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             found = {name: np.array(stored[name]) for name in stored.files}
         header: dict[str, Any] = json.loads(str(found.pop(_HEADER)))
         known = header.get("format")

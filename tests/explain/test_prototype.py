@@ -37,7 +37,9 @@ STILL = Prior(jitter=0, scale=0, total_variation=0)
 def test_the_prototype_of_a_filter_is_its_pattern(sign: int) -> None:
     """A linear score is highest where every pixel is at the end that its weight points to."""
     model = Filter(left_and_right())
-    found = prototype(model, 0 if sign > 0 else 1, size=16, steps=60, prior=STILL)
+    found = prototype(
+        model, 0 if sign > 0 else 1, size=16, steps=60, prior=STILL, learning_rate=0.05
+    )
     best = (sign * left_and_right() > 0).float()
     assert (found.image - best).abs().mean() < 0.2
     assert found.value > 0.6 * float(left_and_right().clamp(min=0).sum())
@@ -66,7 +68,9 @@ def test_any_normalisation_by_a_function_of_the_picture() -> None:
         return 255 * x.flip(1) - torch.tensor([104.0, 117.0, 123.0])[:, None, None]
 
     model = Filter(torch.tensor([1.0, 0.0, 0.0])[:, None, None] * left_and_right())
-    found = prototype(model, 0, size=16, steps=40, prior=STILL, preprocess=to_bgr_bytes)
+    found = prototype(
+        model, 0, size=16, steps=40, prior=STILL, learning_rate=0.05, preprocess=to_bgr_bytes
+    )
     blue = found.image[2]
     assert float(blue[:, :7].mean() - blue[:, 9:].mean()) > 0.5
 

@@ -119,7 +119,7 @@ def test_page_and_dictionary(problem, tmp_path: Path) -> None:
     assert "original &lt;b&gt;" in page
     assert "<script" not in page
     assert "http" not in page
-    assert "Retrained: 4" in page
+    assert "Measured: 4 retrained" in page
     plain = json.loads(json.dumps(report.to_dict()))
     assert [g["name"] for g in plain["groups"]] == list(groups)
     assert plain["retrainings"][0]["removed"] == 2

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.training.gradients import treatable_layers
+from captum_influence.training.losses import ExampleLoss
 from captum_influence.training.recording import Recorder
 
 B = 4
@@ -183,3 +184,28 @@ def test_parameters_shared_by_two_layers_are_refused() -> None:
     model[1].weight = model[0].weight
     with pytest.raises(ValueError, match=r"'0' and '1' share"):
         treatable_layers(model, None, skip_unsupported=False)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(),
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1),
+    ],
+)
+def test_the_gradient_of_a_certain_answer_keeps_its_digits(loss: nn.Module) -> None:
+    """p − 1 is −Σ of the other classes' p; in float32 that difference would have no digit left."""
+    output = torch.tensor([[30.0, 1.0, 0.0], [0.0, 22.0, -3.0]])
+    target = torch.tensor([0, 1])
+    found = ExampleLoss(loss).gradient(output, target)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.sum(1), torch.zeros(2), rtol=0, atol=1e-7)
+    if loss.weight is None:
+        others = output.double().softmax(1)
+        others[range(2), target] = 0
+        wanted = others - others.sum(1, keepdim=True) * nn.functional.one_hot(target, 3)
+        torch.testing.assert_close(found, wanted.float(), rtol=1e-5, atol=0)
+    soft = nn.functional.one_hot(target, 3).float()
+    torch.testing.assert_close(
+        ExampleLoss(loss).gradient(output, soft), found, rtol=1e-5, atol=1e-9
+    )

@@ -24,14 +24,13 @@ class _Drawn(Dataset):
         return self.length
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        if index % 8 == 0:
+        if index in (self.length // 2, self.length - 1):
             self.largest = max(self.largest, _held())
         generator = torch.Generator().manual_seed(index)
         return torch.randn(WIDTH, generator=generator), index % 3
 
 
 def _held() -> int:
-    gc.collect()
     storages = {}
     for found in gc.get_objects():
         if type(found) in (Tensor, nn.Parameter):
@@ -48,6 +47,7 @@ def _largest(length: int, curvature: str) -> int:
         model, data, loss_fn=nn.CrossEntropyLoss(), batch_size=8, curvature=curvature
     )
     queries = torch.randn(4, WIDTH), torch.tensor([0, 1, 2, 0])
+    gc.collect()
     before = _held()
     influence.influence(queries, k=5)
     influence.layer_influence(queries, k=5)

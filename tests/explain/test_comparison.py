@@ -1,0 +1,197 @@
+import copy
+import json
+
+import pytest
+import torch
+from captum.attr import LayerGradCam, Saliency
+from torch import nn
+
+from captum_influence.attr import Cut
+from captum_influence.demo import demo_scene, load_demo_network
+from captum_influence.explain.comparison import compare
+from captum_influence.explain.rivals import METHODS
+from captum_influence.testing.state import preserved, unchanged
+
+
+def vgg_like() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, 3),
+    )
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.relu = nn.ReLU()
+        self.body = nn.Conv2d(4, 4, 3, padding=1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.relu(self.norm(self.stem(x)))
+        return self.head(self.relu(x + self.body(x)).mean((2, 3)))
+
+
+class Transformer(nn.Module):
+    """Patches, a class token, one block, and a head on the class token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.norm = nn.LayerNorm(8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.block = nn.Linear(8, 8)
+        self.gelu = nn.GELU()
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
+        x = self.block(x)
+        y = self.norm(x)
+        x = x + self.attention(y, y, y, need_weights=False)[0]
+        return self.head(self.gelu(x)[:, 0])
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(5, 6, batch_first=True)
+        self.states = nn.Tanh()
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.states(self.gru(x)[0]).mean(1))
+
+
+IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+MODELS = {
+    "vgg": (vgg_like, IMAGES, "3", ()),
+    "residual": (Residual, IMAGES, "body", ("LRP",)),
+    "transformer": (Transformer, IMAGES, "block", ("LRP", "LayerGradCam", "GuidedGradCam")),
+    "recurrent": (
+        Recurrent,
+        torch.rand(2, 7, 5),
+        "states",
+        ("LRP", "LayerGradCam", "GuidedGradCam"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_method_runs_or_says_why_not_and_the_model_is_left(name):
+    build, inputs, layer, refused = MODELS[name]
+    torch.manual_seed(0)
+    model = build()
+    before = inputs.clone()
+    with unchanged(model), preserved(check="compare"):
+        found = compare(model, inputs, layer, points=4)
+    assert set(found.maps) | set(found.not_applicable) == set(METHODS)
+    assert not set(found.maps) & set(found.not_applicable)
+    assert tuple(found.not_applicable) == refused, found.not_applicable
+    assert all(len(reason) > 20 for reason in found.not_applicable.values())
+    size = inputs.shape[-2:]
+    assert all(values.shape == (2, 1, *size) for values in found.maps.values())
+    assert torch.equal(found.target, model.eval()(inputs).argmax(1))
+    assert torch.equal(inputs, before)
+    json.dumps(found.to_dict())
+
+
+def test_maps_equal_captums_own():
+    model = load_demo_network()
+    image = demo_scene().image[None]
+    found = compare(model, image, "relu5", 2, ["Saliency", "LayerGradCam", "sensitivity"])
+    leaf = image.clone().requires_grad_()
+    saliency = Saliency(model).attribute(leaf, target=2)
+    torch.testing.assert_close(found.maps["Saliency"], saliency.sum(1, keepdim=True))
+    squared = saliency.square().sum(1, keepdim=True)
+    torch.testing.assert_close(found.maps["sensitivity"], squared)
+    cam = LayerGradCam(model, model.relu5).attribute(leaf, target=2, relu_attributions=True)
+    cam = LayerGradCam.interpolate(cam.detach(), (64, 64), "bilinear")
+    torch.testing.assert_close(found.maps["LayerGradCam"], cam)
+    assert all(seconds > 0 for seconds in found.seconds.values())
+
+
+@pytest.mark.parametrize("size", [16, 40])
+def test_ablation_sums_to_the_effects_of_single_squares(size):
+    torch.manual_seed(0)
+    model, images = vgg_like().eval(), torch.rand(2, 3, size, size)
+    found = compare(model, images, "4", 1, ["LayerFeatureAblation"]).maps["LayerFeatureAblation"]
+    inner = model[:5](images)
+    total, side = torch.zeros(2), -(-size // 2 // 8)
+    for y in range(0, size // 2, side):
+        for x in range(0, size // 2, side):
+            removed = inner.clone()
+            removed[..., y : y + side, x : x + side] = 0
+            total += (model[5:](inner) - model[5:](removed))[:, 1].detach()
+    # enlargement by a whole factor, two, keeps the mean
+    torch.testing.assert_close(found.sum((1, 2, 3)) / 4, total, atol=1e-4, rtol=1e-3)
+    assert (found.flatten(1).std(1) > 0).all()
+
+
+def test_the_seed_decides_on_the_noise_and_train_mode_is_kept():
+    model = vgg_like().train()
+    first, again, other = (
+        compare(model, IMAGES, "3", 0, ["SmoothGrad"], points=3, seed=seed).maps["SmoothGrad"]
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert model.training
+
+
+def test_a_method_that_crashes_stops_no_other(monkeypatch):
+    def crash(question):
+        question.model[0].weight.data.zero_()
+        raise RuntimeError("no luck")
+
+    broken = copy.copy(METHODS["Saliency"])
+    object.__setattr__(broken, "run", crash)
+    monkeypatch.setitem(METHODS, "Saliency", broken)
+    model = vgg_like()
+    found = compare(model, IMAGES, model[3], 0, ["Saliency", "InputXGradient"])
+    assert found.not_applicable == {"Saliency": "no luck"}
+    assert found.maps["InputXGradient"].any()
+    assert model[0].weight.any()
+
+
+def test_flat_layers_and_cuts_that_captum_does_not_take():
+    flat = compare(vgg_like(), IMAGES, "7", 0, ["influence", "LayerActivation", "Saliency"])
+    assert list(flat.maps) == ["Saliency"]
+    assert "no places" in flat.not_applicable["influence"]
+    before = compare(vgg_like(), IMAGES, Cut("3", "input"), 0, ["influence", "LayerActivation"])
+    assert list(before.maps) == ["influence"]
+
+
+@pytest.mark.parametrize("scale", ["each", "shared"])
+def test_the_grid_states_its_scale(scale):
+    found = compare(vgg_like(), IMAGES, "3", 0, ["Saliency", "influence"], points=2)
+    figure = found.plot(IMAGES[0], scale=scale)
+    assert len(figure.axes) == 3
+    assert ("own scale" in figure.get_suptitle()) == (scale == "each")
+    limits = {axes.get_title().split("±")[1] for axes in figure.axes[1:]}
+    assert len(limits) == (2 if scale == "each" else 1)
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="Saliency, sensitivity"):
+        compare(vgg_like(), IMAGES, "3", 0, ["CAM"])
+    with pytest.raises(ValueError, match="from 0 to 2"):
+        compare(vgg_like(), IMAGES, "3", 3)
+    with pytest.raises(ValueError, match="no layer named"):
+        compare(vgg_like(), IMAGES, "layer3", 0)
+    with pytest.raises(ValueError, match="positive number of points"):
+        compare(vgg_like(), IMAGES, "3", 0, points=0)
+    with pytest.raises(ValueError, match="scale"):
+        compare(vgg_like(), IMAGES, "3", 0, ["Saliency"]).plot(scale="none")
+    with pytest.raises(TypeError, match="scores"):
+        compare(vgg_like()[:3], IMAGES, "0", 0)
