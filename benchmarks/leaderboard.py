@@ -4,7 +4,8 @@ Units: on the hand-wired networks, Spearman's rank correlation of each method's 
 single-unit ablation. Places: on demo scenes, how much of the map lies on the object (mass, rank)
 and on the part that tells a class from its twin, and pixel flipping (ABPC, blur and mean fill, in
 units of the score) beside a random map. Scenes are drawn anew for each seed; ± is the standard
-error over the seeds' means. ``--out FOLDER`` keeps the numbers and the figure.
+error over the seeds' means. ``--out FOLDER`` keeps the numbers, the figure and the tables that the
+docs include.
 """
 
 from __future__ import annotations
@@ -44,17 +45,23 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     units = {n: _units(wired) for n, wired in handwired_networks().items()}
     print("Spearman with exact ablation, mean over inputs (nan: no order on either side)\n")
-    print(_table(_turned(units)))
+    by_unit = _table(_turned(units))
+    print(by_unit)
     seeds = [_places(seed, asked.scenes) for seed in range(asked.seeds)]
     places = {m: {k: [s[m][k] for s in seeds] for k in seeds[0][m]} for m in seeds[0]}
     shown = {m: {k: _mean_and_error(v) for k, v in row.items()} for m, row in places.items()}
     print(f"\n{asked.scenes} scenes of {' and '.join(PAIR)}, {asked.seeds} seeds\n")
-    print(_table(shown))
+    by_place = _table(shown)
+    print(by_place)
     print(f"\n{machine('cpu')}")
     if asked.out is not None:
         asked.out.mkdir(parents=True, exist_ok=True)
         content = {"units": units, "places": places, "machine": machine("cpu")}
         (asked.out / "leaderboard.json").write_text(json.dumps(content, indent=1))
+        where = ", ".join(f"{key} {value}" for key, value in machine("cpu").items())
+        scope = f"{asked.scenes} scenes, {asked.seeds} seeds; {where}."
+        (asked.out / "leaderboard_units.md").write_text(by_unit + "\n")
+        (asked.out / "leaderboard_places.md").write_text(f"{by_place}\n\n{scope}\n")
         _draw(places, asked.out / "leaderboard.png")
     return 0
 

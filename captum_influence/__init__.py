@@ -18,7 +18,14 @@ from captum_influence.attr import (
     Samples,
     Unit,
 )
-from captum_influence.explain import Explanation, explain, rank_units
+from captum_influence.explain import (
+    Expert,
+    Explanation,
+    counterfactual,
+    explain,
+    prototype,
+    rank_units,
+)
 from captum_influence.training import LayerInfluence
 
 __version__ = "0.1.0"
@@ -29,6 +36,7 @@ __all__ = [
     "Cut",
     "Distribution",
     "DistributionalInfluence",
+    "Expert",
     "Explanation",
     "Function",
     "InfluenceProfile",
@@ -42,6 +50,8 @@ __all__ = [
     "Quantity",
     "Samples",
     "Unit",
+    "counterfactual",
     "explain",
+    "prototype",
     "rank_units",
 ]

@@ -56,8 +56,8 @@ class Relevance:
     Attributes:
         map: shaped like the inputs.
         output: (examples,), the score that was distributed.
-        conservation_error: (examples,), |sum of the map - output| / |output|. What is missing was
-            absorbed by biases and by ε; what is too much is a mistake.
+        conservation_error: (examples,), how far the map's sum is from the output, as a share of the
+            output's size. What is missing was absorbed by biases and by ε.
         rules: dotted name of a module -> the name of its rule.
     """
 
