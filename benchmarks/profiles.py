@@ -17,62 +17,45 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.trained import data_folder, tutorial
 from captum_influence import ClassScore, DistributionalInfluence, InfluenceProfile
 from captum_influence.attr import StratifiedPath
-
-
-class TutorialNet(nn.Module):
-    """The network of Captum's CIFAR-10 tutorial, its modules named as there."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.pool1 = nn.Conv2d(3, 6, 5), nn.MaxPool2d(2, 2)
-        self.conv2, self.pool2 = nn.Conv2d(6, 16, 5), nn.MaxPool2d(2, 2)
-        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
-        self.relu1, self.relu2, self.relu3, self.relu4 = (nn.ReLU() for _ in range(4))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return class scores, (examples, 10)."""
-        x = self.pool1(self.relu1(self.conv1(x)))
-        x = self.pool2(self.relu2(self.conv2(x)))
-        return self.fc3(self.relu4(self.fc2(self.relu3(self.fc1(x.flatten(1))))))
-
 
 LAYERS = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2"]
 LAYERS += ["fc1", "relu3", "fc2", "relu4", "fc3"]
 
 
-def data_folder() -> Path:
-    """Return the folder of the CIFAR-10 data."""
-    beside = Path(__file__).parents[2] / "shared" / "data"
-    return Path(os.environ.get("CAPTUM_INFLUENCE_DATA", beside)) / "cifar10"
+class Pictures(Dataset[tuple[Tensor, int]]):
+    """Test images, spread over the classes, that become inputs when they are asked for."""
 
+    def __init__(self, count: int) -> None:
+        folder = data_folder()
+        if folder is None:
+            raise SystemExit("expected CIFAR-10 in $CAPTUM_INFLUENCE_DATA/cifar10")
+        arrays = np.load(folder / "cifar10" / "cifar10_subset.npz")
+        every = len(arrays["y_test"]) // count
+        self._images = arrays["x_test"][::every]
+        self._labels = arrays["y_test"][::every]
 
-def trained() -> nn.Module:
-    """Return the trained network."""
-    from safetensors.torch import load_file
+    def __len__(self) -> int:
+        return len(self._labels)
 
-    model = TutorialNet()
-    model.load_state_dict(load_file(data_folder() / "captum_tutorial_cnn.safetensors"))
-    return model.eval()
-
-
-def pictures(count: int) -> TensorDataset:
-    """Return test images as the network takes them, with labels."""
-    arrays = np.load(data_folder() / "cifar10_subset.npz")
-    images = torch.from_numpy(arrays["x_test"][:count]).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return TensorDataset(images, torch.from_numpy(arrays["y_test"][:count]).long())
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = torch.from_numpy(self._images[index]).permute(2, 0, 1).float() / 127.5 - 1
+        return image, int(self._labels[index])
 
 
 def one(images: int) -> dict[str, float]:
     """Profile so many images and return the seconds and the MB that it took."""
     torch.set_num_threads(1)
-    model, data = trained(), pictures(images)
+    subject, data = tutorial(), Pictures(images)
+    if subject is None:
+        raise SystemExit("expected CIFAR-10 in $CAPTUM_INFLUENCE_DATA/cifar10")
     influence = DistributionalInfluence(
-        model,
+        subject.model,
         LAYERS,
         distribution=StratifiedPath(n=4),
         quantity=[ClassScore(k) for k in range(10)],

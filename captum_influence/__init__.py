@@ -21,6 +21,7 @@ from captum_influence.attr import (
 from captum_influence.explain import (
     Expert,
     Explanation,
+    compare,
     counterfactual,
     explain,
     prototype,
@@ -50,6 +51,7 @@ __all__ = [
     "Quantity",
     "Samples",
     "Unit",
+    "compare",
     "counterfactual",
     "explain",
     "prototype",

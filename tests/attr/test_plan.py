@@ -1,6 +1,5 @@
 """How many rows go through at once, how quantities share a pass, and what an OOM does."""
 
-
 import pytest
 import torch
 from torch import Tensor, nn

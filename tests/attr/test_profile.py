@@ -107,9 +107,7 @@ def test_positions_are_summed_up(how: str) -> None:
 
 
 def test_another_axis_counts_units() -> None:
-    influence = DistributionalInfluence(
-        _model(), "1", distribution=Point(), quantity=ClassScore(1)
-    )
+    influence = DistributionalInfluence(_model(), "1", distribution=Point(), quantity=ClassScore(1))
     profile = InfluenceProfile.over(influence, _loader(), axis=2)
     expected = influence.attribute(_data().tensors[0]).sum(dim=(1, 3)).mean(dim=0)
     assert torch.allclose(profile.mean(), expected, atol=1e-13)
@@ -128,9 +126,7 @@ def test_layers_without_positions_count_as_they_are() -> None:
 
 def test_groups_by_prediction_and_by_a_function() -> None:
     model, (images, _) = _model(), _data().tensors
-    influence = DistributionalInfluence(
-        model, "1", distribution=Point(), quantity=PredictedClass()
-    )
+    influence = DistributionalInfluence(model, "1", distribution=Point(), quantity=PredictedClass())
     predicted = InfluenceProfile.over(influence, _loader(), group_by="predicted")
     counts = model(images).argmax(dim=1).bincount(minlength=3)
     assert [predicted.count(g) for g in predicted.groups] == counts[counts > 0].tolist()
@@ -242,7 +238,9 @@ def test_a_checkpoint_of_another_question_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     influence = DistributionalInfluence(_model(), "1", distribution=Point())
     with pytest.raises(Interrupted):
-        InfluenceProfile.over(influence, _breaking(_loader(3), 4), checkpoint=path, checkpoint_every=1)
+        InfluenceProfile.over(
+            influence, _breaking(_loader(3), 4), checkpoint=path, checkpoint_every=1
+        )
     other = DistributionalInfluence(_model(), "3", distribution=Point())
     with pytest.raises(ValueError, match="another question: layers"):
         InfluenceProfile.over(other, _loader(3), checkpoint=path)
