@@ -7,10 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from captum._utils.common import (
-    _format_additional_forward_args,
-    _format_output,
-)
 from captum.attr import GradientAttribution, LayerAttribution
 from captum.log import log_usage
 from torch import Tensor, nn
@@ -25,6 +21,7 @@ from captum_influence.attr.points import Tensors, Values
 from captum_influence.attr.problem import Options, Problem
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.attr.slices import Slice
+from captum_influence.captum_private import format_additional_forward_args, format_output
 
 __all__ = ["DistributionalInfluence"]
 
@@ -166,7 +163,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             inputs = tuple(slice_.admitted(x) for x in inputs)
             extra = tuple(
                 slice_.admitted(argument) if isinstance(argument, Tensor) else argument
-                for argument in _format_additional_forward_args(additional_forward_args) or ()
+                for argument in format_additional_forward_args(additional_forward_args) or ()
             )
             quantities = self._quantities(target, len(inputs[0]))
             problem = Problem(slice_, self.distribution or Point(), quantities, inputs, extra)
@@ -240,7 +237,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
 
         def shaped(tensors: Tensors) -> Any:
             chosen = [tensor if several else tensor[0] for tensor in tensors]
-            layers = [_format_output(len(c) > 1, c) for c in by_cut(chosen, found.tensors)]
+            layers = [format_output(len(c) > 1, c) for c in by_cut(chosen, found.tensors)]
             return layers if many else layers[0]
 
         def by_example(numbers: Sequence[Tensor]) -> Any:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from captum.attr._utils.lrp_rules import (
+from torch import Tensor, nn
+
+from captum_influence.captum_private import (
     Alpha1_Beta0_Rule,
     EpsilonRule,
     GammaRule,
     PropagationRule,
 )
-from torch import Tensor, nn
 
 __all__ = ["AlphaBeta", "Bounded", "Epsilon", "Gamma", "Rule"]
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from captum.influence._utils.common import (  # type: ignore[import-untyped,unused-ignore]
-    KMostInfluentialResults,
-)
 from torch import Tensor
 
+from captum_influence.captum_private import KMostInfluentialResults
 from captum_influence.sharding import Shard
 from captum_influence.training.checkpoints import fingerprint
 from captum_influence.training.scoring import LayerScores
