@@ -160,7 +160,7 @@ def _products(left: Tensors, right: Sequence[Tensor]) -> Tensors:
 
 
 def _cast(tensors: Iterable[Tensor], dtypes: Sequence[torch.dtype]) -> Tensors:
-    return tuple(tensor.to(dtype) for tensor, dtype in zip(tensors, dtypes, strict=False))
+    return tuple(t.to(dtype).contiguous() for t, dtype in zip(tensors, dtypes, strict=False))
 
 
 def _deltas(

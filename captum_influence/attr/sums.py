@@ -86,8 +86,11 @@ class Sums:
     def _zeros(self, like: Tensor) -> Tensor:
         dtype = torch.promote_types(like.dtype, torch.float32)
         dtype = torch.float64 if self._problem.squares else dtype
-        shape = (len(self._problem.quantities), self._problem.examples, *like.shape[1:])
-        return torch.zeros(shape, dtype=dtype, device=like.device)
+        count, examples = len(self._problem.quantities), self._problem.examples
+        flat = torch.zeros((count * examples, *like.shape[1:]), dtype=dtype, device=like.device)
+        if like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last):
+            flat = flat.contiguous(memory_format=torch.channels_last)  # rows add up in one layout
+        return flat.unflatten(0, (count, examples))
 
     def integral(self) -> Integral:
         """Return the sums as they are now."""
