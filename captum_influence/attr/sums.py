@@ -90,7 +90,7 @@ class Sums:
         flat = torch.zeros((count * examples, *like.shape[1:]), dtype=dtype, device=like.device)
         if like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last):
             flat = flat.contiguous(memory_format=torch.channels_last)  # rows add up in one layout
-        return flat.unflatten(0, (count, examples))
+        return flat.view(count, examples, *like.shape[1:])
 
     def integral(self) -> Integral:
         """Return the sums as they are now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ class Measured(Exception):
     """Ends a forward pass once the quantity's tensor is known."""
 
 
-class Visit:
+class Visit(ABC):
     """One cut during one forward pass: counts its calls and acts on the one that was asked for."""
 
     def __init__(self, cut: Cut) -> None:
@@ -36,9 +37,9 @@ class Visit:
         """Whether the call that is meant has come."""
         return self._calls > (self.cut.call or 0)
 
+    @abstractmethod
     def act(self, tensors: Tensors) -> Tensors:
         """Look at the tensors that pass the cut and return what shall go on in their place."""
-        raise NotImplementedError  # pragma: no cover
 
     @contextmanager
     def hooked(self, hidden: Counter[Module]) -> Iterator[None]:
