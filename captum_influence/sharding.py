@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 __all__ = ["Shard", "joined_shard"]
 
 _PATIENCE = timedelta(minutes=10)  # how long to wait for a process that doesn't answer
+_SETTLING = 0.1  # seconds in which gloo's threads let go of their last tensors
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,5 @@ def joined_shard(device: torch.device) -> Shard:
 def _leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
+    # A thread of gloo's that lets go of a tensor while the interpreter shuts down aborts the process.
+    time.sleep(_SETTLING)

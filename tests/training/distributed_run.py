@@ -7,6 +7,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from captum_influence.sharding import joined_shard
 from captum_influence.training import LayerInfluence
 
 
@@ -35,7 +36,7 @@ def scores() -> dict[str, torch.Tensor]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    dist.init_process_group("gloo")
+    joined_shard(torch.device("cpu"))
     result = scores()
     every = [None] * dist.get_world_size()
     dist.all_gather_object(every, result)
@@ -44,4 +45,3 @@ if __name__ == "__main__":
             raise SystemExit("the processes disagree")
     if dist.get_rank() == 0:
         torch.save(result, sys.argv[1])
-    dist.destroy_process_group()
