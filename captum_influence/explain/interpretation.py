@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,9 +33,9 @@ from captum_influence.explain.phrasing import (
     code_of,
     distribution_in_words,
 )
-from captum_influence.explain.regions import blurred, connected_regions, cropped, percentile_mask
 from captum_influence.explain.story import Story
-from captum_influence.explain.units import Aggregate, By, Focus, Ranking, UnitInfluence
+from captum_influence.explain.units import Aggregate, By, Focus, Ranking
+from captum_influence.explain.viewing import View
 
 __all__ = ["explain"]
 
@@ -109,7 +109,7 @@ def explain(
     inputs, display = _checked_image(image), display or shown
     picture = _checked_picture(display(inputs[0]) if picture is None else picture, inputs)
     asked = PredictedClass() if quantity is None else Quantity.ensure(quantity)
-    view = _View(picture, percentile, _sigma(smoothing, inputs))
+    view = View.of((inputs.shape[-2], inputs.shape[-1]), percentile, smoothing)
     with _seeded(seed):
         output, value = ask(_unwrapped(model), inputs, asked)
         measurement = Measurement(
@@ -124,7 +124,7 @@ def explain(
             show_progress,
         )
         ranking, delta = measurement.rank(inputs, axis, top, heads)
-        units = _interpreted(measurement, ranking, inputs, view)
+        units = _interpreted(measurement, ranking, inputs, picture, view)
         units = _with_examples(units, measurement, ranking, loader, display, class_names)
     story = Story(_predictions(output, class_names), measurement, class_names)
     return Explanation(
@@ -146,30 +146,13 @@ def explain(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _View:
-    """How what a unit looks at is shown: on which picture, above which percentile, how smooth."""
-
-    picture: Tensor
-    percentile: float
-    sigma: float
-
-
 def _interpreted(
-    measurement: Measurement, ranking: Ranking, inputs: Tensor, view: _View
+    measurement: Measurement, ranking: Ranking, inputs: Tensor, picture: Tensor, view: View
 ) -> tuple[InterpretedUnit, ...]:
     selectors = [ranking.axis.selector(unit.index) for unit in ranking]
     maps = measurement.maps(inputs, selectors)
     both = zip(ranking, maps, strict=True)
-    return tuple(_interpretation(unit, values, view) for unit, values in both)
-
-
-def _interpretation(unit: UnitInfluence, values: Tensor, view: _View) -> InterpretedUnit:
-    heat = blurred(values, view.sigma)
-    mask = percentile_mask(heat, view.percentile)
-    regions = connected_regions(mask, heat)
-    crop, box = cropped(view.picture, regions[0]) if regions else (None, None)
-    return InterpretedUnit(unit, values, view.sigma, mask, regions, box, crop)
+    return tuple(view.interpretation(unit, values, picture) for unit, values in both)
 
 
 def _with_examples(
@@ -209,7 +192,7 @@ def _predictions(output: Any, names: Names, count: int = 5) -> tuple[Prediction,
 
 
 def _settings(
-    asked: Quantity, measurement: Measurement, ranking: Ranking, view: _View, seed: int
+    asked: Quantity, measurement: Measurement, ranking: Ranking, view: View, seed: int
 ) -> dict[str, Any]:
     """Return the keyword arguments that ask the same question again."""
     axis = ranking.axis
@@ -247,17 +230,6 @@ def _unwrapped(model: nn.Module) -> nn.Module:
         return _unwrapped(model.module)
     inner = getattr(model, "_orig_mod", None)
     return _unwrapped(inner) if isinstance(inner, nn.Module) else model
-
-
-def _sigma(smoothing: float | None, inputs: Tensor) -> float:
-    if smoothing is None:
-        return min(inputs.shape[-2:]) / 32
-    if not 0 <= smoothing < min(inputs.shape[-2:]):
-        raise ValueError(
-            "expected smoothing as a standard deviation in pixels, from 0 to below the shorter "
-            f"side of {min(inputs.shape[-2:])}, got {smoothing}"
-        )
-    return smoothing
 
 
 def _checked_image(image: Tensor) -> Tensor:
