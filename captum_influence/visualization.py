@@ -100,6 +100,7 @@ def heat_map(
     picture: Tensor | None = None,
     *,
     unit: str | None = "influence",
+    end: float | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
     """Draw a map (height, width) over a picture (3, height, width), which turns grey beneath it.
@@ -108,17 +109,18 @@ def heat_map(
         values: what each pixel does; zero is transparent.
         picture: what lies beneath; None: the map alone.
         unit: what the colour bar measures; None: no colour bar, for use beside one.
+        end: where the scale ends, to give several maps one; None: :func:`limit` of this one.
         theme: colours of text and paper.
     """
     if unit is None:
         figure, axes = _bare(values[None])
-        _draw_heat(axes, values, picture)
+        _draw_heat(axes, values, picture, end)
         return figure
     width, height = _picture_size(values[None], 4.0)
     figure = empty_figure(width, height + 0.62, theme)
     axes = figure.add_subplot()
-    _draw_heat(axes, values, picture)
-    _colour_bar(figure, axes, values, unit, theme)
+    _draw_heat(axes, values, picture, end)
+    _colour_bar(figure, axes, end or limit(values), unit, theme)
     return figure
 
 
@@ -234,11 +236,13 @@ def _finite(values: Tensor) -> np.ndarray:
     return np.asarray(np.nan_to_num(array, posinf=0.0, neginf=0.0))
 
 
-def _draw_heat(axes: Axes, values: Tensor, picture: Tensor | None) -> None:
+def _draw_heat(
+    axes: Axes, values: Tensor, picture: Tensor | None, end: float | None = None
+) -> None:
     """Draw a map whose opacity grows with its size, so that zero leaves the picture as it is."""
     array: np.ndarray = values.detach().double().cpu().numpy()
     unknown = ~np.isfinite(array)
-    scaled = np.clip(_finite(values) / limit(values), -1, 1)
+    scaled = np.clip(_finite(values) / (end or limit(values)), -1, 1)
     colours = colour_map()(np.ma.masked_array(0.5 + 0.5 * scaled, mask=unknown))
     if picture is not None:
         grey = pixels(picture).mean(axis=2, keepdims=True).repeat(3, axis=2)
@@ -294,14 +298,13 @@ def _draw_crop(axes: Axes, crop: Tensor | None, theme: Theme, *, smooth: bool) -
         draw_picture(axes, crop, smooth)
 
 
-def _colour_bar(figure: Figure, axes: Axes, values: Tensor, unit: str, theme: Theme) -> None:
+def _colour_bar(figure: Figure, axes: Axes, end: float, unit: str, theme: Theme) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.ticker import MaxNLocator
 
-    top = limit(values)
     bar = figure.colorbar(
-        ScalarMappable(Normalize(-top, top), colour_map()),
+        ScalarMappable(Normalize(-end, end), colour_map()),
         ax=axes,
         orientation="horizontal",
         extend="both",

@@ -1,0 +1,1 @@
+"""The pages of the report, one module for each finding, in one language of words and pictures."""

@@ -1,0 +1,32 @@
+"""Rows of a table with a bar each, on one scale around a common zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["Bar", "bars"]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar from ``left`` to ``left + width``, with zero at ``zero``, in % of the bars' range."""
+
+    zero: float
+    left: float
+    width: float
+    minus: bool
+
+
+def bars(values: Sequence[float]) -> list[Bar]:
+    """Return a bar for each value, all on the scale that holds zero and all of them."""
+    known = [value if value == value else 0.0 for value in values]
+    low, high = min([0.0, *known]), max([0.0, *known])
+    span = (high - low) or 1.0
+
+    def bar(value: float) -> Bar:
+        zero, end = -low / span, (value - low) / span
+        places = zero, min(zero, end), abs(end - zero)
+        return Bar(*(round(100 * x, 2) for x in places), minus=value < 0)
+
+    return [bar(value) for value in known]
