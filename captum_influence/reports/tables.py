@@ -26,7 +26,7 @@ def bars(values: Sequence[float]) -> list[Bar]:
 
     def bar(value: float) -> Bar:
         zero, end = -low / span, (value - low) / span
-        places = zero, min(zero, end), abs(end - zero)
-        return Bar(*(round(100 * x, 2) for x in places), minus=value < 0)
+        left, width = min(zero, end), abs(end - zero)
+        return Bar(round(100 * zero, 2), round(100 * left, 2), round(100 * width, 2), value < 0)
 
     return [bar(value) for value in known]
