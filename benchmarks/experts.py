@@ -34,8 +34,8 @@ from captum_influence.attr import (
 )
 from captum_influence.demo import CLASSES, SceneDataset, load_demo_network
 from captum_influence.explain import ExpertCurves, class_rankings, expert_curves
+from captum_influence.explain.axes import Axis
 from captum_influence.explain.reruns import activations, reruns
-from captum_influence.explain.units import Axis
 
 DISTRIBUTIONS: dict[str, Distribution] = {
     "path of 50": LinearPath(0.0, 50, Midpoint()),

@@ -1,5 +1,6 @@
 """What the units mean: which of them matter, and what each of them looks at."""
 
+from captum_influence.explain.axes import Axis
 from captum_influence.explain.captum_figures import captum_arrays, captum_figure
 from captum_influence.explain.class_rankings import class_rankings
 from captum_influence.explain.comparison import Comparison, compare
@@ -12,21 +13,32 @@ from captum_influence.explain.interpretation import explain
 from captum_influence.explain.measuring import Example
 from captum_influence.explain.painting import Prior
 from captum_influence.explain.prototype import Prototype, prototype
+from captum_influence.explain.ranking import rank_units
 from captum_influence.explain.regions import Region
-from captum_influence.explain.relevance import Composite, Relevance, relevance
-from captum_influence.explain.relevance_rules import AlphaBeta, Bounded, Epsilon, Gamma, Rule
+from captum_influence.explain.propagation import ByCaptum, Propagation
+from captum_influence.explain.relevance import Relevance, relevance
+from captum_influence.explain.relevance_rules import (
+    AlphaBeta,
+    Bounded,
+    Composite,
+    Epsilon,
+    Gamma,
+    Rule,
+)
 from captum_influence.explain.replacement import (
     Constant,
     MeanActivation,
     Replacement,
     Resample,
 )
-from captum_influence.explain.units import Axis, Ranking, UnitInfluence, rank_units
+from captum_influence.explain.units import JointRanking, Ranking, UnitInfluence
 
 __all__ = [
     "AlphaBeta",
     "Axis",
     "Bounded",
+    "ByCaptum",
+    "ByZennit",
     "Collateral",
     "Comparison",
     "Composite",
@@ -40,10 +52,12 @@ __all__ = [
     "Explanation",
     "Gamma",
     "InterpretedUnit",
+    "JointRanking",
     "MeanActivation",
     "OneAgainstRest",
     "Prediction",
     "Prior",
+    "Propagation",
     "Prototype",
     "Ranking",
     "Region",

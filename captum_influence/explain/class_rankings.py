@@ -20,9 +20,10 @@ from captum_influence.attr import (
     Quantity,
     Slice,
 )
+from captum_influence.explain.axes import Axis, AxisLike
 from captum_influence.explain.batches import labelled
 from captum_influence.explain.reruns import activations
-from captum_influence.explain.units import Axis, UnitInfluence, ranking_of
+from captum_influence.explain.units import UnitInfluence, ranking_of
 
 __all__ = ["Ends", "RankedBy", "class_rankings", "from_both_ends"]
 
@@ -43,7 +44,7 @@ def class_rankings(
     quantity: Quantity | None = None,
     distribution: Distribution | None = None,
     ends: Ends = "both",
-    axis: str | int | Axis = "channel",
+    axis: AxisLike = "channel",
     heads: int | None = None,
     n_steps: int = 50,
     seed: int = 0,

@@ -12,12 +12,13 @@ from tqdm.auto import tqdm
 
 from captum_influence import charts
 from captum_influence.attr import Cut
+from captum_influence.explain.axes import AxisLike
 from captum_influence.explain.batches import labelled
 from captum_influence.explain.phrasing import Names, class_name, layer_name
 from captum_influence.explain.replacement import Replace, Replacement
 from captum_influence.explain.reruns import Reruns, reruns
 from captum_influence.explain.selection import NamedUnit, Selection
-from captum_influence.explain.units import Axis, Ranking
+from captum_influence.explain.units import Ranking
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,7 +149,7 @@ def expert_curves(
     mode: Literal["keep", "remove"] = "keep",
     replace: Replace | Replacement = 0,
     reference: Tensor | Iterable[Any] | None = None,
-    axis: str | int | Axis | None = None,
+    axis: AxisLike | None = None,
     seed: int = 0,
     class_names: Names = None,
     show_progress: bool = False,

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.attr import Cut, intervene
+from captum_influence.explain.axes import AxisLike
 from captum_influence.explain.class_rankings import Ends
 from captum_influence.explain.curves import expert_curves
 from captum_influence.explain.replacement import Replace, Replacement
 from captum_influence.explain.selection import NamedUnit, Selection
-from captum_influence.explain.units import Axis, Ranking
+from captum_influence.explain.units import Ranking
 
 __all__ = ["Expert", "Mode", "Profile"]
 
@@ -73,7 +74,7 @@ class Expert(nn.Module):
         mode: Mode = "keep",
         replace: Replace | Replacement = 0,
         *,
-        axis: str | int | Axis | None = None,
+        axis: AxisLike | None = None,
         heads: int | None = None,
         reference: Tensor | Iterable[Any] | None = None,
         seed: int = 0,

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.attr import ClassScore, Cut, Distribution, DistributionalInfluence
+from captum_influence.explain.axes import Axis, AxisLike
 from captum_influence.explain.batches import labelled
 from captum_influence.explain.replacement import Replacement
 from captum_influence.explain.reruns import Reruns, reruns
-from captum_influence.explain.units import Axis, Ranking, UnitInfluence, ranking_of
+from captum_influence.explain.units import Ranking, UnitInfluence, ranking_of
 
 __all__ = ["Collateral", "Controls", "Flipping", "Outcome", "Search"]
 
@@ -85,7 +86,7 @@ class Search:
     distribution: Distribution
     seed: int = 0
 
-    def ranking(self, inputs: Tensor, runs: Reruns, axis: str | int, heads: int | None) -> Ranking:
+    def ranking(self, inputs: Tensor, runs: Reruns, axis: AxisLike, heads: int | None) -> Ranking:
         """Rank units by influence on score(predicted) − score(true), × what removal changes."""
         measure = DistributionalInfluence(
             self.model,

@@ -18,7 +18,8 @@ from captum_influence.attr import (
     Quantity,
     Unit,
 )
-from captum_influence.explain.units import Aggregate, Axis, By, Focus, Ranking, Selector, ranking_of
+from captum_influence.explain.axes import Aggregate, Axis, AxisLike, Selector
+from captum_influence.explain.units import By, Focus, Ranking, ranking_of
 
 __all__ = ["Example", "Measurement", "ask", "observe", "shown", "top_examples"]
 
@@ -116,7 +117,7 @@ class Measurement:
         return _one_tensor(values, self.cut), delta
 
     def rank(
-        self, inputs: Tensor, axis: str | int, top: int, heads: int | None = None
+        self, inputs: Tensor, axis: AxisLike, top: int, heads: int | None = None
     ) -> tuple[Ranking, float | None]:
         """Return the layer's ranked units with their activations, and the delta."""
         values, delta = self.units(inputs)
@@ -149,7 +150,7 @@ class Measurement:
 
     def _meanings(self, inputs: Tensor, selectors: Sequence[Selector]) -> list[Quantity]:
         if self.focus == "unit":
-            return [Unit(selector, reduce=self.aggregate) for selector in selectors]
+            return [Unit(cast(Any, selector), reduce=self.aggregate) for selector in selectors]
         influences, _ = self._measured(inputs, multiply=False)
         return [_Through(selector, influences[0]) for selector in selectors]
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_influence.explain.units import Axis, Ranking, UnitInfluence
+from captum_influence.explain.axes import Axis, AxisLike, Selector
+from captum_influence.explain.units import Ranking, UnitInfluence
 
 __all__ = ["NamedUnit", "Selection"]
 
@@ -28,13 +29,13 @@ class Selection:
     """
 
     indices: tuple[tuple[int, ...], ...]
-    axis: str | int | Axis = "channel"
+    axis: AxisLike = "channel"
     heads: int | None = None
 
     @staticmethod
     def ensure(
         units: Iterable[NamedUnit] | Ranking | Selection,
-        axis: str | int | Axis | None = None,
+        axis: AxisLike | None = None,
         heads: int | None = None,
     ) -> Selection:
         """Return units as a selection; the axis is theirs if they know it, else channels.
@@ -99,19 +100,17 @@ def _index(unit: Any) -> tuple[int, ...]:
         ) from None
 
 
-def _selector(
-    axis: Axis, index: tuple[int, ...], shape: tuple[int, ...]
-) -> tuple[int | slice, ...]:
-    along = len(index) == len(axis.keep)
+def _selector(axis: Axis, index: tuple[int, ...], shape: tuple[int, ...]) -> Selector:
+    along = len(index) == len(axis.sizes)
     if not along and len(index) != len(shape):
         raise ValueError(
-            f"expected a {axis.name} as {len(axis.keep)} ints, or a neuron as {len(shape)}, in a "
+            f"expected a {axis.name} as {len(axis.sizes)} ints, or a neuron as {len(shape)}, in a "
             f"layer of shape (examples, {', '.join(map(str, shape))}); got {len(index)}"
         )
-    sizes = [axis.split or shape[d] for d in axis.keep] if along else list(shape)
+    sizes = axis.sizes if along else shape
     if any(not 0 <= i < size for i, size in zip(index, sizes, strict=True)):
         raise ValueError(
             f"there is no {axis.name if along else 'neuron'} {index} in a layer of shape "
-            f"(examples, {', '.join(map(str, shape))}): count from 0 to below {tuple(sizes)}"
+            f"(examples, {', '.join(map(str, shape))}): count from 0 to below {sizes}"
         )
     return axis.selector(index) if along else index

@@ -1,8 +1,10 @@
 import dataclasses
+import math
 
 import pytest
 import torch
 
+from captum_influence.attr import ClassScore, DistributionalInfluence, Point
 from captum_influence.explain import Axis, rank_units
 
 
@@ -101,9 +103,9 @@ def test_bad_input_says_what_came(influences, options, message) -> None:
         rank_units(influences, **options)
 
 
-def test_a_list_of_layers_is_refused() -> None:
-    with pytest.raises(TypeError, match="one by one"):
-        rank_units([torch.ones(1, 3)])
+def test_what_is_no_tensor_is_refused() -> None:
+    with pytest.raises(TypeError, match="or of several as a mapping"):
+        rank_units([[1.0, 3.0]])
 
 
 def test_an_axis_is_taken_as_it_is() -> None:
@@ -111,3 +113,161 @@ def test_an_axis_is_taken_as_it_is() -> None:
     torch.testing.assert_close(
         rank_units(torch.ones(1, 2, 3), axis=axis).values, torch.full((3,), 2.0)
     )
+
+
+# A user's own groups ------------------------------------------------------------------------------
+
+GROUPS = {"wheels": [0, 2], "roof": [3]}
+MAP = (2, 4, 3, 5)  # (examples, channels, height, width)
+
+
+@pytest.mark.parametrize("aggregate", ["sum", "mean", "max"])
+@pytest.mark.parametrize(
+    "axis",
+    [
+        GROUPS,
+        {"wheels": torch.tensor([0, 2]), "roof": (3,)},
+        ["wheels", None, "wheels", "roof"],
+        lambda shape: {"wheels": range(0, 3, 2), "roof": [shape[0] - 1]},
+    ],
+)
+def test_groups_of_channels_pool_all_their_entries(aggregate, axis) -> None:
+    x = values(*MAP)
+    ranking = rank_units(x, axis=axis, aggregate=aggregate)
+    pool = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}[aggregate]
+    found = {unit.name: unit.value for unit in ranking}
+    for name, channels in GROUPS.items():
+        expected = pool(x[:, channels].flatten(1), dim=1).mean(dim=0)
+        assert found[name] == pytest.approx(float(expected))
+
+
+def test_integer_labels_group_channels_or_single_neurons() -> None:
+    x = values(*MAP)
+    channels = rank_units(x, axis=torch.tensor([1, 0, 1, -1]))  # the last is in no group
+    assert {u.name: u.value for u in channels} == pytest.approx(
+        {"0": float(x[:, 1].sum() / 2), "1": float(x[:, [0, 2]].sum() / 2)}
+    )
+    upper = torch.ones(MAP[1:], dtype=torch.long)
+    upper[:, 0] = 0
+    rows = rank_units(x, axis=upper)
+    assert {u.name: u.value for u in rows} == pytest.approx(
+        {"0": float(x[:, :, 0].sum() / 2), "1": float(x[:, :, 1:].sum() / 2)}
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 6), (2, 5, 6), MAP])
+def test_a_group_s_selector_addresses_what_was_pooled(shape) -> None:
+    x = values(*shape)
+    masks = {"even": values(*shape)[0] > 0, "odd": values(*shape)[0] <= 0}
+    for axis in ({"a": [3, 1], "b": [0]}, masks):
+        ranking = rank_units(x, axis=axis)
+        assert len(ranking) == 2
+        for unit in ranking:
+            chosen = x[(slice(None), *ranking.axis.selector(unit.index))]
+            assert float(chosen.sum()) / 2 == pytest.approx(unit.value)
+
+
+def test_groups_may_overlap_and_shares_are_among_groups() -> None:
+    ranking = rank_units(torch.tensor([[1.0, 2.0, -4.0]]), axis={"all": [0, 1, 2], "last": [2]})
+    assert [(u.name, u.value) for u in ranking] == [("all", -1.0), ("last", -4.0)]
+    assert [u.share for u in ranking] == pytest.approx([-0.2, -0.8])
+
+
+@pytest.mark.parametrize(
+    ("axis", "error", "message"),
+    [
+        ({}, ValueError, "at least one group"),
+        ({"a": []}, ValueError, "at least one unit in group 'a'"),
+        ({"a": [4]}, ValueError, "from 0 to 3, got 4 to 4"),
+        ({"a": [0.5]}, TypeError, "as ints, got float"),
+        ({"a": "02"}, TypeError, "got str"),
+        ({"a": torch.ones(4, dtype=torch.bool)}, ValueError, r"shape \(4, 3, 5\), got \(4,\)"),
+        ([0, 1], ValueError, "each of 4 channels, got 2"),
+        (torch.zeros(4), TypeError, r"whole numbers, got torch\.float32"),
+        (torch.zeros(2, 2).long(), TypeError, r"got \(2, 2\)"),
+        (lambda shape: 7, TypeError, "got int"),
+        ("group", ValueError, "pass the same mapping"),
+    ],
+)
+def test_a_bad_grouping_says_what_came(axis, error, message) -> None:
+    with pytest.raises(error, match=message):
+        rank_units(values(*MAP), axis=axis)
+
+
+# Several layers on one scale ----------------------------------------------------------------------
+
+
+def test_layers_are_ranked_together_by_their_share_of_the_layer() -> None:
+    layers = {"near": torch.tensor([[6.0, -2.0]]), "far": torch.tensor([[0.5, 0.25, 0.25]])}
+    ranking = rank_units(layers)
+    assert [unit.name for unit in ranking] == [
+        "channel 0 of near",
+        "channel 0 of far",
+        "channel 1 of far",
+        "channel 2 of far",
+        "channel 1 of near",
+    ]
+    assert [unit.share for unit in ranking] == pytest.approx([0.75, 0.5, 0.25, 0.25, -0.25])
+    assert [unit.value for unit in ranking.layers["far"]] == [0.5, 0.25, 0.25]
+    assert [unit.name for unit in ranking.against(3)] == ["channel 1 of near"]
+    assert [unit.layer for unit in rank_units(list(layers.values()), top=2)] == ["0", "1"]
+
+
+@pytest.mark.parametrize("aggregate", ["sum", "mean", "max"])
+def test_shares_of_the_quantity_divide_contributions_by_how_far_it_moved(aggregate) -> None:
+    influences = {"a": values(2, 3, 4, 4), "b": values(2, 5)}
+    activations = {name: x.flip(0) for name, x in influences.items()}
+    asked = {"by": "contribution", "aggregate": aggregate, "reference": 0.5}
+    ranking = rank_units(influences, activations, change=torch.tensor([-1.0, -3.0]), **asked)
+    for unit in ranking:
+        alone = rank_units(influences[unit.layer], activations[unit.layer], **asked)
+        (same,) = [other for other in alone if other.index == unit.index]
+        assert unit.value == pytest.approx(same.value)
+        assert unit.share == pytest.approx(same.value / 2)  # the sign says: raises or lowers
+    shares = [unit.share for unit in ranking]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_in_linear_networks_each_layer_s_shares_of_the_quantity_add_up_to_one() -> None:
+    torch.manual_seed(0)
+    parts = [torch.nn.Linear(4, 6), torch.nn.Linear(6, 5), torch.nn.Linear(5, 1)]
+    model = torch.nn.Sequential(*parts).double()
+    x, origin = values(3, 4), torch.zeros(1, 4, dtype=torch.float64)
+    names = ["0", "1"]
+    measure = DistributionalInfluence(model, names, distribution=Point(), quantity=ClassScore(0))
+    influences = dict(zip(names, measure.attribute(x), strict=True))
+    here = {"0": parts[0](x), "1": parts[1](parts[0](x))}
+    begin = {"0": parts[0](origin).expand(3, -1), "1": parts[1](parts[0](origin)).expand(3, -1)}
+    change = (model(x) - model(origin))[:, 0].detach()
+    ranking = rank_units(influences, here, reference=begin, by="contribution", change=change)
+    sign = math.copysign(1.0, float(change.mean()))
+    for name in names:
+        assert sum(u.share for u in ranking.layers[name]) == pytest.approx(sign)
+    assert sum(unit.share for unit in ranking) == pytest.approx(2 * sign)  # counted twice
+
+
+def test_each_layer_may_have_its_own_axis() -> None:
+    layers = {"maps": values(1, 4, 3, 3), "flat": values(1, 6)}
+    ranking = rank_units(layers, axis={"maps": "position", "flat": {"left": [0, 1, 2]}})
+    assert {unit.axis for unit in ranking.layers["maps"]} == {"position"}
+    assert [unit.name for unit in ranking.layers["flat"]] == ["left of flat"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "message"),
+    [
+        ([], {}, "at least one layer"),
+        ({"a": torch.full((1, 2), torch.nan)}, {}, "layer a: .* holds NaN"),
+        ({"a": torch.ones(1, 2)}, {"change": 1.0}, "a slope, not a part of a change"),
+        ({"a": torch.ones(1, 2)}, {"by": "contribution"}, "layer a: .* pass them as the second"),
+        ({"a": torch.ones(1, 2)}, {"activations": {"b": torch.ones(1, 2)}}, r"got \['b'\]"),
+        (
+            {"a": torch.ones(1, 2)},
+            {"activations": [torch.ones(1, 2)], "by": "contribution", "change": 0.0},
+            "shares can be taken of",
+        ),
+    ],
+)
+def test_bad_layers_say_what_came(layers, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        rank_units(layers, **options)
