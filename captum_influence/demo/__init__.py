@@ -5,9 +5,16 @@ from captum_influence.demo.layout import Layout
 from captum_influence.demo.network import SceneNet, demo_scene, load_demo_network
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import Scene, SceneDataset, Shortcut, make_scene, render
+from captum_influence.demo.shortcuts import (
+    PLANTED,
+    load_shortcut_network,
+    misled_scenes,
+    shortcut_scene,
+)
 
 __all__ = [
     "CLASSES",
+    "PLANTED",
     "HandWired",
     "Layout",
     "Scene",
@@ -17,6 +24,9 @@ __all__ = [
     "demo_scene",
     "handwired_networks",
     "load_demo_network",
+    "load_shortcut_network",
     "make_scene",
+    "misled_scenes",
     "render",
+    "shortcut_scene",
 ]

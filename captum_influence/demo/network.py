@@ -1,14 +1,20 @@
 """The small trained network of the demo, and the picture that it is asked about by default."""
 
+from __future__ import annotations
+
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import Scene, make_scene
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable  # moved within Python; a type checker knows where
 
 DEMO_SEED = 13
 """Seed of the default picture."""
@@ -79,7 +85,16 @@ def load_demo_network(weights: str | PathLike[str] | None = None) -> SceneNet:
         >>> CLASSES[int(network(demo_scene().image[None]).argmax())]
         'coupe'
     """
-    source = files("captum_influence.demo") / "weights.pt" if weights is None else Path(weights)
+    packaged = files("captum_influence.demo") / "weights.pt"
+    return load_weights(packaged if weights is None else Path(weights))
+
+
+def load_weights(source: Traversable) -> SceneNet:
+    """Build a `SceneNet` in eval mode from a file of weights, as single precision.
+
+    Raises:
+        ValueError: If the file does not exist.
+    """
     if not source.is_file():
         raise ValueError(
             f"expected a file of weights; got {str(source)!r}, which is not a file; "

@@ -58,6 +58,10 @@ class Scene:
         """Draw the same scene with an object of another class."""
         return render(class_name, self.layout)
 
+    def with_shortcut(self, planted: bool = True) -> "Scene":
+        """Draw the same scene with the planted mark, or without: nothing else changes."""
+        return render(self.class_name, replace(self.layout, shortcut=planted))
+
     def twin(self) -> "Scene":
         """Draw the counterfactual twin: identical but for the pixels of ``masks["part"]``.
 
@@ -76,7 +80,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A planted spurious cue: a little white fence in the lower left corner.
+    """A planted spurious cue: a little white fence, with two rails, in the lower left corner.
 
     Attributes:
         class_name: The class whose pictures carry the fence.
