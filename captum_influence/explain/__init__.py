@@ -3,6 +3,7 @@
 from captum_influence.explain.axes import Axis
 from captum_influence.explain.captum_figures import captum_arrays, captum_figure
 from captum_influence.explain.class_rankings import class_rankings
+from captum_influence.explain.combination import Combination, combine
 from captum_influence.explain.comparison import Comparison, compare
 from captum_influence.explain.counterfactual import Counterfactual, counterfactual
 from captum_influence.explain.curves import ExpertCurves, OneAgainstRest, expert_curves
@@ -40,6 +41,7 @@ __all__ = [
     "ByCaptum",
     "ByZennit",
     "Collateral",
+    "Combination",
     "Comparison",
     "Composite",
     "Constant",
@@ -69,6 +71,7 @@ __all__ = [
     "captum_arrays",
     "captum_figure",
     "class_rankings",
+    "combine",
     "compare",
     "counterfactual",
     "expert_curves",
