@@ -1,11 +1,11 @@
-"""Rules of relevance propagation: Captum's as values, and the z^B rule that it lacks."""
+"""Rules of relevance propagation as values, the z^B rule that Captum lacks, and composites."""
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from captum_influence.captum_private import (
     PropagationRule,
 )
 
-__all__ = ["AlphaBeta", "Bounded", "Epsilon", "Gamma", "Rule"]
+__all__ = ["AlphaBeta", "Bounded", "Composite", "Epsilon", "Gamma", "Rule"]
 
 
 class Rule(ABC):
@@ -86,6 +86,47 @@ class Bounded(Rule):
 
     def made(self) -> Any:
         return _BoundedRule(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Which rule goes to which type of module.
+
+    Attributes:
+        dense: for ``nn.Linear``.
+        convolution: for convolutions.
+        first: for the first of these that runs; None: as its type says.
+
+    Example:
+        >>> Composite.epsilon_gamma(0.25, bounds=(0.0, 1.0)).first
+        Bounded(low=0.0, high=1.0)
+    """
+
+    dense: Rule = field(default_factory=Epsilon)
+    convolution: Rule = field(default_factory=Epsilon)
+    first: Rule | None = None
+
+    @staticmethod
+    def epsilon_gamma(
+        gamma: float = 0.25, *, bounds: tuple[float, float] | None = None
+    ) -> Composite:
+        """Return ε for dense layers, γ for convolutions, z^B at the input if it has bounds."""
+        return Composite(Epsilon(), Gamma(gamma), _bounded(bounds))
+
+    @staticmethod
+    def alpha1_beta0(*, bounds: tuple[float, float] | None = None) -> Composite:
+        """Return ε for dense layers, α1β0 for convolutions, z^B at the input if it has bounds."""
+        return Composite(Epsilon(), AlphaBeta(), _bounded(bounds))
+
+    def rule_for(self, module: nn.Module, *, first: bool) -> Rule:
+        """Return the rule of a layer with weights; ``first``: no other one runs before it."""
+        if first and self.first is not None:
+            return self.first
+        return self.dense if isinstance(module, nn.Linear) else self.convolution
+
+
+def _bounded(bounds: tuple[float, float] | None) -> Rule | None:
+    return None if bounds is None else Bounded(*bounds)
 
 
 class _BoundedRule(PropagationRule):  # type: ignore[misc]  # Captum is untyped

@@ -14,14 +14,16 @@ from torch.overrides import TorchFunctionMode
 
 from captum_influence.captum_private import SUPPORTED_LAYERS_WITH_RULES, SUPPORTED_NON_LINEAR_LAYERS
 
-__all__ = ["obstacles", "prepared"]
+__all__ = ["MOVES", "Moved", "Watch", "obstacles", "out_of_place", "prepared"]
 
 _RULED = tuple(SUPPORTED_LAYERS_WITH_RULES) + tuple(SUPPORTED_NON_LINEAR_LAYERS)
 _RESHAPES = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout2d)
 # Of functions, those that only move values about: autograd moves relevance about alike.
-_MOVES = (
+MOVES = (
     *("flatten", "view", "reshape", "squeeze", "unsqueeze", "permute", "transpose", "contiguous"),
     *("unflatten", "clone", "__get__", "swapaxes", "movedim", "moveaxis", "view_as", "cat"),
+    *("split", "chunk", "unbind", "tensor_split", "stack", "narrow", "select", "unfold"),
+    *("__getitem__", "expand", "expand_as"),
 )
 _REASONS = {
     "relu": "a functional relu, which Captum's hooks don't see",
@@ -35,7 +37,7 @@ _REASONS = {
 }
 
 
-class _Moved(nn.Module):
+class Moved(nn.Module):
     """Runs a module that only moves values about, unseen by Captum, which has no rule for it."""
 
     def __init__(self, inner: nn.Module) -> None:
@@ -47,8 +49,8 @@ class _Moved(nn.Module):
         return self.__dict__["inner"](value)
 
 
-def prepared(model: nn.Module) -> nn.Module:
-    """Return a copy in eval mode that works out of place, its reshaping modules made invisible.
+def out_of_place(model: nn.Module) -> nn.Module:
+    """Return a copy in eval mode whose modules change nothing in place.
 
     Raises:
         TypeError: if the network can't be copied.
@@ -57,35 +59,46 @@ def prepared(model: nn.Module) -> nn.Module:
         copied = copy.deepcopy(model).eval()
     except (RuntimeError, TypeError, AttributeError) as error:
         raise TypeError(f"expected a network that can be copied, got {error}") from error
-    for name, module in list(copied.named_modules()):
+    for module in copied.modules():
         if getattr(module, "inplace", False):
-            module.inplace = False
+            setattr(module, "inplace", False)  # noqa: B010  # mypy takes it for a Tensor
+    return copied
+
+
+def prepared(model: nn.Module) -> nn.Module:
+    """Return such a copy, its reshaping modules made invisible to Captum.
+
+    Raises:
+        TypeError: if the network can't be copied.
+    """
+    copied = out_of_place(model)
+    for name, module in list(copied.named_modules()):
         if type(module) in _RESHAPES and name:
             parent, _, own = name.rpartition(".")
-            setattr(copied.get_submodule(parent), own, _Moved(module))
+            setattr(copied.get_submodule(parent), own, Moved(module))
     return copied if list(copied.children()) else nn.Sequential(copied)
 
 
 def obstacles(model: nn.Module, inputs: Tensor) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what Captum's LRP would get wrong, in words, and the leaf modules as they run."""
-    watch = _Watch()
+    watch = Watch()
     with torch.no_grad(), watch.on(model), watch:
         model(inputs)
     order = tuple(dict.fromkeys(watch.calls))
     types = {name: type(model.get_submodule(name)) for name in order}
     named = {name: model.get_submodule(name) for name in order}
     repeated = [(n, count) for n, count in Counter(watch.calls).items() if count > 1]
-    found = [f"module {n} runs {c} times" for n, c in repeated if types[n] is not _Moved]
+    found = [f"module {n} runs {c} times" for n, c in repeated if types[n] is not Moved]
     found += [
         f"module {name} is a {kind.__name__}, for which there is no rule"
         for name, kind in types.items()
-        if kind not in (*_RULED, _Moved) and getattr(named[name], "rule", None) is None
+        if kind not in (*_RULED, Moved) and getattr(named[name], "rule", None) is None
     ]
     found += [_REASONS.get(name, f"the function {name}") for name in dict.fromkeys(watch.functions)]
-    return tuple(dict.fromkeys(found)), tuple(n for n in order if types[n] is not _Moved)
+    return tuple(dict.fromkeys(found)), tuple(n for n in order if types[n] is not Moved)
 
 
-class _Watch(TorchFunctionMode):
+class Watch(TorchFunctionMode):
     """Notes which leaf modules run, and which functions that change values run outside of them."""
 
     def __init__(self) -> None:
@@ -104,8 +117,9 @@ class _Watch(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", str(func))
         idle = name == "dropout" and not self._trains(args, kwargs or {})
-        changes = isinstance(result, Tensor) and result.is_floating_point()
-        if self._depth == 0 and changes and name not in _MOVES and not idle:
+        several = result if isinstance(result, tuple | list) else (result,)
+        changes = any(isinstance(x, Tensor) and x.is_floating_point() for x in several)
+        if self._depth == 0 and changes and name not in MOVES and not idle:
             self.functions.append(name)
         return result
 
@@ -114,7 +128,7 @@ class _Watch(TorchFunctionMode):
         """Watch the leaves of a network."""
         with ExitStack() as stack:
             for name, module in model.named_modules():
-                if isinstance(module, _Moved) or not list(module.children()):
+                if isinstance(module, Moved) or not list(module.children()):
                     stack.callback(module.register_forward_pre_hook(self._enter(name)).remove)
                     stack.callback(module.register_forward_hook(self._leave).remove)
             yield

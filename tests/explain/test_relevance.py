@@ -3,14 +3,16 @@ import warnings
 
 import pytest
 import torch
-from captum.attr import LRP, InputXGradient
+from captum.attr import LRP, InputXGradient, LayerGradientXActivation, LayerLRP
 from captum.attr._utils.lrp_rules import GammaRule
 from torch import nn
 from torch.nn import functional
 
+from captum_influence.attr import Cut
 from captum_influence.demo import load_demo_network
-from captum_influence.explain.relevance import Composite, relevance
-from captum_influence.explain.relevance_rules import Bounded, Gamma
+from captum_influence.explain.propagation import ByCaptum
+from captum_influence.explain.relevance import relevance
+from captum_influence.explain.relevance_rules import Bounded, Composite, Gamma
 from captum_influence.testing.state import unchanged
 
 
@@ -118,7 +120,7 @@ def test_captums_silent_doubling_is_caught():
     score = model(x)[:, 0].detach()
     assert not torch.allclose(theirs.detach().sum(1), score, rtol=0.3)  # and no word of it
     with unchanged(model), pytest.raises(ValueError, match="a sum of two branches"):
-        relevance(model, x, 0)
+        relevance(model, x, 0, by=ByCaptum())
 
 
 @pytest.mark.parametrize(
@@ -132,8 +134,9 @@ def test_captums_silent_doubling_is_caught():
     ],
 )
 def test_what_captum_gets_wrong_is_refused_with_its_reason(model, reason):
+    inputs = torch.rand(2, 4) if "Enc" not in str(model)[:20] else torch.rand(2, 3, 4)
     with unchanged(model), pytest.raises(ValueError, match=reason):
-        relevance(model, torch.rand(2, 4) if "Enc" not in str(model)[:20] else torch.rand(2, 3, 4))
+        relevance(model, inputs, by=ByCaptum())
 
 
 def test_biases_are_warned_about():
@@ -178,3 +181,62 @@ def test_a_single_module_and_the_demo_network():
 def test_bounds_must_be_in_order():
     with pytest.raises(ValueError, match="low < high"):
         Bounded(1.0, 0.0)
+
+
+LAYERS = ["0", "1", "2", "4", "5", "6", "8", "9"]
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_relevance_is_conserved_at_every_layer_also_at_activations(name):
+    model = vgg_like()
+    with unchanged(model):
+        found = relevance(model, IMAGES, 1, composite=COMPOSITES[name], layers=LAYERS)
+    assert list(found.layers) == LAYERS
+    assert all((found.error_at(layer) < 1e-3).all() for layer in LAYERS)
+    copied = model.eval()
+    shapes = {n: tuple(copied[: int(n) + 1](IMAGES).shape) for n in LAYERS}
+    assert {n: tuple(values.shape) for n, values in found.layers.items()} == shapes
+    torch.testing.assert_close(
+        found.map, relevance(model, IMAGES, 1, composite=COMPOSITES[name]).map
+    )
+
+
+def test_epsilon_at_a_layer_is_activation_times_gradient():
+    model = vgg_like().eval()
+    found = relevance(model, IMAGES, 2, layers=["1", Cut("3", "input"), model[8]])
+    plain = nn.Sequential(*[nn.ReLU() if isinstance(m, nn.ReLU) else m for m in model])
+    for values, module in zip(found.layers.values(), (plain[1], plain[2], plain[8]), strict=True):
+        method = LayerGradientXActivation(plain, module)
+        expected = method.attribute(IMAGES.clone().requires_grad_(), target=2).detach()
+        torch.testing.assert_close(values, expected, atol=1e-7, rtol=1e-6)
+
+
+def test_captums_own_layer_lrp_agrees_where_it_runs():
+    model, composite = vgg_like().eval(), COMPOSITES["epsilon_gamma"]
+    own = copy.deepcopy(model)
+    for module in own:
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+        rule = composite.rule_for(module, first=False).made()
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.rule = rule
+    own = nn.Sequential(*own[:6], Flat(), *own[7:])
+    theirs = LayerLRP(own, own[3]).attribute(IMAGES.clone().requires_grad_(), target=0)
+    found = relevance(model, IMAGES, 0, composite=composite, layers="3").layers["3"]
+    torch.testing.assert_close(found, theirs.detach(), atol=1e-9, rtol=1e-6)
+
+
+class Flat(nn.Module):
+    """A flattening that Captum doesn't see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unseen = nn.ReLU()
+
+    def forward(self, x):
+        return x.flatten(1)
+
+
+def test_a_layer_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="no layer named"):
+        relevance(vgg_like(), IMAGES, 0, layers="nowhere")
