@@ -7,16 +7,20 @@ from captum_influence.explain.combination import Combination, combine
 from captum_influence.explain.comparison import Comparison, compare
 from captum_influence.explain.counterfactual import Counterfactual, counterfactual
 from captum_influence.explain.curves import ExpertCurves, OneAgainstRest, expert_curves
+from captum_influence.explain.essence import Essence, EssentialUnit
 from captum_influence.explain.expert import Expert
 from captum_influence.explain.explanation import Explanation, InterpretedUnit, Prediction
 from captum_influence.explain.flipping import Collateral, Controls
 from captum_influence.explain.interpretation import explain
+from captum_influence.explain.layers import rank_layers
+from captum_influence.explain.looks import Look
 from captum_influence.explain.measuring import Example
 from captum_influence.explain.painting import Prior
+from captum_influence.explain.portrayal import essence
+from captum_influence.explain.propagation import ByCaptum, Propagation
 from captum_influence.explain.prototype import Prototype, prototype
 from captum_influence.explain.ranking import rank_units
 from captum_influence.explain.regions import Region
-from captum_influence.explain.propagation import ByCaptum, Propagation
 from captum_influence.explain.relevance import Relevance, relevance
 from captum_influence.explain.relevance_rules import (
     AlphaBeta,
@@ -48,6 +52,8 @@ __all__ = [
     "Controls",
     "Counterfactual",
     "Epsilon",
+    "Essence",
+    "EssentialUnit",
     "Example",
     "Expert",
     "ExpertCurves",
@@ -55,6 +61,7 @@ __all__ = [
     "Gamma",
     "InterpretedUnit",
     "JointRanking",
+    "Look",
     "MeanActivation",
     "OneAgainstRest",
     "Prediction",
@@ -74,9 +81,11 @@ __all__ = [
     "combine",
     "compare",
     "counterfactual",
+    "essence",
     "expert_curves",
     "explain",
     "prototype",
+    "rank_layers",
     "rank_units",
     "relevance",
 ]
