@@ -8,6 +8,7 @@ from captum_influence.metrics.ablation import (
 )
 from captum_influence.metrics.captum_adapter import ForCaptumMetrics, for_captum_metrics
 from captum_influence.metrics.localization import Localization, localize
+from captum_influence.metrics.ordering import Orderings, pixel_orderings, unit_orderings
 from captum_influence.metrics.pixel_flipping import PixelFlipping, flip_pixels
 from captum_influence.metrics.ranks import spearman
 from captum_influence.metrics.sanity import (
@@ -24,6 +25,7 @@ __all__ = [
     "Agreement",
     "ForCaptumMetrics",
     "Localization",
+    "Orderings",
     "PixelFlipping",
     "Randomization",
     "Stability",
@@ -34,7 +36,9 @@ __all__ = [
     "flip_pixels",
     "for_captum_metrics",
     "localize",
+    "pixel_orderings",
     "randomize",
     "spearman",
     "stability",
+    "unit_orderings",
 ]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from captum_influence.attr import Cut, Quantity, Slice
 from captum_influence.metrics.ranks import spearman
+from captum_influence.metrics.removal import Layer, UnitFill, removing
 from captum_influence.metrics.tables import line_figure, table
 
 if TYPE_CHECKING:
@@ -19,10 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AblationCurve", "UnitEffects", "ablate_units", "ablation_curve"]
 
-Fill = Literal["zero", "mean", "resample"]
 Mode = Literal["delete", "insert"]
-Layer = nn.Module | str | Cut
-Rerun = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +115,7 @@ def ablate_units(
     inputs: Tensor,
     target: Any,
     *,
-    fill: Fill = "zero",
+    fill: UnitFill = "zero",
     reference: Tensor | None = None,
     axis: int = 1,
     rows: int = 64,
@@ -147,13 +142,12 @@ def ablate_units(
     Raises:
         ValueError: if an argument is out of range.
     """
-    with _rerun(model, layer, inputs, target, axis, rows) as (units, quantity, rerun):
-        filled = _filled(model, layer, units, fill, reference, axis, seed)
-        examples, count = len(units), units.shape[axis]
-        one = torch.eye(count, dtype=torch.bool, device=units.device)
-        masks = one.repeat(examples, 1)  # (examples * units, units)
-        scores = _batched(rerun, units, filled, masks, count, axis, rows)
-    return UnitEffects(quantity[:, None] - scores, quantity, fill)
+    with removing(
+        model, layer, inputs, target, fill, reference, axis=axis, rows=rows, seed=seed
+    ) as removal:
+        one = torch.eye(removal.features, dtype=torch.bool)
+        scores = removal.without(one.expand(len(removal.quantity), -1, -1))
+    return UnitEffects(removal.quantity[:, None] - scores, removal.quantity, fill)
 
 
 def ablation_curve(
@@ -164,7 +158,7 @@ def ablation_curve(
     ranking: Tensor,
     *,
     mode: Mode = "delete",
-    fill: Fill = "zero",
+    fill: UnitFill = "zero",
     reference: Tensor | None = None,
     steps: int | None = None,
     axis: int = 1,
@@ -196,107 +190,14 @@ def ablation_curve(
     """
     if mode not in ("delete", "insert"):
         raise ValueError(f'expected mode="delete" or mode="insert", got {mode!r}')
-    with _rerun(model, layer, inputs, target, axis, rows) as (units, _, rerun):
-        filled = _filled(model, layer, units, fill, reference, axis, seed)
-        order = _order(ranking, len(units), units.shape[axis])
-        counts = _counts(units.shape[axis], steps)
-        masks = (order[:, None] < counts[None, :, None]).to(units.device)  # (examples, steps, n)
-        masks = masks if mode == "delete" else ~masks
-        scores = _batched(rerun, units, filled, masks.flatten(0, 1), len(counts), axis, rows)
+    with removing(
+        model, layer, inputs, target, fill, reference, axis=axis, rows=rows, seed=seed
+    ) as removal:
+        order = _order(ranking, len(removal.quantity), removal.features)
+        counts = _counts(removal.features, steps)
+        first = order[:, None] < counts[None, :, None]  # (examples, steps, units)
+        scores = removal.without(first if mode == "delete" else ~first)
     return AblationCurve(counts, scores, mode, fill)
-
-
-@contextmanager
-def _rerun(
-    model: nn.Module, layer: Layer, inputs: Tensor, target: Any, axis: int, rows: int
-) -> Iterator[tuple[Tensor, Tensor, Rerun]]:
-    """Yield the units, q, and what runs the network on from other units (rows, ...)."""
-    if rows < 1:
-        raise ValueError(f"expected a positive number of rows per pass, got {rows}")
-    slice_ = Slice(model, [], sample_at=Cut.ensure(layer))
-    with slice_.opened(), torch.no_grad():
-        inputs = slice_.admitted(inputs)
-        reading = slice_.record((inputs,), ())
-        units = _one(reading.cuts[0], axis)
-        quantity = Quantity.ensure(target).resolve(reading.output)
-        entry = cast(Cut, slice_.sample_at)
-
-        def rerun(changed: Tensor, examples: Tensor) -> Tensor:
-            images = inputs[examples.to(inputs.device)]
-            read = slice_.read((images,), (), overwrite={entry: (changed,)}, examples=examples)
-            return quantity.rows(examples)(read.output).detach()
-
-        yield units, quantity(reading.output).detach(), rerun
-
-
-def _batched(
-    rerun: Rerun, units: Tensor, filled: Tensor, masks: Tensor, each: int, axis: int, rows: int
-) -> Tensor:
-    """Return q (examples, each) where masks (examples * each, units) say what is replaced."""
-    examples = torch.arange(len(units)).repeat_interleave(each)
-    shape = [1] * units.ndim
-    shape[0], shape[axis] = -1, units.shape[axis]
-    parts = []
-    for part, mask in zip(torch.split(examples, rows), torch.split(masks, rows), strict=True):
-        own, other = units[part.to(units.device)], filled[part.to(units.device)]
-        parts.append(rerun(torch.where(mask.reshape(shape), other, own), part))
-    return torch.cat(parts).reshape(len(units), each)
-
-
-def _filled(
-    model: nn.Module,
-    layer: Layer,
-    units: Tensor,
-    fill: Fill,
-    reference: Tensor | None,
-    axis: int,
-    seed: int,
-) -> Tensor:
-    """Return what stands for removed units, shaped like them."""
-    if fill == "zero":
-        return torch.zeros_like(units)
-    if fill not in ("mean", "resample"):
-        raise ValueError(f'expected fill="zero", "mean" or "resample", got {fill!r}')
-    others = units if reference is None else _read(model, layer, reference, axis)
-    if reference is None and len(units) < 2:
-        raise ValueError(
-            f'fill="{fill}" of a single example would put back what was removed: pass reference='
-        )
-    if others.shape[1:] != units.shape[1:]:
-        raise ValueError(
-            f"expected reference units of shape {tuple(units.shape[1:])} per example, got "
-            f"{tuple(others.shape[1:])}: pass inputs of the same size"
-        )
-    if fill == "mean":
-        pooled = [d for d in range(units.ndim) if d != axis]
-        return others.mean(pooled, keepdim=True).expand_as(units)
-    generator = torch.Generator().manual_seed(seed)
-    if reference is not None:
-        picks = torch.randint(len(others), (len(units),), generator=generator)
-    else:  # a cycle through all: nobody gets its own
-        cycle = torch.randperm(len(units), generator=generator)
-        picks = torch.empty_like(cycle).scatter_(0, cycle, cycle.roll(1))
-    return others[picks.to(others.device)]
-
-
-def _read(model: nn.Module, layer: Layer, inputs: Tensor, axis: int) -> Tensor:
-    slice_ = Slice(model, [Cut.ensure(layer)])
-    with slice_.opened(), torch.no_grad():
-        inputs = slice_.admitted(inputs)
-        return _one(slice_.read((inputs,), (), cuts=slice_.cuts, cuts_only=True).cuts[0], axis)
-
-
-def _one(tensors: tuple[Tensor, ...], axis: int) -> Tensor:
-    if len(tensors) != 1:
-        raise ValueError(
-            f"expected one tensor at the layer, got {len(tensors)}: pick one by Cut(select=...)"
-        )
-    if not 1 <= axis < tensors[0].ndim:
-        raise ValueError(
-            f"expected axis from 1 to {tensors[0].ndim - 1}, for a layer of shape "
-            f"{tuple(tensors[0].shape)}; got {axis}"
-        )
-    return tensors[0].detach()
 
 
 def _order(ranking: Tensor, examples: int, count: int) -> Tensor:

@@ -10,15 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
-from captum_influence.attr import Quantity
+from captum_influence.metrics.removal import PixelFill, removing_pixels
 from captum_influence.metrics.tables import line_figure, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PixelFlipping", "flip_pixels"]
-
-Fill = str | float | Tensor
+__all__ = ["PixelFlipping", "checked_maps", "flip_pixels", "squares"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +95,7 @@ def flip_pixels(
     maps: Tensor,
     target: Any,
     *,
-    fills: Sequence[Fill] = ("mean", "blur"),
+    fills: Sequence[PixelFill] = ("mean", "blur"),
     steps: int = 20,
     patch: int = 1,
     draws: int = 5,
@@ -128,84 +126,45 @@ def flip_pixels(
 
     Source: Bach et al. 2015, PLoS ONE 10(7); Samek et al. 2017, arXiv 1509.06321.
     """
-    relevance = _checked(inputs, maps, (steps, patch, draws, rows))
+    numbers = {"steps": steps, "patch": patch, "draws": draws, "rows": rows}
+    ranking = squares(checked_maps(inputs, maps, **numbers), patch)
     generator = torch.Generator().manual_seed(seed)
-    squares = _squares(relevance, patch)
-    steps = min(steps, squares.shape[1] * squares.shape[2])
-    rankings = [squares, -squares] + [torch.zeros_like(squares)] * draws
-    masks = [_masks(r, steps, patch, generator, relevance.shape[1:]) for r in rankings]
-    gone = torch.stack(masks)  # (orders, examples, steps + 1, height, width)
-    filled = {_name(fill, i): _filled(inputs, fill) for i, fill in enumerate(fills)}
-    curves = {name: _scores(model, inputs, f, gone, target, rows) for name, f in filled.items()}
+    steps = min(steps, ranking.shape[1])
+    rankings = [ranking, -ranking] + [torch.zeros_like(ranking)] * draws
+    gone = torch.cat([_gone(r, steps, generator) for r in rankings], dim=1)
+    curves = {}
+    for place, fill in enumerate(fills):
+        removal = removing_pixels(model, inputs, target, fill=fill, patch=patch, rows=rows)
+        curves[_name(fill, place)] = removal.without(gone).chunk(len(rankings), dim=1)
     return PixelFlipping(
         shares=torch.linspace(0, 1, steps + 1),
         most={name: c[0] for name, c in curves.items()},
         least={name: c[1] for name, c in curves.items()},
-        random={name: c[2:].mean(0) for name, c in curves.items()},
+        random={name: torch.stack(c[2:]).mean(0) for name, c in curves.items()},
     )
 
 
-def _scores(
-    model: nn.Module, inputs: Tensor, filled: Tensor, gone: Tensor, target: Any, rows: int
-) -> Tensor:
-    """Return q (orders, examples, steps + 1)."""
-    orders, examples, steps = gone.shape[:3]
-    whose = torch.arange(examples).repeat_interleave(steps).repeat(orders)
-    flat = gone.flatten(0, 2)
-    parts = []
-    with torch.no_grad():
-        quantity = Quantity.ensure(target)
-        quantity = quantity.resolve(model(inputs)) if quantity.needs_reference else quantity
-        for part, mask in zip(torch.split(whose, rows), torch.split(flat, rows), strict=True):
-            here = part.to(inputs.device)
-            pictures = torch.where(mask[:, None].to(inputs.device), filled[here], inputs[here])
-            parts.append(quantity.rows(part)(model(pictures)))
-    return torch.cat(parts).reshape(orders, examples, steps)
+def _gone(ranking: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+    """Return which squares are gone at each step, bool (examples, steps + 1, squares)."""
+    shuffle = torch.rand(ranking.shape, generator=generator).argsort(1)  # ties go at random
+    sorted_ = ranking.gather(1, shuffle).argsort(dim=1, descending=True, stable=True)
+    place = shuffle.gather(1, sorted_).argsort(1)
+    counts = torch.linspace(0, ranking.shape[1], steps + 1, dtype=torch.float64).round()
+    return place[:, None] < counts[None, :, None]
 
 
-def _masks(
-    ranking: Tensor, steps: int, patch: int, generator: torch.Generator, size: Sequence[int]
-) -> Tensor:
-    """Return which pixels are gone, bool (examples, steps + 1, height, width)."""
-    flat = ranking.flatten(1)
-    shuffle = torch.rand(flat.shape, generator=generator).argsort(1)  # ties go at random
-    order = shuffle.gather(1, flat.gather(1, shuffle).argsort(dim=1, descending=True, stable=True))
-    place = order.argsort(1)
-    counts = torch.linspace(0, flat.shape[1], steps + 1, dtype=torch.float64).round()
-    gone = place[:, None] < counts[None, :, None]  # (examples, steps + 1, squares)
-    gone = gone.reshape(*gone.shape[:2], *ranking.shape[1:])
-    whole: Tensor = gone.repeat_interleave(patch, 2).repeat_interleave(patch, 3)
-    return whole[..., : size[0], : size[1]]
-
-
-def _squares(relevance: Tensor, patch: int) -> Tensor:
-    """Return the summed relevance of each square; those at the lower right edge may be cut."""
+def squares(relevance: Tensor, patch: int) -> Tensor:
+    """Return each square's summed relevance, (examples, squares); the last ones may be cut."""
     height, width = relevance.shape[1:]
     padded = pad(relevance, (0, -width % patch, 0, -height % patch))
-    return avg_pool2d(padded[:, None], patch, divisor_override=1)[:, 0]
+    return avg_pool2d(padded[:, None], patch, divisor_override=1).flatten(1)
 
 
-def _name(fill: Fill, place: int) -> str:
+def _name(fill: PixelFill, place: int) -> str:
     return f"tensor {place}" if isinstance(fill, Tensor) else str(fill)
 
 
-def _filled(inputs: Tensor, fill: Fill) -> Tensor:
-    if isinstance(fill, Tensor):
-        return fill.to(inputs).expand_as(inputs)
-    if isinstance(fill, int | float):
-        return torch.full_like(inputs, float(fill))
-    if fill == "mean":
-        return inputs.mean((2, 3), keepdim=True).expand_as(inputs)
-    if fill != "blur":
-        raise ValueError(f'expected "mean", "blur", a number or a tensor as a fill, got {fill!r}')
-    reach = max(1, min(inputs.shape[2:]) // 8)
-    for _ in range(3):  # three boxes come close to a Gaussian
-        kernel = 2 * reach + 1
-        inputs = avg_pool2d(inputs, kernel, stride=1, padding=reach, count_include_pad=False)
-    return inputs
-
-
-def _checked(inputs: Tensor, maps: Tensor, numbers: Sequence[int]) -> Tensor:
+def checked_maps(inputs: Tensor, maps: Tensor, **numbers: int) -> Tensor:
     """Return the maps as (examples, height, width) float64 on the CPU."""
     maps = maps.sum(1) if maps.ndim == 4 else maps
     if inputs.ndim != 4 or maps.shape != (len(inputs), *inputs.shape[2:]):
@@ -213,10 +172,9 @@ def _checked(inputs: Tensor, maps: Tensor, numbers: Sequence[int]) -> Tensor:
             "expected inputs (examples, channels, height, width) and maps (examples, height, "
             f"width) of one size, got {tuple(inputs.shape)} and {tuple(maps.shape)}"
         )
-    if min(numbers) < 1:
-        raise ValueError(
-            f"expected positive steps, patch, draws and rows, got {', '.join(map(str, numbers))}"
-        )
+    if min(numbers.values()) < 1:
+        given = ", ".join(f"{name}={value}" for name, value in numbers.items())
+        raise ValueError(f"expected positive numbers; got {given}: ask for at least one of each")
     if not bool(maps.isfinite().all()):
         raise ValueError(f"a map of shape {tuple(maps.shape[1:])} holds NaN or infinity")
     return maps.detach().double().cpu()

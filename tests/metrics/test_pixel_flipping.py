@@ -94,7 +94,7 @@ def test_wrong_arguments_are_refused(linear):
     model, inputs, maps = linear
     with pytest.raises(ValueError, match=r"got \(2, 1, 2, 2\) and \(2, 3, 3\)"):
         flip_pixels(model, inputs, torch.ones(2, 3, 3), 0)
-    with pytest.raises(ValueError, match="positive steps, patch, draws and rows"):
+    with pytest.raises(ValueError, match="positive numbers; got steps=0, patch=1"):
         flip_pixels(model, inputs, maps, 0, steps=0)
     with pytest.raises(ValueError, match="as a fill"):
         flip_pixels(model, inputs, maps, 0, fills=("black",))
