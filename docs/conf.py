@@ -1,19 +1,22 @@
 """Settings of the Sphinx build: sphinx-build -W -b html docs docs/_build/html."""
 
 import sys
-from importlib.metadata import version as installed_version
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # where the extension mathml is
+import captum_influence
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # where the extensions mathml and notebooks are
 
 project = "captum_influence"
 author = "The captum_influence authors"
 project_copyright = "2026, the captum_influence authors"
-release = version = installed_version("captum-influence")
+release = version = captum_influence.__version__
 
 extensions = [
     "mathml",
-    "myst_parser",
+    "myst_nb",
+    "notebooks",
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
     "sphinx.ext.napoleon",
@@ -23,6 +26,21 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"captum_influence {release}"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+
+# Notebooks are kept without outputs. They run here, each in a fresh kernel: a claim that no longer
+# holds, a warning on stderr or a cell that hangs fails the build.
+nb_execution_mode = "force"
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+nb_output_stderr = "warn"
+
+# A public name that is mentioned and isn't in the reference is a mistake. Names of other packages
+# can't be followed without a network; private ones, as in annotations, have no page.
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!captum_influence).*|captum_influence\.\w+\.\w+\.\w+")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
