@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from captum.attr import visualization
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from captum_influence.canvas import LIGHT, empty_figure, pixels
+from captum_influence.explain.geometry import Geometry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,16 +21,20 @@ __all__ = ["captum_arrays", "captum_figure"]
 _SIGNS = ("all", "positive", "negative", "absolute_value")
 
 
-def captum_arrays(values: Tensor, picture: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
+def captum_arrays(
+    values: Tensor, picture: Tensor, geometry: Geometry | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return an attribution and a picture in the layout that Captum draws.
 
     Args:
         values: (channels, height, width) or (height, width), of any layer; channels are summed.
-        picture: (3, height, width) in [0, 1].
+        picture: (3, height, width) in [0, 1], whole, at any size.
+        geometry: where the layer's places look, :meth:`Geometry.of`; None: as if they divided the
+            picture evenly, which shifts maps of layers without padding.
 
     Returns:
-        The attribution (height, width, 1), enlarged to the picture bilinearly, as if the layer's
-        places divided it evenly; and the picture (height, width, 3).
+        The attribution (height, width, 1), enlarged bilinearly to the picture, and the picture
+        (height, width, 3).
 
     Raises:
         ValueError: for other shapes, or an attribution that isn't finite.
@@ -44,10 +48,11 @@ def captum_arrays(values: Tensor, picture: Tensor) -> tuple[NDArray[Any], NDArra
         raise ValueError(f"an attribution of shape {tuple(values.shape)} holds NaN or infinity")
     plane = values.detach().double().cpu()
     plane = plane.sum(0) if plane.ndim == 3 else plane
-    height, width = picture.shape[1:]
-    if plane.shape != (height, width):
-        grid = plane[None, None]
-        plane = interpolate(grid, (height, width), mode="bilinear", align_corners=False)[0, 0]
+    size = (int(picture.shape[1]), int(picture.shape[2]))
+    if geometry is not None or plane.shape != size:
+        rows, columns = plane.shape
+        at = Geometry.even((rows, columns), size) if geometry is None else geometry.scaled(size)
+        plane = at.enlarged(plane[None, None])[0, 0]
     return plane[..., None].numpy(), pixels(picture)
 
 
@@ -56,6 +61,7 @@ def captum_figure(
     picture: Tensor,
     methods: Sequence[str] = ("original_image", "blended_heat_map"),
     signs: Sequence[str] = ("all", "all"),
+    geometry: Geometry | None = None,
     **settings: Any,
 ) -> Figure:
     """Draw panels by ``captum.attr.visualization.visualize_image_attr``, also of empty maps.
@@ -68,6 +74,7 @@ def captum_figure(
         picture: as for :func:`captum_arrays`.
         methods: Captum's, one per panel.
         signs: Captum's, one per panel.
+        geometry: as for :func:`captum_arrays`.
         settings: further arguments of Captum's function.
 
     Raises:
@@ -78,7 +85,7 @@ def captum_figure(
             f"expected one sign out of {_SIGNS} for each method, got {list(methods)} and "
             f"{list(signs)}"
         )
-    plane, image = captum_arrays(values, picture)
+    plane, image = captum_arrays(values, picture, geometry)
     plane = plane / (np.abs(plane).max() or 1.0)  # Captum warns about small ones
     figure = empty_figure(4.0 * len(methods), 4.3, LIGHT)
     for place, (method, sign) in enumerate(zip(methods, signs, strict=True), start=1):
