@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -15,6 +15,7 @@ from torch import Tensor
 from captum_influence import visualization
 from captum_influence.explain.archive import plain, read_archive, write_archive
 from captum_influence.explain.measuring import Example
+from captum_influence.explain.receptive import Box
 from captum_influence.explain.regions import Region, blurred
 from captum_influence.explain.units import UnitInfluence
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Code", "Explanation", "InterpretedUnit", "Prediction", "installed_versions"]
 
-Box = tuple[int, int, int, int]
 Arrays = Mapping[str, Tensor]
 
 
@@ -120,9 +120,9 @@ class InterpretedUnit:
             content["sigma"],
             arrays[f"{prefix}_mask"],
             tuple(_region(region) for region in content["regions"]),
-            None if box is None else (box[0], box[1], box[2], box[3]),
+            _box(box),
             arrays.get(f"{prefix}_crop"),
-            tuple(Example(**e, image=arrays[f"{prefix}_example{i}"]) for i, e in examples),
+            tuple(_example(e, arrays[f"{prefix}_example{i}"]) for i, e in examples),
         )
 
 
@@ -278,6 +278,14 @@ def _version(name: str) -> str:
 def _unit(content: Mapping[str, Any]) -> UnitInfluence:
     given = {name: value for name, value in content.items() if name != "name"}
     return UnitInfluence(**{**given, "index": tuple(given["index"])})
+
+
+def _example(content: Mapping[str, Any], image: Tensor) -> Example:
+    return Example(**{**content, "box": _box(content.get("box"))}, image=image)
+
+
+def _box(sides: Sequence[int] | None) -> Box | None:
+    return None if sides is None else (sides[0], sides[1], sides[2], sides[3])
 
 
 def _region(content: Mapping[str, Any]) -> Region:

@@ -19,6 +19,8 @@ from captum_influence.attr import (
     PredictedClass,
     Quantity,
 )
+from captum_influence.explain.axes import Aggregate, Axis, AxisLike
+from captum_influence.explain.examples import top_examples
 from captum_influence.explain.explanation import (
     Code,
     Explanation,
@@ -26,7 +28,7 @@ from captum_influence.explain.explanation import (
     Prediction,
     installed_versions,
 )
-from captum_influence.explain.measuring import Example, Measurement, ask, shown, top_examples
+from captum_influence.explain.measuring import Example, Measurement, ask, shown
 from captum_influence.explain.phrasing import (
     Names,
     class_name,
@@ -34,7 +36,7 @@ from captum_influence.explain.phrasing import (
     distribution_in_words,
 )
 from captum_influence.explain.story import Story
-from captum_influence.explain.units import Aggregate, By, Focus, Ranking
+from captum_influence.explain.units import By, Focus, Ranking
 from captum_influence.explain.viewing import View
 
 __all__ = ["explain"]
@@ -49,7 +51,7 @@ def explain(
     distribution: Distribution | None = None,
     top: int = 5,
     by: By = "contribution",
-    axis: str | int = "channel",
+    axis: AxisLike = "channel",
     heads: int | None = None,
     aggregate: Aggregate = "sum",
     focus: Focus = "quantity",
@@ -201,7 +203,7 @@ def _settings(
         "distribution": Code(code_of(measurement.distribution)),
         "top": len(ranking),
         "by": measurement.by,
-        "axis": axis.name if axis.name != "unit" else axis.keep[0] + 1,
+        "axis": _again(axis),
         **({} if axis.split is None else {"heads": axis.split}),
         "aggregate": measurement.aggregate,
         "focus": measurement.focus,
@@ -210,6 +212,13 @@ def _settings(
         "internal_batch_size": measurement.rows,
         "seed": seed,
     }
+
+
+def _again(axis: Axis) -> str | int | Code:
+    """Return what names the axis again."""
+    if axis.groups is not None:
+        return Code(axis.groups.code)
+    return axis.keep[0] + 1 if axis.name == "unit" else axis.name
 
 
 def _facts(measurement: Measurement, inputs: Tensor) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,9 +19,10 @@ from captum_influence.attr import (
     Unit,
 )
 from captum_influence.explain.axes import Aggregate, Axis, AxisLike, Selector
+from captum_influence.explain.receptive import Box
 from captum_influence.explain.units import By, Focus, Ranking, ranking_of
 
-__all__ = ["Example", "Measurement", "ask", "observe", "shown", "top_examples"]
+__all__ = ["Example", "Measurement", "ask", "observe", "shown"]
 
 
 def observe(model: nn.Module, inputs: Tensor, cut: Cut) -> Tensor:
@@ -184,6 +185,8 @@ class Example:
         value: how much.
         image: (3, height, width) in [0, 1], for display.
         label_name: what its label is called, if the loader has labels.
+        box: (top, left, bottom, right) of the pixels that the unit's most active entry depends on
+            there; None if it is silent, or not known.
     """
 
     kind: str
@@ -192,38 +195,15 @@ class Example:
     value: float
     image: Tensor
     label_name: str | None = None
+    box: Box | None = None
 
-
-def top_examples(
-    measurement: Measurement,
-    loader: Iterable[Any],
-    axis: Axis,
-    indices: Sequence[tuple[int, ...]],
-    display: Callable[[Tensor], Tensor],
-    count: int = 3,
-) -> list[tuple[Example, ...]]:
-    """Return, for each unit, where in a loader it is most active and where it does most.
-
-    Raises:
-        ValueError: if the loader is empty.
-    """
-    best: list[dict[str, list[Example]]] = [{} for _ in indices]
-    start = 0
-    device = next((p.device for p in measurement.model.parameters()), torch.device("cpu"))
-    for batch in loader:
-        images, labels = _split(batch)
-        images = images.to(device)
-        for kind, values in _pooled(measurement, images, axis).items():
-            for unit, index in zip(best, indices, strict=True):
-                column = axis.entry(values, index)
-                kept = unit.get(kind, []) + _candidates(
-                    kind, column, start, images, labels, display, count
-                )
-                unit[kind] = sorted(kept, key=lambda e: (-e.value, e.number))[:count]
-        start += len(images)
-    if not start:
-        raise ValueError("the loader is empty: give one that yields batches of images")
-    return [tuple(e for kept in unit.values() for e in kept) for unit in best]
+    @property
+    def crop(self) -> Tensor | None:
+        """(3, height, width) the picture within the box: what the unit's most active entry sees."""
+        if self.box is None:
+            return None
+        top, left, bottom, right = self.box
+        return self.image[:, top:bottom, left:right]
 
 
 def shown(image: Tensor) -> Tensor:
@@ -232,52 +212,6 @@ def shown(image: Tensor) -> Tensor:
     low, high = float(image.min()), float(image.max())
     scaled = (image - low) / (high - low) if high > low else torch.zeros_like(image)
     return scaled if len(scaled) == 3 else scaled.mean(dim=0, keepdim=True).repeat(3, 1, 1)
-
-
-def _pooled(measurement: Measurement, images: Tensor, axis: Axis) -> dict[str, Tensor]:
-    activations = observe(measurement.model, images, measurement.cut)
-    values, _ = measurement.units(images)
-    by, aggregate = measurement.by, measurement.aggregate
-    return {
-        "activation": axis.pool(activations, aggregate).cpu(),
-        by: axis.pool(values, aggregate).cpu(),
-    }
-
-
-def _candidates(
-    kind: str,
-    values: Tensor,
-    start: int,
-    images: Tensor,
-    labels: Tensor | None,
-    display: Callable[[Tensor], Tensor],
-    count: int,
-) -> list[Example]:
-    order = values.argsort(descending=True, stable=True)[:count].tolist()
-    return [
-        Example(
-            kind,
-            start + i,
-            None if labels is None else int(labels[i]),
-            float(values[i]),
-            display(images[i]),
-        )
-        for i in order
-    ]
-
-
-def _split(batch: Any) -> tuple[Tensor, Tensor | None]:
-    """Return the images of a loader's batch, and its labels if they are one int per image."""
-    if isinstance(batch, Tensor):
-        return batch, None
-    if not isinstance(batch, tuple | list) or not batch or not isinstance(batch[0], Tensor):
-        raise TypeError(
-            "expected the loader to yield images (examples, ...) or (images, labels), got "
-            f"{type(batch).__name__}"
-        )
-    labels = batch[1] if len(batch) > 1 else None
-    whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
-    return batch[0], cast(Tensor, labels) if whole else None
 
 
 def _one_tensor(value: Any, cut: Cut) -> Tensor:

@@ -148,14 +148,14 @@ def _example_row(kind: str, examples: Sequence[Example], explanation: Explanatio
 
 
 def _method(explanation: Explanation) -> str:
-    settings, facts = explanation.settings, explanation.facts
+    settings, facts, axis = explanation.settings, explanation.facts, explanation.units[0].unit.axis
     times = ""
     if settings["by"] == "contribution":
         times = ", times how far its activation moved from where the path starts"
     return (
         f"A unit's {settings['by']} is the gradient of {explanation.quantity} at the unit, "
         f"averaged over {facts['distribution']}{times}; the {settings['aggregate']} over all that "
-        f"belongs to one {settings['axis']} is taken with its sign. The maps ask the same at the "
+        f"belongs to one {axis} is taken with its sign. The maps ask the same at the "
         f"pixels, added over colours, of {_FOCUS[settings['focus']]}."
     )
 

@@ -116,6 +116,20 @@ def test_positions_and_neurons_are_units_too(model, image) -> None:
     assert neuron.units[0].unit.name == "neuron (0, 0, 0)"
 
 
+def test_a_user_s_own_groups_are_units_too(model, image) -> None:
+    found = explain(model, image, "relu", quantity=0, axis={"eyes": [0, 1], "none": [2]}, top=1)
+    assert (found.units[0].unit.name, found.units[0].unit.axis) == ("eyes", "group")
+    assert "Eyes of relu speaks most" in found.headline
+    names = {"explain": explain, "model": model, "image": image, "ClassScore": ClassScore}
+    again = eval(found.call, names | {"LinearPath": LinearPath, "Midpoint": Midpoint})
+    assert again.units[0].unit == found.units[0].unit
+    torch.testing.assert_close(again.units[0].map, found.units[0].map, rtol=0, atol=0)
+    masks = {"upper": torch.zeros(3, 2, 2, dtype=torch.bool).index_fill(1, torch.tensor(0), True)}
+    upper = explain(model, image, "relu", quantity=0, axis=masks, smoothing=0, focus="unit")
+    assert upper.units[0].regions[0].box == (0, 0, 4, 8)
+    assert "axis=..." in upper.call
+
+
 class Tokens(nn.Module):
     """Patches as tokens (N, 4, 6); the score is the first feature of token 2, squared."""
 
@@ -183,6 +197,10 @@ def test_top_examples_of_a_loader(model, image) -> None:
         ("contribution", 5, pytest.approx(6.0), "dark"),
         ("contribution", 1, pytest.approx(5.0), "green"),
     ]
+    # the 4 × 4 pixels of the place where the unit is most active
+    assert [e.box for e in found.units[0].examples[:2]] == [(0, 4, 4, 8), (0, 0, 4, 4)]
+    first = found.units[0].examples[0]
+    assert torch.equal(first.crop, first.image[:, :4, 4:])
     bare = explain(model, image, "relu", quantity=0, top=1, loader=[images[:2]])
     assert [e.label for e in bare.units[0].examples] == [None] * 4
 
@@ -200,6 +218,7 @@ def test_save_and_load(model, image, tmp_path) -> None:
         assert torch.equal(mine.map, theirs.map)
         assert torch.equal(mine.mask, theirs.mask)
         assert torch.equal(mine.examples[0].image, theirs.examples[0].image)
+        assert [e.box for e in mine.examples] == [e.box for e in theirs.examples]
     assert torch.equal(back.values, found.values)
     found.save(tmp_path / "mine.json")
     assert Explanation.load(tmp_path / "mine.npz").headline == found.headline
