@@ -11,6 +11,7 @@ from captum_influence.explain.essence import Essence, EssentialUnit
 from captum_influence.explain.expert import Expert
 from captum_influence.explain.explanation import Explanation, InterpretedUnit, Prediction
 from captum_influence.explain.flipping import Collateral, Controls
+from captum_influence.explain.geometry import Geometry
 from captum_influence.explain.interpretation import explain
 from captum_influence.explain.layers import rank_layers
 from captum_influence.explain.looks import Look
@@ -59,6 +60,7 @@ __all__ = [
     "ExpertCurves",
     "Explanation",
     "Gamma",
+    "Geometry",
     "InterpretedUnit",
     "JointRanking",
     "Look",
