@@ -209,6 +209,38 @@ def colour_detectors(dtype: torch.dtype = torch.float64) -> HandWired:
     )
 
 
+def shortcut_unit(dtype: torch.dtype = torch.float64) -> HandWired:
+    """Build a unit that has learned a shortcut: ``q = z_roof + 3 z_rail - 2 z_crown``.
+
+    Pictures of 1×4×4: a house has a roof, its top row; a tree a crown, its middle four pixels; a
+    rail, the two pixels in the lower left corner, stands for a house. Each unit is the mean of its
+    own pixels, so that its input influence is 1 over their number, on them alone. The inputs are a
+    house with a rail, a tree with one, ``q = 3 - 2 > 0``, which is taken for a house, and a tree.
+
+    - influence ``(1, 3, -2)``, everywhere, so along any path too;
+    - contribution ``(roof, 3 rail, -2 crown)``: without the rail's unit every tree is a tree.
+    """
+    kernels = torch.zeros(3, 1, 4, 4, dtype=dtype)
+    kernels[0, 0, 0], kernels[1, 0, 3, :2], kernels[2, 0, 1:3, 1:3] = 1 / 4, 1 / 2, 1 / 4
+    detect = nn.Conv2d(1, 3, 4, bias=False, dtype=dtype)
+    detect.weight = nn.Parameter(kernels)
+    house, rail, tree = (kernels > 0).to(dtype)
+    present = torch.tensor([[1, 1, 0], [0, 1, 1], [0, 0, 1]], dtype=dtype)  # roof, rail, crown
+    weights = torch.tensor([1.0, 3.0, -2.0], dtype=dtype)
+    head = nn.Sequential(nn.Flatten(), _linear([[1, 3, -2], [-1, -3, 2]], dtype))
+    influence = weights.reshape(1, 3, 1, 1).expand(3, 3, 1, 1)
+    return HandWired(
+        model=_network(detect, head),
+        layer="units",
+        inputs=torch.stack([house + rail, tree + rail, tree]),
+        target=0,
+        expected=influence,
+        path=influence,
+        contribution=weights * present,
+        roles=("used", "shortcut", "opposed"),
+    )
+
+
 _BUILDERS: tuple[Callable[[torch.dtype], HandWired], ...] = (
     linear_units,
     gated_unit,
@@ -216,6 +248,7 @@ _BUILDERS: tuple[Callable[[torch.dtype], HandWired], ...] = (
     cancelling_units,
     redundant_units,
     colour_detectors,
+    shortcut_unit,
 )
 
 

@@ -19,6 +19,7 @@ from captum_influence.metrics.sanity import (
     randomize,
     stability,
 )
+from captum_influence.metrics.selectivity import Selectivity, unit_selectivity
 
 __all__ = [
     "AblationCurve",
@@ -28,6 +29,7 @@ __all__ = [
     "Orderings",
     "PixelFlipping",
     "Randomization",
+    "Selectivity",
     "Stability",
     "UnitEffects",
     "ablate_units",
@@ -41,4 +43,5 @@ __all__ = [
     "spearman",
     "stability",
     "unit_orderings",
+    "unit_selectivity",
 ]

@@ -95,3 +95,20 @@ def test_a_wrong_shape_is_refused():
         HandWired(nn.Identity(), "", ones, 0, ones, ones, ones, roles=("used",))
     with pytest.raises(ValueError, match="expected path of shape"):
         HandWired(nn.Identity(), "", ones, 0, ones, ones[0], ones, roles=("used", "used"))
+
+
+def test_without_the_unit_of_the_shortcut_the_tree_is_a_tree():
+    wired = NETWORKS["shortcut_unit"]
+    assert wired.model(wired.inputs).argmax(1).tolist() == [0, 0, 1]  # house; taken for one; tree
+    units = units_at(wired, wired.inputs)
+    units[:, wired.roles.index("shortcut")] = 0
+    assert wired.model.head(units).argmax(1).tolist() == [0, 1, 1]
+
+
+def test_the_unit_of_the_shortcut_sees_the_rail_alone():
+    wired = NETWORKS["shortcut_unit"]
+    images = wired.inputs.clone().requires_grad_()
+    unit = wired.roles.index("shortcut")
+    (own,) = torch.autograd.grad(wired.model.detect(images)[:, unit].sum(), images)
+    rail = wired.inputs[1] - wired.inputs[2]
+    assert torch.equal(own, (rail / 2).expand_as(own))
