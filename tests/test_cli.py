@@ -338,3 +338,26 @@ def test_a_class_by_number_or_name() -> None:
         class_index("crane", None)
     with pytest.raises(ValueError, match="none of the 4 names"):
         class_index("-1", names)
+
+
+# Examples out of a folder -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("groups", [["convertible", "crane"], ["cars", "others"], []])
+def test_examples_out_of_a_folder(own: list[str], groups: list[str]) -> None:
+    for i, group in enumerate(groups * 2 or [".", "."]):
+        folder = Path("photos") / group
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((20, 30), 60).convert("RGB").save(folder / f"{i}.png")
+    assert main([*own, "--examples", "photos", "--out", "made"]) == 0
+    unit = Explanation.load("made").units[0]
+    assert {example.kind for example in unit.examples} == {"activation", "contribution"}
+    assert all(example.image.shape == (3, 12, 12) for example in unit.examples)
+    boxes = [example.box for example in unit.examples if example.box is not None]
+    assert {(b[2] - b[0], b[3] - b[1]) for b in boxes} == {(3, 3)}  # one 3 × 3 convolution
+    named = {example.label_name for example in unit.examples}
+    assert named == (set(groups) if "crane" in groups else {None})
+
+
+def test_examples_must_be_a_folder(own: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "folder of pictures" in fails(capsys, [*own, "--examples", "photo.jpg"])

@@ -85,3 +85,54 @@ def test_a_network_needs_a_layer_and_a_truth(
         at = own.index(left_out)
         assert main([*own[:at], *own[at + 2 :]]) == 2
         assert "expected --true CLASS" in capsys.readouterr().err
+
+
+# Examples out of a folder -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def others(own: list[str]) -> list[str]:
+    """Two pictures of "dark", which the network answers, and one of "bright", which it doesn't."""
+    for name, shades in {"dark": [200, 100], "bright": [200]}.items():
+        folder = Path("photos") / name
+        folder.mkdir(parents=True)
+        for i, shade in enumerate(shades):
+            Image.new("RGB", (8, 8), (shade, shade, shade)).save(folder / f"{i}.png")
+    return [*own, "--examples", "photos", "--controls", "2", "--quiet", "--out", "made"]
+
+
+def test_examples_tell_the_damage(others: list[str]) -> None:
+    assert main(others) == 0
+    damage = json.loads(Path("made/counterfactual.json").read_text("utf-8"))["collateral"]
+    # without its first unit the network says "bright" of everything
+    assert (damage["examples"], damage["before"], damage["after"]) == (
+        3,
+        pytest.approx(2 / 3),
+        pytest.approx(1 / 3),
+    )
+
+
+def test_their_mean_takes_the_place_of_removed_units(others: list[str]) -> None:
+    assert main([*others, "--replace", "mean"]) == 0
+    found = json.loads(Path("made/counterfactual.json").read_text("utf-8"))
+    # scores 2 z0 and z1, with z0 = z1 = 200 / 255: the mean of z0 is (200 + 100 + 200) / 3 / 255
+    assert found["margins"] == pytest.approx([200 / 255, (2 * 500 / 3 - 200) / 255], abs=1e-5)
+    assert found["outcome"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--replace", "mean"], "expected --examples FOLDER beside --replace mean"),
+        (["--replace", "median"], 'a number or "mean"'),
+        (["--examples", "photo.png"], "which is none"),
+        (["--examples", "odd"], "named by it, got 'odd' with 'grey'"),
+    ],
+)
+def test_bad_examples_are_named(
+    own: list[str], capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    Path("odd/grey").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save("odd/grey/0.png")
+    assert main([*own, *words]) == 2
+    assert message in capsys.readouterr().err

@@ -9,6 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from captum_influence.attr import ClassScore, Cut, Quantity
+from captum_influence.cli.examples import examples
 from captum_influence.cli.layers import layer_table
 from captum_influence.cli.options import add_model_options, add_preprocessing_options, count
 from captum_influence.cli.output import ReportFolder
@@ -54,9 +55,7 @@ def add_explain_parser(commands: _SubParsersAction[Any]) -> None:
         allow_abbrev=False,  # a new option must not change what an old command means
     )
     add_model_options(parser)
-    parser.add_argument_group("picture").add_argument(
-        "--image", metavar="FILE", help="what to explain; default: a scene of the demo"
-    )
+    _add_picture_options(parser)
     add_preprocessing_options(parser)
     _add_layer_options(parser)
     add_question_options(parser)
@@ -88,7 +87,8 @@ def run_explain(args: Namespace) -> None:
         top=args.top,
         by=args.by,
         axis=args.axis,
-        loader=_demo_examples() if subject.is_demo else None,
+        loader=_loader(args, subject),
+        display=subject.shown,
         picture=subject.picture,
         class_names=subject.names,
         show_progress=not args.quiet and sys.stderr.isatty(),  # a log needs no moving bar
@@ -96,6 +96,17 @@ def run_explain(args: Namespace) -> None:
     report = folder.write(explanation, args.command)
     if not args.quiet:
         print(f"{explanation.headline}\nThe report: {report}")
+
+
+def _add_picture_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("picture").add_argument
+    add("--image", metavar="FILE", help="what to explain; default: a scene of the demo")
+    add(
+        "--examples",
+        metavar="FOLDER",
+        help="pictures, also in subfolders: each unit's top examples are taken from them; default: "
+        "none, or scenes of the demo",
+    )
 
 
 def _add_layer_options(parser: ArgumentParser) -> None:
@@ -145,6 +156,12 @@ def _quantity(args: Namespace, subject: Subject) -> Quantity:
         target, versus = (CLASSES.index(name) for name in _DEMO_PAIR)
         return ClassScore(target) - ClassScore(versus)
     return chosen_quantity(args, subject.names, subject.outputs())
+
+
+def _loader(args: Namespace, subject: Subject) -> DataLoader[object] | None:
+    if args.examples is not None:
+        return examples(args.examples, subject)
+    return _demo_examples() if subject.is_demo else None
 
 
 def _demo_examples() -> DataLoader[object]:

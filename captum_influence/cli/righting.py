@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+    _SubParsersAction,
+)
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +18,13 @@ from typing import Any
 from torch.utils.data import DataLoader, Subset
 
 from captum_influence import visualization
+from captum_influence.cli.examples import answered_examples
 from captum_influence.cli.labels import class_index
 from captum_influence.cli.options import add_model_options, add_preprocessing_options, count
 from captum_influence.cli.subject import Subject
 from captum_influence.demo import SceneDataset
 from captum_influence.explain import Counterfactual, counterfactual
+from captum_influence.explain.replacement import Replace
 
 __all__ = ["add_counterfactual_parser", "run_counterfactual"]
 
@@ -34,7 +42,7 @@ _EXAMPLES = """\
 examples:
   captum-influence counterfactual
   captum-influence counterfactual --model torchvision:resnet18 --weights DEFAULT \\
-      --image photo.jpg --layer layer4 --true "sports car"
+      --image photo.jpg --layer layer4 --true "sports car" --examples photos/ --replace mean
 """
 
 
@@ -64,6 +72,7 @@ def run_counterfactual(args: Namespace) -> None:
     if subject.is_demo:
         subject, loader = _demo(subject)
         args.true = args.true or "tree"
+    loader = loader if args.examples is None else answered_examples(args.examples, subject)
     if args.true is None or (args.layer is None and not subject.is_demo):
         raise ValueError(
             "expected --true CLASS, what the network should have said, and --layer NAME; "
@@ -77,6 +86,7 @@ def run_counterfactual(args: Namespace) -> None:
         true=class_index(args.true, subject.names, subject.outputs()),
         max_units=args.max_units,
         replace=args.replace,
+        reference=_reference(args, loader),
         loader=loader,
         controls=args.controls,
         seed=args.seed,
@@ -94,12 +104,44 @@ def _add_question_options(parser: ArgumentParser) -> None:
     add("--layer", metavar="NAME", help=f"required with --model; of the demo: {_DEMO_LAYER}")
     add("--true", metavar="CLASS", help="number or name: what the network should have said")
     add("--max-units", type=count, default=16, metavar="N", help="to try; default: 16")
-    add("--replace", type=float, default=0.0, metavar="X", help="of removed units; default: 0")
+    add(
+        "--replace",
+        type=_replacement,
+        default=0.0,
+        metavar="X",
+        help='what takes the place of removed units: a number, or "mean", their mean activation '
+        "over the examples; default: 0",
+    )
+    add(
+        "--examples",
+        metavar="FOLDER",
+        help="pictures in a subfolder for each class, named by it: what removing the units does to "
+        "these answers; default: none, or scenes of the demo",
+    )
     add("--controls", type=count, default=20, metavar="N", help="random sets; default: 20")
     add("--seed", type=int, default=0, metavar="N", help="of the random sets; default: 0")
     add("--out", metavar="FOLDER", default="captum-influence-counterfactual")
     add("--quiet", action="store_true", help="print nothing but errors")
     add("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _replacement(text: str) -> Replace:
+    if text == "mean":
+        return "mean"
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f'expected a number or "mean", got {text!r}') from None
+
+
+def _reference(args: Namespace, loader: Iterable[Any] | None) -> Iterable[Any] | None:
+    """Return where means are taken from."""
+    if args.replace == "mean" and loader is None:
+        raise ValueError(
+            "expected --examples FOLDER beside --replace mean, pictures to take the mean over, got "
+            "none"
+        )
+    return loader if args.replace == "mean" else None
 
 
 def _demo(subject: Subject) -> tuple[Subject, Iterable[Any]]:

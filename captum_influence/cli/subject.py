@@ -33,6 +33,7 @@ class Subject:
         picture: What the network sees of it, (3, height, width) in [0, 1].
         names: Class names by number, or None.
         is_demo: Whether this is the embedded network with its own picture.
+        prepare: How a picture becomes an input; None where only layers are listed.
     """
 
     model: Module
@@ -40,6 +41,7 @@ class Subject:
     picture: Tensor
     names: Mapping[int, str] | None
     is_demo: bool
+    prepare: Preparation | None = None
 
     @staticmethod
     def of(args: Namespace) -> Subject:
@@ -56,13 +58,28 @@ class Subject:
         names = read_class_names(args.labels) if args.labels else names
         if image is None and args.model is None:
             scene = demo_scene().image
-            return Subject(loaded.model, scene[None].to(device), scene, names, True)
+            known = loaded.preprocessing
+            return Subject(loaded.model, scene[None].to(device), scene, names, True, known)
         if image is None:  # only to list the layers
             black = _black(args, loaded.preprocessing)
             return Subject(loaded.model, black[None].to(device), black, names, False)
         prepare = chosen_preprocessing(args, loaded.preprocessing)
         inputs = prepare(image).to(device)
-        return Subject(loaded.model, inputs, prepare.picture(image), names, False)
+        return Subject(loaded.model, inputs, prepare.picture(image), names, False, prepare)
+
+    def preparation(self) -> Preparation:
+        """Return how other pictures become inputs.
+
+        Raises:
+            ValueError: If that isn't known.
+        """
+        if self.prepare is None:
+            raise ValueError("expected a picture beside other pictures, got none: add --image FILE")
+        return self.prepare
+
+    def shown(self, image: Tensor) -> Tensor:
+        """Return what an input (3, height, width) shows: RGB in [0, 1], on the CPU."""
+        return self.preparation().decode(image.detach().cpu().float())
 
     def outputs(self) -> int | None:
         """Return how many classes the network scores; None if its output is no row of scores.
