@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import torch
@@ -11,6 +12,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.scenarios import SCENARIOS, Scenario
+
+KINDS = {
+    "convolutions": ("convolution",),
+    "matrix products": ("mm", "linear", "attention"),
+    "normalisations": ("norm",),
+    "activations": ("threshold", "clamp", "relu", "gelu", "softmax"),
+    "pooling": ("pool", "scatter"),
+    "sums and copies": ("add", "copy", "fill", "mul", "index", "cat", "mean"),
+}  # in this order, by words in the names of operations
 
 
 def rate() -> float:
@@ -52,9 +62,24 @@ def rows() -> list[dict[str, object]]:
         seconds = _seconds(ours)
         part = flops / seconds / peak
         row = {"network": scenario.network, "name": scenario.name, "GFLOP": flops / 1e9}
-        found.append(row | {"seconds": seconds, "share_of_rate": part})
+        row |= {"seconds": seconds, "share_of_rate": part, "profile": profile(ours)}
+        found.append(row)
         print(f"{scenario.network:10} {scenario.name:20} {part:.0%} of it", flush=True)
+        print("  " + ", ".join(f"{name} {share:.0%}" for name, share in row["profile"].items()))
     return found
+
+
+def profile(run: Callable[[], object]) -> dict[str, float]:
+    """Return where the time of a run goes: the share of each kind of operation, largest first."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        run()
+    spent: Counter[str] = Counter()
+    for event in seen.key_averages():
+        kind = next(
+            (kind for kind, words in KINDS.items() if any(w in event.key for w in words)), "other"
+        )
+        spent[kind] += event.self_cpu_time_total
+    return {kind: time / spent.total() for kind, time in spent.most_common()}
 
 
 def _rate(work: Callable[[], object], flops: int) -> float:

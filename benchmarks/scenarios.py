@@ -13,7 +13,7 @@ from benchmarks.networks import images, network
 from captum_influence import ClassScore, DistributionalInfluence
 from captum_influence.attr import Execution
 
-CHANNELS_LAST = Execution(memory_format="channels_last")
+FAST = Execution(memory_format="channels_last", pooled=True)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Scenario:
     path_at_layer: bool = False
     peer_classes: int = 1
     heavy: bool = False
-    execution: Execution = field(default_factory=lambda: CHANNELS_LAST)
+    execution: Execution = field(default_factory=lambda: FAST)
 
     @property
     def share(self) -> float:
@@ -53,7 +53,10 @@ class Scenario:
 
     def runs(self, device: str = "cpu") -> tuple[Run, Run]:
         """Return Captum's run and ours, on the same network and inputs."""
-        model, x = self.build(device)
+        return self.runs_on(*self.build(device))
+
+    def runs_on(self, model: nn.Module, x: Tensor) -> tuple[Run, Run]:
+        """Return Captum's run and ours on a network that is built."""
         return self._captum(model, x), self._ours(model, x)
 
     def _captum(self, model: nn.Module, x: Tensor) -> Run:

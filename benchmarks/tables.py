@@ -56,21 +56,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def speed(found: Row) -> str:
     """CPU time and wall time against Captum's; the ratio is the median of the rounds' ratios."""
-    heads = ["network", "question", "Captum, s", "ours, s", "times faster", "in wall time",
-             "difference"]  # fmt: skip
-    rows = [
-        (
-            row["network"],
-            row["name"],
-            f"{row['peer_cpu']:.3g}",
-            f"{row['ours_cpu']:.3g}",
-            f"{row['ratio']:.2f}",
-            f"{row['ratio_wall']:.2f}",
-            f"{row['difference']:.0e}",
-        )
-        for row in found["rows"]
-    ]
-    return table(heads, rows)
+    rows = [(row["network"], row["name"], *_timing(row)) for row in found["rows"]]
+    return table(["network", "question", "Captum, s", *_TIMING], rows)
 
 
 def wall(found: Row) -> str:
@@ -119,6 +106,30 @@ def floor(found: Row) -> str:
         for row in found["rows"]
     ]
     return table(["network", "question", "GFLOP", "seconds", "share of the rate"], rows)
+
+
+def profile(found: Row) -> str:
+    """Where the time of those runs goes, in percent."""
+    kinds = list(dict.fromkeys(kind for row in found["rows"] for kind in row["profile"]))
+    rows = [
+        (row["network"], row["name"], *(_percent(row["profile"].get(kind, 0.0)) for kind in kinds))
+        for row in found["rows"]
+    ]
+    return table(["network", "question", *kinds], rows)
+
+
+def peers(found: Row) -> str:
+    """Others than Captum with its defaults."""
+    rows = [(row["peer"], row["network"], row["name"], *_timing(row)) for row in found["rows"]]
+    return table(["against", "network", "question", "theirs, s", *_TIMING], rows)
+
+
+def _timing(row: Row) -> tuple[str, ...]:
+    return (
+        *(f"{row[name]:.3g}" for name in ("peer_cpu", "ours_cpu")),
+        *(f"{row[name]:.2f}" for name in ("ratio", "ratio_wall")),
+        f"{row['difference']:.0e}",
+    )
 
 
 def points_errors(found: Row) -> str:
@@ -271,11 +282,15 @@ def wrong_answers(found: Row) -> str:
     return table(heads, rows)
 
 
+_TIMING = ("ours, s", "times faster", "in wall time", "difference")
+
 TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "speed": ("cpu", f"{_BENCH} --out benchmarks/results/cpu.json", speed),
     "cuda": ("cuda", f"{_BENCH} --device cuda --out benchmarks/results/cuda.json", wall),
     "memory": ("memory", f"{_BENCH} --memory --out benchmarks/results/memory.json", memory),
     "floor": ("floor", f"{_BENCH} --floor --out benchmarks/results/floor.json", floor),
+    "profile": ("floor", f"{_BENCH} --floor --out benchmarks/results/floor.json", profile),
+    "peers": ("peers", f"{_BENCH}.peers", peers),
     "points_errors": ("points", _POINTS, points_errors),
     "points_top10": ("points", _POINTS, points_top10),
     "points_bounds": ("points", _POINTS, points_bounds),

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from captum_influence.attr.cuts import Cut, concatenated
 from captum_influence.attr.plan import Plan
 from captum_influence.attr.points import Block, Tensors
+from captum_influence.attr.pooling import freed_memory_kept
 from captum_influence.attr.problem import Options, Problem, span_of
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.slices import Reading, Trace
@@ -33,7 +34,7 @@ def expected_gradient(problem: Problem, options: Options) -> Integral:
     """
     plan, sums = Plan.of(problem, options), Sums(problem)
     rows = plan.rows
-    with _progress(problem, options) as bar:
+    with freed_memory_kept(options.execution.pooled), _progress(problem, options) as bar:
         for block in problem.distribution.blocks(problem.origin, plan.rows):
             for part in block.split(rows):
                 rows = min(rows, _add_block(problem, plan, sums, part, frozenset()))

@@ -22,11 +22,16 @@ class Execution:
         compile: a mode of ``torch.compile`` (``"default"``, ``"reduce-overhead"``, which replays
             CUDA graphs, or ``"max-autotune"``) for the largest modules that hold no cut. They are
             compiled at the first call and kept by the :class:`DistributionalInfluence`.
+        pooled: whether a micro-batch takes the memory that the one before it freed, instead of new
+            pages from the system. For CPUs with glibc (Linux), elsewhere without effect; PyTorch
+            pools CUDA memory anyway. The allocator is the process's, so other threads' tensors
+            are pooled too while a call runs; when it ends, all that is free goes back.
     """
 
     memory_format: Literal["preserve", "channels_last"] = "preserve"
     quantities: Literal["auto", "loop", "batched"] = "auto"
     compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         if self.memory_format not in ("preserve", "channels_last"):

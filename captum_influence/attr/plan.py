@@ -16,7 +16,8 @@ from captum_influence.attr.slices import Sizes, Trace
 
 __all__ = ["Plan"]
 
-_BLOCK_BYTES, _SMALL_BYTES = 48 * 2**20, 32 * 2**20
+_BLOCK_BYTES, _SMALL_BYTES = 48 * 2**20, 8 * 2**20
+_FEWEST_ROWS, _MANY_ROWS = 6, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +105,15 @@ class Plan:
 def rows_that_fit(sizes: Sizes, device: torch.device) -> int:
     """Return how many rows run fastest at once and fit.
 
-    On a CPU that is 48 MB of the largest activation, 8 to 64 rows, and more than 64 only as long
-    as that activation stays below 32 MB. A CUDA device takes up to 512
-    rows, as long as the activations behind the cuts, their gradients and two of the largest stay
-    within half of its free memory.
+    On a CPU that is 48 MB of the largest activation, 6 to 64 rows, and more than 64 only as long
+    as that activation stays below 8 MB. A CUDA device takes up to 512 rows, as long as the
+    activations behind the cuts, their gradients and two of the largest stay within half of its
+    free memory.
     """
     if device.type != "cuda":
         largest = max(sizes.anywhere, 1)
-        return min(max(_BLOCK_BYTES // largest, 8), max(64, _SMALL_BYTES // largest))
+        most = max(_MANY_ROWS, _SMALL_BYTES // largest)
+        return min(max(_BLOCK_BYTES // largest, _FEWEST_ROWS), most)
     free = torch.cuda.mem_get_info(device)[0]
     return min(max(free // 2 // max(2 * sizes.kept + 2 * sizes.anywhere, 1), 1), 512)
 

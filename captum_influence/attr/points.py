@@ -137,7 +137,7 @@ def interpolated(start: Tensor, delta: Tensor, alpha: Tensor, examples: Tensor) 
 
 def _take(x: Tensor, examples: Tensor) -> Tensor:
     """Return the rows of these examples; a single row is broadcast instead of copied."""
-    return x if len(x) == 1 else x[examples.to(x.device)]
+    return x if len(x) == 1 else x.index_select(0, examples.to(x.device))
 
 
 def column(values: Tensor, like: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class Problem:
             return value
         if self.examples == 1:
             return value.expand(len(block), *value.shape[1:])
-        return value[block.examples.to(value.device)]
+        return value.index_select(0, block.examples.to(value.device))
 
     def arguments(self, block: Block) -> tuple[Tensors, tuple[Any, ...]]:
         """Return the inputs and further arguments for the rows of a block."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -10,6 +11,8 @@ import torch
 from torch.nn import Module
 
 __all__ = ["compiled_regions", "regions"]
+
+_log = logging.getLogger(__name__)
 
 
 def regions(root: Module, cuts: Sequence[Module]) -> list[Module]:
@@ -43,9 +46,35 @@ def compiled_regions(
         stack.enter_context(_stance("default"))
         for region in dict.fromkeys(regions(root, cuts)):
             if region not in known:
-                known[region] = torch.compile(region.forward, mode=mode)
+                known[region] = _compiled(region, mode)
             stack.enter_context(_forward_set(region, known[region]))
         yield
+
+
+def _compiled(region: Module, mode: str) -> Callable[..., Any]:
+    """Return the module's forward, compiled; as it is, from the first call that can't be compiled.
+
+    With ``mode="reduce-overhead"`` that is also where CUDA graphs are recorded and replayed.
+    """
+    eager = region.forward
+    forward: Callable[..., Any] = torch.compile(eager, mode=mode)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        nonlocal forward
+        try:
+            return forward(*args, **kwargs)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # the compiler's own errors are RuntimeErrors
+            if forward is eager:
+                raise
+            found = eager(*args, **kwargs)
+            forward = eager
+            reason = str(error).strip().split("\n", 1)[0]
+            _log.warning("%s runs uncompiled: %s", type(region).__name__, reason)
+            return found
+
+    return run
 
 
 @contextmanager

@@ -79,10 +79,27 @@ def test_the_compiler_itself_gives_the_same_answer() -> None:
     x = torch.rand(4, 3)
     plain = DistributionalInfluence(model, "0").attribute(x, target=1)
     influence = DistributionalInfluence(model, "0", execution=Execution(compile="default"))
-    try:
-        compiled = influence.attribute(x, target=1)
-    except Exception as error:  # the compiler needs a C++ compiler, which a machine may lack
-        if "compiler" not in str(error).lower():
-            raise
-        pytest.skip("torch.compile has no C++ compiler here")
-    assert torch.allclose(plain, compiled, atol=1e-6)
+    assert torch.allclose(plain, influence.attribute(x, target=1), atol=1e-6)
+
+
+def test_what_cannot_be_compiled_runs_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*args: Any) -> Any:
+        raise RuntimeError("no CUDA graph: a copy from the CPU\nand a long trace")
+
+    monkeypatch.setattr(torch, "compile", lambda function, mode: refuse)
+    model, x = _model(), torch.rand(2, 3, 8, 8)
+    execution = Execution(compile="reduce-overhead")
+    found = DistributionalInfluence(model, "1", execution=execution).attribute(x, target=1)
+    assert torch.equal(found, DistributionalInfluence(model, "1").attribute(x, target=1))
+    assert "Linear runs uncompiled: no CUDA graph: a copy from the CPU" in caplog.messages
+    assert len(caplog.messages) == 5
+
+
+def test_an_error_of_the_network_s_own_is_the_one_that_is_seen(
+    counted: list[Callable[..., Any]],
+) -> None:
+    influence = DistributionalInfluence(_model(), "1", execution=Execution(compile="default"))
+    with pytest.raises(RuntimeError, match="channels"):
+        influence.attribute(torch.rand(1, 2, 8, 8), target=0)

@@ -1,0 +1,159 @@
+"""``python -m benchmarks.growth``: how the cost grows with what is asked, and the figure of it.
+
+CPU seconds of ours and of Captum against the points, layers, quantities, examples and pixels of
+one question about a small VGG. Captum is asked once per layer and class, each with the
+micro-batch that it is given here; where that takes long it is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import torch
+from captum.attr import InternalInfluence
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from benchmarks.__main__ import machine
+from benchmarks.scenarios import FAST
+from captum_influence import ClassScore, DistributionalInfluence
+
+WIDTHS = (16, 0, 32, 0, 64, 64, 0, 128, 128)
+LAYERS = ("0", "3", "6", "8", "11", "13")
+CAPTUM_ROWS, LONGEST = 32, 240  # runs of the network that Captum may take: points x layers x ...
+BLUE, ORANGE = "#0072b2", "#d55e00"
+
+
+@dataclass(frozen=True)
+class Question:
+    """How much is asked at once."""
+
+    points: int = 50
+    layers: int = 1
+    quantities: int = 1
+    examples: int = 1
+    pixels: int = 64
+
+    def ours(self) -> Callable[[], object]:
+        """Return a run of ours that answers it."""
+        model, x = self._subject()
+        influence = DistributionalInfluence(
+            model,
+            list(LAYERS[-self.layers :]),
+            quantity=[ClassScore(k) for k in range(self.quantities)],
+            execution=FAST,
+        )
+        return lambda: influence.attribute(x, n_steps=self.points)
+
+    def captum(self) -> Callable[[], object] | None:
+        """Return Captum's runs that answer it, None if they take long."""
+        if self.layers * self.quantities * self.points * self.examples > LONGEST * 50:
+            return None
+        model, x = self._subject()
+        modules = dict(model.named_modules())
+
+        def run() -> Sequence[Tensor]:
+            return [
+                InternalInfluence(model, modules[layer]).attribute(
+                    x, target=k, n_steps=self.points, internal_batch_size=max(CAPTUM_ROWS, len(x))
+                )
+                for layer in LAYERS[-self.layers :]
+                for k in range(self.quantities)
+            ]
+
+        return run
+
+    def _subject(self) -> tuple[nn.Module, Tensor]:
+        torch.manual_seed(0)
+        layers: list[nn.Module] = []
+        channels = 3
+        for width in WIDTHS:
+            if width == 0:
+                layers.append(nn.MaxPool2d(2))
+                continue
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+            channels = width
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 20))
+        x = torch.randn(self.examples, 3, self.pixels, self.pixels)
+        return nn.Sequential(*layers, *head).eval(), x
+
+
+GROWTH: dict[str, tuple[int, ...]] = {
+    "points": (10, 20, 50, 100, 200, 500),
+    "layers": (1, 2, 3, 4, 5, 6),
+    "quantities": (1, 2, 5, 10, 20),
+    "examples": (1, 2, 4, 8, 16, 32),
+    "pixels": (32, 64, 128, 192),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, write JSON and the figure."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/growth.json"))
+    parser.add_argument("--figure", type=Path, default=Path("docs/_static/growth.png"))
+    asked = parser.parse_args(arguments)
+    rows = []
+    for what, values in GROWTH.items():
+        for value in values:
+            question = replace(Question(), **{what: value})
+            ours, theirs = _seconds(question.ours(), question.captum(), asked.rounds)
+            rows.append({"what": what, "ours": ours, "captum": theirs, **asdict(question)})
+            print(what, value, f"ours {ours:.3f} s", "" if theirs is None else f"{theirs:.3f} s")
+    asked.out.write_text(json.dumps({"machine": machine("cpu"), "rows": rows}, indent=1))
+    figure(rows).savefig(asked.figure, dpi=150)
+    return 0
+
+
+def figure(rows: Sequence[dict[str, float]]) -> Figure:
+    """Draw one panel for each thing of which more is asked, on logarithmic axes."""
+    drawn, panels = plt.subplots(
+        1, len(GROWTH), figsize=(12.5, 3.2), layout="constrained", sharey=True
+    )
+    for axes, what in zip(panels, GROWTH, strict=True):
+        found = [row for row in rows if row["what"] == what]
+        for name, colour, marker in (("captum", ORANGE, "s"), ("ours", BLUE, "o")):
+            at = [(row[what], row[name]) for row in found if row[name] is not None]
+            label = "Captum" if name == "captum" else "captum_influence"
+            axes.loglog(*zip(*at, strict=True), color=colour, marker=marker, ms=4, label=label)
+        axes.set_xlabel("side of the image, pixels" if what == "pixels" else what)
+        axes.set_xticks([row[what] for row in found], [f"{row[what]}" for row in found])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("CPU seconds")
+    panels[0].legend(frameon=False, fontsize=8)
+    return drawn
+
+
+def _seconds(
+    ours: Callable[[], object], theirs: Callable[[], object] | None, rounds: int
+) -> tuple[float, float | None]:
+    """Return the medians of runs in turn; the first round isn't counted."""
+    runs = [ours] if theirs is None else [ours, theirs]
+    times: list[list[float]] = []
+    for _ in range(rounds + 1):
+        times.append([])
+        for run in runs:
+            start = time.process_time()
+            run()
+            times[-1].append(time.process_time() - start)
+    medians = [statistics.median(column) for column in zip(*times[1:], strict=True)]
+    return medians[0], medians[1] if theirs is not None else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

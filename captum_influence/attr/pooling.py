@@ -1,0 +1,65 @@
+"""Memory that is freed by one block and taken by the next, without the operating system between."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+__all__ = ["freed_memory_kept"]
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # names of <malloc.h>
+_KEEP = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
+# What the defaults come to in a process that has once freed a tensor of 32 MB.
+_USUAL = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 * 2**20, _TRIM_THRESHOLD: 64 * 2**20}
+
+_lock = threading.Lock()
+_users = 0
+
+
+@contextmanager
+def freed_memory_kept(wanted: bool = True) -> Iterator[None]:
+    """Let the C library keep what is freed, and hand it back to the system at the end.
+
+    glibc maps each large tensor anew, so that each first touch of its pages costs a fault and
+    zeros. This is the whole process's allocator, hence a choice. Other C libraries aren't touched.
+    """
+    library = _glibc() if wanted else None
+    if library is None:
+        yield
+        return
+    _enter(library)
+    try:
+        yield
+    finally:
+        _leave(library)
+
+
+def _enter(library: ctypes.CDLL) -> None:
+    global _users
+    with _lock:
+        if _users == 0:
+            _set(library, _KEEP)
+        _users += 1
+
+
+def _leave(library: ctypes.CDLL) -> None:
+    global _users
+    with _lock:
+        _users -= 1
+        if _users == 0:
+            _set(library, _USUAL)
+            library.malloc_trim(0)
+
+
+def _set(library: ctypes.CDLL, values: dict[int, int]) -> None:
+    for name, value in values.items():
+        library.mallopt(name, value)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
