@@ -22,10 +22,13 @@ __all__ = [
     "ORANGE",
     "Theme",
     "colour_map",
+    "draw_colour_bar",
+    "draw_heat",
     "draw_picture",
     "draw_title",
     "empty_figure",
     "is_photo",
+    "limit",
     "pixels",
     "plain_axes",
 ]
@@ -46,7 +49,7 @@ class Theme:
 
 
 LIGHT = Theme("#1c2128", "#ffffff")
-DARK = Theme("#e6e8eb", "#1b1f24")
+DARK = Theme("#e6e8eb", "#14171b")
 
 
 def colour_map() -> Colormap:
@@ -99,3 +102,61 @@ def plain_axes(axes: Axes, theme: Theme) -> None:
     axes.set_axisbelow(True)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def limit(values: Tensor) -> float:
+    """Return where the scale of a map ends: the 99.5th percentile of its sizes, 1 if all are 0.
+
+    Not the maximum, so that one pixel can't make all others invisible.
+    """
+    sizes = np.abs(_finite(values))
+    return float(np.percentile(sizes, 99.5, method="higher")) or float(sizes.max()) or 1.0
+
+
+def draw_heat(axes: Axes, values: Tensor, picture: Tensor | None, end: float | None = None) -> None:
+    """Draw a map (height, width): opacity grows with size, so that zero leaves the picture."""
+    array: np.ndarray = values.detach().double().cpu().numpy()
+    unknown = ~np.isfinite(array)
+    scaled = np.clip(_finite(values) / (end or limit(values)), -1, 1)
+    colours = colour_map()(np.ma.masked_array(0.5 + 0.5 * scaled, mask=unknown))
+    if picture is not None:
+        grey = pixels(picture).mean(axis=2, keepdims=True).repeat(3, axis=2)
+        axes.imshow(0.3 + 0.6 * grey, interpolation="nearest", extent=_extent(array))
+        opacity = np.clip(1.6 * np.abs(scaled), 0, 1) ** 1.3
+        colours[..., 3] = np.where(unknown, 1.0, opacity)
+    axes.imshow(colours, interpolation="nearest", extent=_extent(array))
+    axes.set_axis_off()
+
+
+def draw_colour_bar(
+    figure: Figure, axes: Axes | list[Axes], end: float, unit: str, theme: Theme
+) -> None:
+    """Say beside axes what the colours measure, from -end to end."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.ticker import MaxNLocator
+
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(-end, end), colour_map()),
+        ax=axes,
+        orientation="horizontal",
+        extend="both",
+        fraction=0.05,
+        pad=0.02,
+        aspect=34,
+    )
+    bar.set_label(unit, color=theme.ink, fontsize=9, parse_math=False)
+    bar.outline.set_edgecolor(GRID)
+    bar.ax.tick_params(colors=theme.ink, labelsize=8)
+    bar.locator = MaxNLocator(nbins=5, symmetric=True)
+    bar.update_ticks()
+
+
+def _finite(values: Tensor) -> np.ndarray:
+    array = values.detach().double().cpu().numpy()
+    return np.asarray(np.nan_to_num(array, posinf=0.0, neginf=0.0))
+
+
+def _extent(array: np.ndarray) -> tuple[float, float, float, float]:
+    height, width = array.shape[:2]
+    return (-0.5, width - 0.5, height - 0.5, -0.5)

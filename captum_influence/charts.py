@@ -61,7 +61,9 @@ def curve_panels(
         xlabel: what is counted.
         theme: colours of text and paper.
     """
-    figure = empty_figure(2.9 * len(panels) + 0.4, 3.3, theme)
+    from matplotlib.lines import Line2D
+
+    figure = empty_figure(2.9 * len(panels) + (0.4 if len(panels) > 1 else 1.2), 3.3, theme)
     for place, (score, curves) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), place + 1)
         _draw_curves(axes, ks, curves)
@@ -73,7 +75,10 @@ def curve_panels(
         plain_axes(axes, theme)
     if figure.axes:
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        _legend(figure, handles, labels, theme)
+        if whole:
+            handles.append(Line2D([], [], color=theme.ink, linestyle="--", linewidth=0.9))
+            labels.append("whole network")
+        _legend(figure, handles, labels, theme, min(7, 3 * len(panels)))
     _heading(figure, title, 110, theme)
     return figure
 
@@ -174,15 +179,18 @@ def _draw_margins(axes: Axes, flip: Flip, theme: Theme) -> None:
     legend.set_zorder(1)
 
 
-def _legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str], theme: Theme) -> None:
-    from matplotlib.lines import Line2D
-
-    whole = Line2D([], [], color=theme.ink, linestyle="--", linewidth=0.9)
+def _legend(
+    figure: Figure,
+    handles: Sequence[Artist],
+    labels: Sequence[str],
+    theme: Theme,
+    columns: int,
+) -> None:
     figure.legend(
-        [*handles, whole],
-        [*labels, "whole network"],
+        handles,
+        labels,
         loc="outside lower center",
-        ncols=min(len(labels) + 1, 7),
+        ncols=max(1, min(len(labels), columns)),
         frameon=False,
         labelcolor=theme.ink,
         fontsize=9,

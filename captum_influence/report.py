@@ -5,13 +5,15 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from captum_influence.explain import Explanation
+from captum_influence.explain import Essence, Explanation, Pair
+from captum_influence.reports.essence import essence_page
 from captum_influence.reports.explanation import explanation_page
 from captum_influence.reports.page import Page
+from captum_influence.reports.pair import pair_page
 
 __all__ = ["render_report", "write_figures", "write_report"]
 
-Finding = Explanation
+Finding = Explanation | Essence | Pair
 """What has a page."""
 
 
@@ -53,4 +55,8 @@ def write_figures(finding: Finding, folder: str | PathLike[str]) -> list[Path]:
 
 
 def _page(finding: Finding, command: str | None) -> Page:
-    return explanation_page(finding, command)
+    if isinstance(finding, Explanation):
+        return explanation_page(finding, command)
+    if isinstance(finding, Essence):
+        return essence_page(finding, command)
+    return pair_page(finding, command)

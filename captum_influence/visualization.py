@@ -19,15 +19,17 @@ from captum_influence.canvas import (
     BLUE,
     DARK,
     GRADIENT,
-    GRID,
     LIGHT,
     ORANGE,
     Theme,
     colour_map,
+    draw_colour_bar,
+    draw_heat,
     draw_picture,
     draw_title,
     empty_figure,
     is_photo,
+    limit,
     pixels,
     plain_axes,
 )
@@ -74,15 +76,6 @@ class UnitRow:
     box: tuple[int, int, int, int] | None = None
 
 
-def limit(values: Tensor) -> float:
-    """Return where the scale of a map ends: the 99.5th percentile of its sizes, 1 if all are 0.
-
-    Not the maximum, so that one pixel can't make all others invisible.
-    """
-    sizes = np.abs(_finite(values))
-    return float(np.percentile(sizes, 99.5, method="higher")) or float(sizes.max()) or 1.0
-
-
 def picture_figure(picture: Tensor, *, smooth: bool | None = None) -> Figure:
     """Draw a picture (3, height, width) in [0, 1], and nothing else.
 
@@ -114,13 +107,13 @@ def heat_map(
     """
     if unit is None:
         figure, axes = _bare(values[None])
-        _draw_heat(axes, values, picture, end)
+        draw_heat(axes, values, picture, end)
         return figure
     width, height = _picture_size(values[None], 4.0)
     figure = empty_figure(width, height + 0.62, theme)
     axes = figure.add_subplot()
-    _draw_heat(axes, values, picture, end)
-    _colour_bar(figure, axes, end or limit(values), unit, theme)
+    draw_heat(axes, values, picture, end)
+    draw_colour_bar(figure, axes, end or limit(values), unit, theme)
     return figure
 
 
@@ -193,7 +186,7 @@ def overview(
     draw_title(first, "the picture\n", theme)
     for column, row in enumerate(rows, start=1):
         axes = [figure.add_subplot(grid[line, column]) for line in range(3)]
-        _draw_heat(axes[0], row.heat, picture)
+        draw_heat(axes[0], row.heat, picture)
         draw_title(axes[0], f"{row.name}\n{_signed(row.share)}", theme)
         _draw_mask(axes[1], row.mask, picture)
         _draw_box(axes[1], row.box)
@@ -229,33 +222,6 @@ def _picture_size(picture: Tensor, longer: float) -> tuple[float, float]:
     height, width = picture.shape[-2:]
     scale = longer / max(height, width)
     return max(width * scale, longer / 4), max(height * scale, longer / 4)
-
-
-def _finite(values: Tensor) -> np.ndarray:
-    array = values.detach().double().cpu().numpy()
-    return np.asarray(np.nan_to_num(array, posinf=0.0, neginf=0.0))
-
-
-def _draw_heat(
-    axes: Axes, values: Tensor, picture: Tensor | None, end: float | None = None
-) -> None:
-    """Draw a map whose opacity grows with its size, so that zero leaves the picture as it is."""
-    array: np.ndarray = values.detach().double().cpu().numpy()
-    unknown = ~np.isfinite(array)
-    scaled = np.clip(_finite(values) / (end or limit(values)), -1, 1)
-    colours = colour_map()(np.ma.masked_array(0.5 + 0.5 * scaled, mask=unknown))
-    if picture is not None:
-        grey = pixels(picture).mean(axis=2, keepdims=True).repeat(3, axis=2)
-        axes.imshow(0.3 + 0.6 * grey, interpolation="nearest", extent=_extent(array))
-        opacity = np.clip(1.6 * np.abs(scaled), 0, 1) ** 1.3
-        colours[..., 3] = np.where(unknown, 1.0, opacity)
-    axes.imshow(colours, interpolation="nearest", extent=_extent(array))
-    axes.set_axis_off()
-
-
-def _extent(array: np.ndarray) -> tuple[float, float, float, float]:
-    height, width = array.shape[:2]
-    return (-0.5, width - 0.5, height - 0.5, -0.5)
 
 
 def _draw_mask(axes: Axes, mask: Tensor, picture: Tensor) -> None:
@@ -296,27 +262,6 @@ def _draw_crop(axes: Axes, crop: Tensor | None, theme: Theme, *, smooth: bool) -
         _draw_caption(axes, "nothing\nactivates it here", theme)
     else:
         draw_picture(axes, crop, smooth)
-
-
-def _colour_bar(figure: Figure, axes: Axes, end: float, unit: str, theme: Theme) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-    from matplotlib.ticker import MaxNLocator
-
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(-end, end), colour_map()),
-        ax=axes,
-        orientation="horizontal",
-        extend="both",
-        fraction=0.05,
-        pad=0.02,
-        aspect=34,
-    )
-    bar.set_label(unit, color=theme.ink, fontsize=9, parse_math=False)
-    bar.outline.set_edgecolor(GRID)
-    bar.ax.tick_params(colors=theme.ink, labelsize=8)
-    bar.locator = MaxNLocator(nbins=5, symmetric=True)
-    bar.update_ticks()
 
 
 def _label_bar(axes: Axes, value: float, row: int, text: str, theme: Theme) -> None:

@@ -16,6 +16,9 @@ REFERENCE = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("do
 APART = {"explain", "training", "metrics"}  # these three don't see each other
 DEFERRED = {  # upward, but inside a function: the target needs the [report] extra
     ("explain.explanation", "report"),
+    ("explain.comparison", "reports.comparison"),
+    ("explain.essence", "report"),
+    ("explain.pair", "report"),
     ("training.bias", "training.bias_page"),
 }
 

@@ -4,7 +4,7 @@ from captum_influence.explain.axes import Axis
 from captum_influence.explain.captum_figures import captum_arrays, captum_figure
 from captum_influence.explain.class_rankings import class_rankings
 from captum_influence.explain.combination import Combination, combine
-from captum_influence.explain.comparison import Comparison, compare
+from captum_influence.explain.comparison import Comparison, Score, compare
 from captum_influence.explain.counterfactual import Counterfactual, counterfactual
 from captum_influence.explain.curves import ExpertCurves, OneAgainstRest, expert_curves
 from captum_influence.explain.essence import Essence, EssentialUnit
@@ -16,7 +16,9 @@ from captum_influence.explain.interpretation import explain
 from captum_influence.explain.layers import rank_layers
 from captum_influence.explain.looks import Look
 from captum_influence.explain.measuring import Example
+from captum_influence.explain.moving import Moves
 from captum_influence.explain.painting import Prior
+from captum_influence.explain.pair import Pair, SeparatingUnit, Side
 from captum_influence.explain.portrayal import essence
 from captum_influence.explain.propagation import ByCaptum, Propagation
 from captum_influence.explain.prototype import Prototype, prototype
@@ -37,6 +39,7 @@ from captum_influence.explain.replacement import (
     Replacement,
     Resample,
 )
+from captum_influence.explain.separation import pair
 from captum_influence.explain.units import JointRanking, Ranking, UnitInfluence
 
 __all__ = [
@@ -65,7 +68,9 @@ __all__ = [
     "JointRanking",
     "Look",
     "MeanActivation",
+    "Moves",
     "OneAgainstRest",
+    "Pair",
     "Prediction",
     "Prior",
     "Propagation",
@@ -76,6 +81,9 @@ __all__ = [
     "Replacement",
     "Resample",
     "Rule",
+    "Score",
+    "SeparatingUnit",
+    "Side",
     "UnitInfluence",
     "captum_arrays",
     "captum_figure",
@@ -86,6 +94,7 @@ __all__ = [
     "essence",
     "expert_curves",
     "explain",
+    "pair",
     "prototype",
     "rank_layers",
     "rank_units",
