@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
                     replace="mean" if replace == "mean" else 0,
                     reference=reference,
                     controls=asked.controls,
+                    interpret=False,
                     distribution=distribution,
                     class_names=names,
                     picture=_shown(subject.images[i]),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Flip", "curve_panels", "flip_figure", "prototype_figure"]
+__all__ = ["Flip", "curve_panels", "flip_figure", "margin_figure", "prototype_figure"]
 
 Style = dict[str, Any]
 
@@ -122,6 +122,13 @@ def flip_figure(
     plain_axes(bars, theme)
     _draw_margins(figure.add_subplot(grid[0, 2]), flip, theme)
     _heading(figure, title, 105, theme)
+    return figure
+
+
+def margin_figure(flip: Flip, *, theme: Theme = LIGHT) -> Figure:
+    """Draw the margin of the wrong answer as units go, and what as many random ones do."""
+    figure = empty_figure(4.6, 3.3, theme)
+    _draw_margins(figure.add_subplot(), flip, theme)
     return figure
 
 

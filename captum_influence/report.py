@@ -5,7 +5,8 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from captum_influence.explain import Essence, Explanation, Pair
+from captum_influence.explain import Counterfactual, Essence, Explanation, Pair
+from captum_influence.reports.counterfactual import counterfactual_page
 from captum_influence.reports.essence import essence_page
 from captum_influence.reports.explanation import explanation_page
 from captum_influence.reports.page import Page
@@ -13,7 +14,7 @@ from captum_influence.reports.pair import pair_page
 
 __all__ = ["render_report", "write_figures", "write_report"]
 
-Finding = Explanation | Essence | Pair
+Finding = Explanation | Essence | Pair | Counterfactual
 """What has a page."""
 
 
@@ -59,4 +60,6 @@ def _page(finding: Finding, command: str | None) -> Page:
         return explanation_page(finding, command)
     if isinstance(finding, Essence):
         return essence_page(finding, command)
-    return pair_page(finding, command)
+    if isinstance(finding, Pair):
+        return pair_page(finding, command)
+    return counterfactual_page(finding, command)

@@ -17,6 +17,7 @@ APART = {"explain", "training", "metrics"}  # these three don't see each other
 DEFERRED = {  # upward, but inside a function: the target needs the [report] extra
     ("explain.explanation", "report"),
     ("explain.comparison", "reports.comparison"),
+    ("explain.counterfactual", "report"),
     ("explain.essence", "report"),
     ("explain.pair", "report"),
     ("training.bias", "training.bias_page"),

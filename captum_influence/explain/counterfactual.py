@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +14,17 @@ from torch import Tensor, nn
 
 from captum_influence import charts
 from captum_influence.attr import ClassScore, Cut, Distribution, LinearPath, Midpoint
+from captum_influence.explain.axes import Axis
 from captum_influence.explain.expert import Expert
+from captum_influence.explain.explanation import InterpretedUnit, Prediction
 from captum_influence.explain.flipping import Collateral, Controls, Flipping, Outcome, Search
-from captum_influence.explain.measuring import shown
+from captum_influence.explain.measuring import Measurement, shown
 from captum_influence.explain.phrasing import Names, class_name, layer_name, quantity_in_words
 from captum_influence.explain.replacement import Replace, Replacement
 from captum_influence.explain.reruns import class_scores, reruns
 from captum_influence.explain.selection import Selection
 from captum_influence.explain.units import UnitInfluence
+from captum_influence.explain.viewing import View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +37,7 @@ class Counterfactual:
     """The units without which a network's answer changes, as verified by removing them.
 
     Attributes:
+        network: the class of the network.
         layer: the layer's name.
         true: the name of the class that the network should say.
         predicted: the name of the class that it says.
@@ -43,10 +49,14 @@ class Counterfactual:
         margins: score(predicted) − score(true) after removing none, the first, two, ... of them.
         controls: random sets of the same size; None if nothing is active, or none were asked for.
         collateral: what happens to other answers; None without a loader.
+        before: what the network scores the classes that matter here, first the one that it says.
+        after: the same classes without the units.
+        seen: what each unit looks at in the picture; empty if it is none.
         picture: (3, height, width) in [0, 1]; None if the input is no picture.
         settings: the arguments, JSON-able.
     """
 
+    network: str
     layer: str
     true: str
     predicted: str
@@ -57,6 +67,9 @@ class Counterfactual:
     margins: tuple[float, ...]
     controls: Controls | None
     collateral: Collateral | None
+    before: tuple[Prediction, ...]
+    after: tuple[Prediction, ...]
+    seen: tuple[InterpretedUnit, ...]
     picture: Tensor | None
     settings: Mapping[str, Any]
 
@@ -106,14 +119,41 @@ class Counterfactual:
 
     def plot(self) -> Figure:
         """Return the finding as one Matplotlib figure: the picture, the units, the margin."""
-        flip = charts.Flip(
+        return charts.flip_figure(self.picture, self.flip, title=self.headline)
+
+    @property
+    def flip(self) -> charts.Flip:
+        """What a figure shows of it."""
+        return charts.Flip(
             [unit.name for unit in self.units],
             [unit.value for unit in self.units],
             self.margins,
             np.asarray(self.controls.margins if self.controls else ()),
             self.quantity,
         )
-        return charts.flip_figure(self.picture, flip, title=self.headline)
+
+    @property
+    def call(self) -> str:
+        """The Python call that asks the same again."""
+        lines = [f"    {name}={value!r}," for name, value in self.settings.items()]
+        first = f"    model, image, {self.layer!r},"
+        return "\n".join(["counterfactual(", first, *lines, ")"])
+
+    def to_html(
+        self,
+        path: str | PathLike[str],
+        *,
+        command: str | None = None,
+        figures: str | PathLike[str] | None = None,
+    ) -> Path:
+        """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
+
+        Raises:
+            ImportError: if Jinja is not installed.
+        """
+        from captum_influence.report import write_report
+
+        return write_report(self, path, command=command, figures=figures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the picture, as JSON can hold it."""
@@ -124,7 +164,10 @@ class Counterfactual:
             "predicted": self.predicted,
             "answer": self.answer,
             "outcome": self.outcome,
+            "before": [asdict(prediction) for prediction in self.before],
+            "after": [asdict(prediction) for prediction in self.after],
             "units": [_plain_unit(unit) for unit in self.units],
+            "seen": [row.to_dict() for row in self.seen],
             "quantity": self.quantity,
             "margins": list(self.margins),
             "controls": None if self.controls is None else _listed(asdict(self.controls)),
@@ -151,6 +194,7 @@ def counterfactual(
     seed: int = 0,
     class_names: Names = None,
     picture: Tensor | None = None,
+    interpret: bool = True,
 ) -> Counterfactual:
     """Find the units without which a network's wrong answer changes, and verify it by removal.
 
@@ -178,6 +222,7 @@ def counterfactual(
         seed: of random sets and of ``replace="resample"``.
         class_names: a name for each class.
         picture: the displayable (3, height, width) in [0, 1]; None: the image, rescaled.
+        interpret: whether to look where in the picture each unit looks.
 
     Raises:
         ValueError: if the network says ``true``, or doesn't say ``predicted``, of the image.
@@ -202,8 +247,13 @@ def counterfactual(
     # Not from within: a network that is run anew, as its user would, has the last word.
     after = _verified(search, ranking.axis.name, units, inputs, heads)
     collateral = None if loader is None else flipping.collateral(loader, units, sets)
-    asked = ClassScore(predicted) - ClassScore(true)
+    asked, shown_picture = ClassScore(predicted) - ClassScore(true), _picture(inputs, picture)
+    seen: tuple[InterpretedUnit, ...] = ()
+    if interpret and shown_picture is not None and units:
+        seen = _seen(search, ranking.axis, units, inputs, shown_picture)
+    classes = _classes(runs.scores, after, true)
     return Counterfactual(
+        type(model).__name__,
         layer_name(model, cut),
         class_name(true, class_names),
         class_name(predicted, class_names),
@@ -214,7 +264,10 @@ def counterfactual(
         margins,
         controlled,
         collateral,
-        _picture(inputs, picture),
+        _predictions(runs.scores, classes, class_names),
+        _predictions(after, classes, class_names),
+        seen,
+        shown_picture,
         {"true": true, "predicted": predicted, "max_units": max_units, "seed": seed},
     )
 
@@ -229,6 +282,41 @@ def _verified(
         selection = Selection.ensure(units, axis, heads)
         expert = Expert(search.model, search.cut, selection, "remove", search.replacement)
         return class_scores(expert(inputs))
+
+
+def _seen(
+    search: Search,
+    axis: Axis,
+    units: Sequence[UnitInfluence],
+    inputs: Tensor,
+    picture: Tensor,
+) -> tuple[InterpretedUnit, ...]:
+    """Return where in the picture each unit gets what it has to say from."""
+    if picture.shape[-2:] != inputs.shape[-2:]:
+        return ()
+    asked = ClassScore(search.predicted) - ClassScore(search.true)
+    measurement = Measurement(
+        search.model, search.cut, asked, search.distribution, "contribution", "sum"
+    )
+    maps = measurement.maps(inputs, [axis.selector(unit.index) for unit in units])
+    view = View.of((inputs.shape[-2], inputs.shape[-1]))
+    both = zip(units, maps, strict=True)
+    return tuple(view.interpretation(unit, values, picture) for unit, values in both)
+
+
+def _classes(before: Tensor, after: Tensor, true: int, count: int = 5) -> list[int]:
+    """Return the classes that matter: those said before and after, the true one, the next best."""
+    best = before[0].argsort(descending=True)[:count].tolist()
+    chosen = dict.fromkeys([best[0], true, int(after.argmax()), *best])
+    return sorted(list(chosen)[:count], key=lambda i: -float(before[0, i]))
+
+
+def _predictions(scores: Tensor, classes: Sequence[int], names: Names) -> tuple[Prediction, ...]:
+    row = scores[0].detach().double().cpu()
+    chances = row.softmax(dim=0)
+    return tuple(
+        Prediction(i, class_name(i, names), float(row[i]), float(chances[i])) for i in classes
+    )
 
 
 def _one_input(image: Tensor) -> Tensor:
