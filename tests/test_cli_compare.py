@@ -26,12 +26,14 @@ def test_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(found["methods"]) == FEW.split(",")
     assert found["not_applicable"] == {}
     assert (folder / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert "ABPC" in (folder / "comparison.html").read_text(encoding="utf-8")
+    assert set(found["chance"]) == {"ABPC, blur", "ABPC, mean", "on the object"}
     assert main([*words, "--quiet"]) == 0  # over its own results
     assert capsys.readouterr().out == ""
 
 
 def test_who_cannot_answer_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main("compare --methods LayerGradCam,Saliency --layer fc".split()) == 0
+    assert main("compare --methods LayerGradCam,Saliency --layer fc --no-scores".split()) == 0
     out = capsys.readouterr().out
     assert "LayerGradCam: not applicable: it weighs channels" in out
     assert "1 maps" in out
@@ -40,7 +42,7 @@ def test_who_cannot_answer_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--methods CAM", 'expected "default" or a list out of'),
+        ("--methods Insight", 'expected "default" or a list out of'),
         ("--target 99", "expected a class from 0 to 7"),
         ("--layer nowhere", "no layer named 'nowhere'"),
         ("--out taken", "choose another"),

@@ -11,17 +11,20 @@ from captum_influence import visualization
 from captum_influence.cli.labels import class_index
 from captum_influence.cli.options import add_model_options, add_preprocessing_options, count
 from captum_influence.cli.subject import Subject
-from captum_influence.explain import Comparison, compare
+from captum_influence.demo import demo_scene
+from captum_influence.explain import Comparison, Score, compare
+from captum_influence.metrics import FlippingScore, LocalizationScore
 
 __all__ = ["add_compare_parser", "run_compare"]
 
 _FORMAT = "captum_influence.Comparison"
-_NUMBERS, _FIGURE = "comparison.json", "comparison.png"
+_NUMBERS, _FIGURE, _PAGE = "comparison.json", "comparison.png", "comparison.html"
 _DEMO_LAYER = "relu5"
 
 _DESCRIPTION = """\
 Ask many methods (Grad-CAM, LRP, integrated gradients, ours, ...) why a network scores a class for
-a picture, and draw their maps side by side. Those that can't answer are listed with the reason.
+a picture, draw their maps side by side, and score them by pixel flipping; on the demo's scene also
+by how much of a map lies on the object. Those that can't answer are listed with the reason.
 Without options it explains the embedded demo."""
 
 _EXAMPLES = """\
@@ -50,7 +53,7 @@ def add_compare_parser(commands: _SubParsersAction[Any]) -> None:
 
 
 def run_compare(args: Namespace) -> None:
-    """Ask the methods, write the numbers and the figure, and say who couldn't answer.
+    """Ask the methods, write page, numbers and figure, and say who couldn't answer.
 
     Raises:
         ValueError: If options are missing or out of range.
@@ -71,13 +74,26 @@ def run_compare(args: Namespace) -> None:
         target,
         "default" if args.methods is None else args.methods.split(","),
         points=args.points,
+        scores=_scores(subject) if args.scores else None,
         seed=args.seed,
     )
     _write(found, folder, subject, args)
     if not args.quiet:
         for name, reason in found.not_applicable.items():
             print(f"{name}: not applicable: {reason}")
-        print(f"{len(found.maps)} maps: {folder / _FIGURE}")
+        print(f"{len(found.maps)} maps: {folder / _PAGE} and {folder / _FIGURE}")
+
+
+def _scores(subject: Subject) -> dict[str, Score]:
+    """Return what maps are scored by; where the object is known, also by lying on it."""
+    scores: dict[str, Score] = {
+        "ABPC, blur": FlippingScore("blur"),
+        "ABPC, mean": FlippingScore("mean"),
+    }
+    if subject.is_demo:
+        masks = demo_scene().masks["object"][None]
+        scores["on the object"] = LocalizationScore(masks, "mass")
+    return scores
 
 
 def _add_question_options(parser: ArgumentParser) -> None:
@@ -94,6 +110,7 @@ def _add_question_options(parser: ArgumentParser) -> None:
         default="each",
         help="of the figure: one for each map, or one for all; default: each",
     )
+    add("--no-scores", dest="scores", action="store_false", help="don't flip pixels: it takes time")
     add("--out", metavar="FOLDER", default="captum-influence-comparison")
     add("--quiet", action="store_true", help="print nothing but errors")
     add("--debug", action="store_true", help="show the traceback of an error")
@@ -105,14 +122,14 @@ def _claimed(folder: Path) -> Path:
     Raises:
         ValueError: If it holds files of these names which this program didn't write.
     """
-    numbers, figure = folder / _NUMBERS, folder / _FIGURE
+    numbers, others = folder / _NUMBERS, [folder / _FIGURE, folder / _PAGE]
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"expected a folder as --out, got {str(folder)!r}, which is a file")
     ours = numbers.exists() and _FORMAT in numbers.read_text(encoding="utf-8", errors="replace")
-    if (numbers.exists() or figure.exists()) and not ours:
+    if any(file.exists() for file in (numbers, *others)) and not ours:
         raise ValueError(
             f"expected an empty folder or an earlier run's as --out, got {str(folder)!r}, where "
-            f"this program didn't write {_NUMBERS} or {_FIGURE}: choose another"
+            f"this program didn't write {_NUMBERS}, {_FIGURE} or {_PAGE}: choose another"
         )
     return folder
 
@@ -123,3 +140,5 @@ def _write(found: Comparison, folder: Path, subject: Subject, args: Namespace) -
     (folder / _NUMBERS).write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
     figure = found.plot(subject.picture, scale=args.scale)
     (folder / _FIGURE).write_bytes(visualization.png(figure))
+    named = (subject.names or {}).get(int(found.target[0]))
+    found.to_html(folder / _PAGE, subject.picture, class_name=named, command=args.command)

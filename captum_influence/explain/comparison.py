@@ -1,30 +1,35 @@
-"""The same question put to many methods: aligned maps, times, and who couldn't answer."""
+"""The same question put to many methods: aligned maps, times, scores, and who couldn't answer."""
 
 from __future__ import annotations
 
 import copy
-import math
+import importlib
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from captum_influence.attr import Cut, Slice
-from captum_influence.canvas import LIGHT, Theme, colour_map, draw_picture, draw_title, empty_figure
+from captum_influence.canvas import LIGHT, Theme
+from captum_influence.explain.alignment import aligned
+from captum_influence.explain.comparison_figure import Scale, map_grid
+from captum_influence.explain.geometry import Geometry
 from captum_influence.explain.rivals import METHODS, Method, NotApplicable, Question
-from captum_influence.visualization import limit
+from captum_influence.explain.traceable import out_of_place
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "Score", "compare"]
 
-Scale = Literal["each", "shared"]
+Score = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
+"""Given a network, inputs, target classes and maps (examples, 1, ...): (examples,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +38,17 @@ class Comparison:
 
     Attributes:
         maps: method -> (examples, 1, height, width) at the size of the inputs; entries are summed
-            over channels, maps of a layer interpolated bilinearly.
+            over channels, maps of a layer enlarged to where its places look.
         seconds: method -> wall-clock time, one run, without a warm-up.
         not_applicable: method -> why it has no map.
         notes: method -> the warnings that it gave.
         target: (examples,), the class that was asked about.
         layer: in words.
+        output: (examples,), that class's score.
+        scores: score -> method -> (examples,), how well the map does.
+        chance: score -> (examples,), what a map of noise gets.
+        geometry: where the layer's places look; None: taken to divide the inputs evenly.
+        settings: ``points`` and ``seed``.
     """
 
     maps: Mapping[str, Tensor]
@@ -47,23 +57,51 @@ class Comparison:
     notes: Mapping[str, tuple[str, ...]]
     target: Tensor
     layer: str
+    output: Tensor
+    scores: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    chance: Mapping[str, Tensor] = field(default_factory=dict)
+    geometry: Geometry | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the maps' entries as plain values, for JSON."""
+        """Return all but the maps' entries as plain values, for JSON; NaN as None."""
         return {
             "layer": self.layer,
             "target": self.target.tolist(),
+            "output": self.output.tolist(),
+            "settings": dict(self.settings),
             "methods": {
                 name: {
                     "seconds": self.seconds[name],
                     "shape": list(values.shape),
                     "sum": values.flatten(1).sum(1).tolist(),
+                    "scores": {score: _plain(by[name]) for score, by in self.scores.items()},
                     "notes": list(self.notes.get(name, ())),
                 }
                 for name, values in self.maps.items()
             },
+            "chance": {score: _plain(values) for score, values in self.chance.items()},
             "not_applicable": dict(self.not_applicable),
         }
+
+    def to_frame(self) -> Any:
+        """Return a pandas table with one row per method: seconds, and means of the scores.
+
+        Raises:
+            ImportError: if pandas isn't installed.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError as error:
+            raise ImportError("to_frame() takes pandas: pip install pandas") from error
+        rows = {
+            name: {
+                "seconds": self.seconds[name],
+                **{score: float(by[name].nanmean()) for score, by in self.scores.items()},
+            }
+            for name in self.maps
+        }
+        return pandas.DataFrame.from_dict(rows, orient="index")
 
     def plot(
         self,
@@ -85,13 +123,33 @@ class Comparison:
         Raises:
             ValueError: for another scale.
         """
-        if scale not in ("each", "shared"):
-            raise ValueError(f'expected scale="each" or scale="shared", got {scale!r}')
         shown = {name: values[example, 0] for name, values in self.maps.items()}
-        limits = {name: limit(values) for name, values in shown.items()}
-        if scale == "shared" and limits:
-            limits = dict.fromkeys(limits, max(limits.values()))
-        return _grid(shown, limits, picture, scale, theme)
+        return map_grid(shown, picture, scale, theme)
+
+    def to_html(
+        self,
+        path: str | PathLike[str],
+        picture: Tensor | None = None,
+        *,
+        example: int = 0,
+        class_name: str | None = None,
+        command: str | None = None,
+    ) -> Path:
+        """Write maps, times, scores and reasons as one HTML page that loads nothing.
+
+        Args:
+            path: where.
+            picture: (3, height, width) in [0, 1].
+            example: which one.
+            class_name: what to call the class that was asked about.
+            command: the shell command that made it.
+
+        Raises:
+            ImportError: if Jinja isn't installed: the ``[report]`` extra.
+        """
+        from captum_influence.reports.comparison import comparison_page  # floors above
+
+        return comparison_page(self, picture, example, class_name, command).write(path)
 
 
 def compare(
@@ -102,9 +160,10 @@ def compare(
     methods: Literal["default"] | Sequence[str] = "default",
     *,
     points: int = 25,
+    scores: Mapping[str, Score] | None = None,
     seed: int = 0,
 ) -> Comparison:
-    """Ask many methods why the network scores a class, and align their maps.
+    """Ask many methods why the network scores a class, align their maps, and score them.
 
     Methods run one by one on a deep copy in eval mode, so that the network is left as found. One
     that fails, or would be silently wrong, is listed with its reason; none stops the others.
@@ -117,10 +176,13 @@ def compare(
         target: a class, one per example, or None: the predicted one.
         methods: names out of ``rivals.METHODS``; ``"default"``: all.
         points: of paths, and draws of noise.
+        scores: what maps are scored by, by name; ``captum_influence.metrics`` has
+            ``FlippingScore`` and ``LocalizationScore``. A map of noise is scored beside them.
         seed: of the noise; the global random state is left as found.
 
     Raises:
-        ValueError: if a method isn't known, or the layer isn't in the network.
+        ValueError: if a method isn't known, the layer isn't in the network, or a score isn't one
+            number per example.
         TypeError: if the network can't be copied, or a tensor was expected.
 
     Example:
@@ -131,25 +193,31 @@ def compare(
         torch.Size([1, 1, 64, 64])
     """
     chosen = _chosen(methods)
-    question = _question(model, inputs, layer, target, points)
+    question, output = _question(model, inputs, layer, target, points)
+    geometry = _geometry(question)
     maps, seconds, reasons, notes = {}, {}, {}, {}
     for method in chosen:
         try:
-            maps[method.name], seconds[method.name], said = _answered(method, question, seed)
+            found, seconds[method.name], said = _answered(method, question, seed)
+            maps[method.name] = _checked(found, method, question, geometry)
         except Exception as error:
             reasons[method.name] = " ".join(str(error).split()) or type(error).__name__
+            seconds.pop(method.name, None)
         else:
             notes.update({method.name: said} if said else {})
-    return Comparison(maps, seconds, reasons, notes, question.target.cpu(), str(question.cut))
+    by_score, chance = _scored(scores or {}, maps, question, seed)
+    settings = {"points": points, "seed": seed}
+    target, words = question.target.cpu(), str(question.cut)
+    found = (maps, seconds, reasons, notes, target, words, output.cpu(), by_score, chance)
+    return Comparison(*found, geometry=geometry, settings=settings)
 
 
-def _answered(
-    method: Method, question: Question, seed: int
-) -> tuple[Tensor, float, tuple[str, ...]]:
-    """Return a method's aligned map, how long it took, and what it warned about."""
+def _answered(method: Method, question: Question, seed: int) -> tuple[Any, float, tuple[str, ...]]:
+    """Return what a method finds, how long it took, and what it warned about."""
     own = Question(**{**vars(question), "model": copy.deepcopy(question.model)})
     with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
         warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks")  # on our copy
         torch.manual_seed(seed)
         _synchronize(question.inputs)
         start = time.perf_counter()
@@ -157,51 +225,60 @@ def _answered(
         _synchronize(question.inputs)
         took = time.perf_counter() - start
     said = tuple(dict.fromkeys(" ".join(str(w.message).split()) for w in caught))
+    return found, took, said
+
+
+def _checked(found: Any, method: Method, question: Question, geometry: Geometry | None) -> Tensor:
+    """Return one finite tensor, laid on the inputs."""
     if isinstance(found, tuple):
         if len(found) != 1:
             raise NotApplicable(f"it returns {len(found)} tensors here: pick one with a Cut")
         found = found[0]
-    aligned = _aligned(found.detach(), method.at, question.inputs)
-    if not bool(aligned.isfinite().all()):
+    values = aligned(found.detach(), method.at, question.inputs, geometry)
+    if not bool(values.isfinite().all()):
         raise NotApplicable("its attributions hold NaN or infinity")
-    return aligned, took, said
+    return values
 
 
-def _aligned(values: Tensor, at: str, inputs: Tensor) -> Tensor:
-    """Return a map (examples, 1, height, width) of the inputs' size."""
-    size = _size(inputs)
-    if at == "input" and values.shape == inputs.shape:
-        return values.sum(1, keepdim=True) if values.ndim == 4 else values.reshape(-1, 1, *size)
-    if values.ndim == 4:
-        pooled = values.sum(1, keepdim=True)
-        return interpolate(pooled, size, mode="bilinear", align_corners=False)
-    if values.ndim != 3:
-        raise NotApplicable(f"a layer of shape {tuple(values.shape)} has no places to draw")
-    return _from_tokens(values.sum(2), inputs, size)
+def _scored(
+    scores: Mapping[str, Score], maps: Mapping[str, Tensor], question: Question, seed: int
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
+    """Return score -> method -> (examples,), and score -> what noise gets."""
+    by_score: dict[str, dict[str, Tensor]] = {}
+    chance = {}
+    if not maps:
+        return {}, {}
+    like = next(iter(maps.values()))
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(like.shape, generator=generator).to(like)
+    for name, score in scores.items():
+        found = {}
+        for method, values in {**maps, "": noise}.items():
+            one = score(question.model, question.inputs, question.target, values).detach().cpu()
+            if one.shape != (len(values),):
+                raise ValueError(
+                    f"expected the score {name!r} to return one number for each of {len(values)} "
+                    f"examples, got shape {tuple(one.shape)}"
+                )
+            found[method] = one
+        chance[name] = found.pop("")
+        by_score[name] = found
+    return by_score, chance
 
 
-def _from_tokens(tokens: Tensor, inputs: Tensor, size: tuple[int, int]) -> Tensor:
-    """Lay tokens (examples, tokens) out as a grid, a class token in front left out."""
-    count = tokens.shape[1]
-    if inputs.ndim == 3 and count == size[0]:  # steps of a sequence: alike for all its features
-        return tokens[:, None, :, None].expand(-1, 1, *size)
-    for extra in (0, 1):
-        across = math.sqrt((count - extra) * size[1] / size[0])
-        columns = round(across)
-        if inputs.ndim == 4 and columns and math.isclose(across, columns):
-            grid = tokens[:, extra:].reshape(len(tokens), 1, -1, columns)
-            return interpolate(grid, size, mode="bilinear", align_corners=False)
-    raise NotApplicable(f"{count} tokens form no grid over inputs of {size[0]} by {size[1]}")
-
-
-def _size(inputs: Tensor) -> tuple[int, int]:
-    own = tuple(inputs.shape[-2:]) if inputs.ndim > 2 else (1, inputs.shape[-1])
-    return int(own[0]), int(own[1])
+def _geometry(question: Question) -> Geometry | None:
+    """Return where the layer's places look, if it has any and they can be followed."""
+    if question.inputs.ndim != 4 or question.units.ndim != 4:
+        return None
+    try:
+        return Geometry.of(question.model, question.inputs, question.cut)
+    except ValueError:
+        return None
 
 
 def _question(
     model: nn.Module, inputs: Tensor, layer: nn.Module | str | Cut, target: Any, points: int
-) -> Question:
+) -> tuple[Question, Tensor]:
     if not isinstance(inputs, Tensor) or inputs.ndim not in (2, 3, 4):
         raise TypeError(
             "expected inputs as one tensor (examples, channels, height, width), (examples, steps, "
@@ -212,19 +289,13 @@ def _question(
     found = Cut.ensure(layer).within(model)
     name = next(n for n, m in model.named_modules(remove_duplicate=False) if m is found.module)
     cut = Cut(name, found.side, call=found.call, select=found.select)
-    try:
-        copied = copy.deepcopy(model).eval()
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise TypeError(f"expected a network that can be copied, got {error}") from error
-    for module in copied.modules():
-        if getattr(module, "inplace", False):  # Captum's backward hooks fail on these
-            setattr(module, "inplace", False)  # noqa: B010  # mypy takes it for a Tensor
-    inputs = inputs.detach()
+    copied, inputs = out_of_place(model), inputs.detach()  # Captum's hooks fail on in-place ones
     slice_ = Slice(copied, [cut])
     with slice_.opened(), torch.no_grad():
         reading = slice_.read((slice_.admitted(inputs),), (), cuts=slice_.cuts)
-    asked = _classes(reading.output, target, len(inputs))
-    return Question(copied, inputs, cut, asked.to(inputs.device), points, reading.cuts[0][0])
+    asked = _classes(reading.output, target, len(inputs)).to(inputs.device)
+    output = reading.output.gather(1, asked[:, None])[:, 0]
+    return Question(copied, inputs, cut, asked, points, reading.cuts[0][0]), output
 
 
 def _classes(scores: Any, target: Any, examples: int) -> Tensor:
@@ -253,33 +324,10 @@ def _chosen(methods: str | Sequence[str]) -> list[Method]:
     return [METHODS[name] for name in names]
 
 
+def _plain(values: Tensor) -> list[float | None]:
+    return [None if value != value else value for value in values.tolist()]
+
+
 def _synchronize(inputs: Tensor) -> None:
     if inputs.is_cuda:
         torch.cuda.synchronize(inputs.device)
-
-
-def _grid(
-    maps: Mapping[str, Tensor],
-    limits: Mapping[str, float],
-    picture: Tensor | None,
-    scale: Scale,
-    theme: Theme,
-) -> Figure:
-    panels = len(maps) + (picture is not None)
-    across = max(1, min(6, panels))
-    down = max(1, -(-panels // across))
-    figure = empty_figure(1.75 * across, 2.0 * down + 0.4, theme)
-    if picture is not None:
-        axes = figure.add_subplot(down, across, 1)
-        draw_picture(axes, picture)
-        draw_title(axes, "the picture", theme)
-    for place, (name, values) in enumerate(maps.items(), start=panels - len(maps) + 1):
-        axes = figure.add_subplot(down, across, place)
-        end = limits[name]
-        shown = values.detach().float().cpu().numpy()
-        axes.imshow(shown, cmap=colour_map(), vmin=-end, vmax=end, aspect="auto")
-        axes.set_axis_off()
-        draw_title(axes, f"{name}\n±{end:.2g}", theme)
-    words = "each map has its own scale" if scale == "each" else "one scale for all maps"
-    figure.suptitle(words, color=theme.ink, fontsize=10)
-    return figure

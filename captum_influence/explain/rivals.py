@@ -11,7 +11,9 @@ from captum import attr as captum_attr
 from torch import Tensor, nn
 
 from captum_influence.attr import Cut, DistributionalInfluence, LinearPath, Midpoint
-from captum_influence.explain.relevance import relevance
+from captum_influence.explain.class_map import class_map
+from captum_influence.explain.relevance import Relevance, relevance
+from captum_influence.explain.traceable import Watch
 
 __all__ = ["METHODS", "Method", "NotApplicable", "Question"]
 
@@ -68,11 +70,13 @@ class Method:
         name: as users name it.
         at: ``"input"`` or ``"layer"``, what its attributions are shaped like.
         run: answers a question.
+        measures: what its entries are, in a few words.
     """
 
     name: str
     at: str
     run: Callable[[Question], Any]
+    measures: str
 
 
 def _at_input(build: Callable[[nn.Module], Any], **settings: Any) -> Callable[[Question], Any]:
@@ -129,9 +133,43 @@ def _occlusion(question: Question) -> Any:
     return _at_input(captum_attr.Occlusion, sliding_window_shapes=window, strides=strides)(question)
 
 
+def _through_relus(run: Callable[[Question], Any]) -> Callable[[Question], Any]:
+    """Refuse networks whose ReLUs Captum doesn't see, and would leave as they are."""
+
+    def checked(question: Question) -> Any:
+        watch = Watch()
+        with torch.no_grad(), watch.on(question.model), watch:
+            question.model(question.inputs)
+        if {"relu", "relu_"} & set(watch.functions):
+            raise NotApplicable("it changes nn.ReLU modules; functional ones would be left as is")
+        modules = dict(question.model.named_modules())
+        if not any(isinstance(modules[name], nn.ReLU) for name in watch.calls):
+            raise NotApplicable("it changes nn.ReLU modules; without any it is the plain gradient")
+        return run(question)
+
+    return checked
+
+
 def _lrp(question: Question) -> Any:
+    return _relevance(question).map
+
+
+def _layer_lrp(question: Question) -> Any:
+    (found,) = _relevance(question, question.cut).layers.values()
+    return found
+
+
+def _relevance(question: Question, *layers: Cut) -> Relevance:
     try:
-        return relevance(question.model, question.inputs, question.target).map
+        return relevance(question.model, question.inputs, question.target, layers=layers)
+    except ValueError as error:
+        raise NotApplicable(str(error)) from error
+
+
+def _cam(question: Question) -> Any:
+    question.of_channels()
+    try:
+        return class_map(question.model, question.inputs, question.cut, question.target)
     except ValueError as error:
         raise NotApplicable(str(error)) from error
 
@@ -143,7 +181,7 @@ def _grad_cam(question: Question) -> Any:
 
 def _guided_grad_cam(question: Question) -> Any:
     question.of_channels()
-    return _at_layer(captum_attr.GuidedGradCam)(question)
+    return _through_relus(_at_layer(captum_attr.GuidedGradCam))(question)
 
 
 def _activation(question: Question) -> Any:
@@ -187,27 +225,60 @@ def _leaf(question: Question) -> Tensor:
 
 
 _LISTED = (
-    Method("influence", "layer", _influence),
-    Method("Saliency", "input", _saliency),
-    Method("sensitivity", "input", _sensitivity),
-    Method("InputXGradient", "input", _at_input(captum_attr.InputXGradient)),
-    Method("IntegratedGradients", "input", _on_path(_at_input, captum_attr.IntegratedGradients)),
-    Method("SmoothGrad", "input", _smooth_grad),
-    Method("GuidedBackprop", "input", _at_input(captum_attr.GuidedBackprop)),
-    Method("Deconvolution", "input", _at_input(captum_attr.Deconvolution)),
-    Method("Occlusion", "input", _occlusion),
-    Method("LRP", "input", _lrp),
-    Method("LayerGradCam", "layer", _grad_cam),
-    Method("GuidedGradCam", "input", _guided_grad_cam),
-    Method("LayerActivation", "layer", _activation),
-    Method("LayerGradientXActivation", "layer", _at_layer(captum_attr.LayerGradientXActivation)),
-    Method("LayerConductance", "layer", _on_path(_at_layer, captum_attr.LayerConductance)),
+    Method("influence", "layer", _influence, "its mean gradient along a path, times its change"),
+    Method("Saliency", "input", _saliency, "the size of the slope: what would change the score"),
+    Method("sensitivity", "input", _sensitivity, "the squared slope: sensitivity analysis"),
+    Method(
+        "InputXGradient",
+        "input",
+        _at_input(captum_attr.InputXGradient),
+        "the slope times the input",
+    ),
+    Method(
+        "IntegratedGradients",
+        "input",
+        _on_path(_at_input, captum_attr.IntegratedGradients),
+        "the rise of the score from zero, shared out",
+    ),
+    Method("SmoothGrad", "input", _smooth_grad, "the mean size of the slope amid noise"),
+    Method(
+        "GuidedBackprop",
+        "input",
+        _through_relus(_at_input(captum_attr.GuidedBackprop)),
+        "gradients, negative ones dropped at each ReLU",
+    ),
+    Method(
+        "Deconvolution",
+        "input",
+        _through_relus(_at_input(captum_attr.Deconvolution)),
+        "gradients, negative ones dropped, whatever was active",
+    ),
+    Method("Occlusion", "input", _occlusion, "the loss when squares of the input are zero"),
+    Method("LRP", "input", _lrp, "the score, handed down layer by layer to the input"),
+    Method("LayerLRP", "layer", _layer_lrp, "the score, handed down to the layer's units"),
+    Method("CAM", "layer", _cam, "the layer's channels, by their weight in the score"),
+    Method("LayerGradCam", "layer", _grad_cam, "channels by their mean slope, negatives dropped"),
+    Method("GuidedGradCam", "input", _guided_grad_cam, "GuidedBackprop times LayerGradCam"),
+    Method("LayerActivation", "layer", _activation, "what is active, whatever it is used for"),
+    Method(
+        "LayerGradientXActivation",
+        "layer",
+        _at_layer(captum_attr.LayerGradientXActivation),
+        "the slope at the layer times its activation",
+    ),
+    Method(
+        "LayerConductance",
+        "layer",
+        _on_path(_at_layer, captum_attr.LayerConductance),
+        "the rise of the score that flows through each unit",
+    ),
     Method(
         "LayerIntegratedGradients",
         "layer",
         _on_path(_at_layer, captum_attr.LayerIntegratedGradients),
+        "the rise of the score along a path of the layer",
     ),
-    Method("LayerFeatureAblation", "layer", _ablation),
+    Method("LayerFeatureAblation", "layer", _ablation, "the loss when places of it are zero"),
 )
 
 METHODS = {method.name: method for method in _LISTED}

@@ -19,13 +19,16 @@ from captum_influence.metrics.sanity import (
     randomize,
     stability,
 )
+from captum_influence.metrics.scores import FlippingScore, LocalizationScore
 from captum_influence.metrics.selectivity import Selectivity, unit_selectivity
 
 __all__ = [
     "AblationCurve",
     "Agreement",
+    "FlippingScore",
     "ForCaptumMetrics",
     "Localization",
+    "LocalizationScore",
     "Orderings",
     "PixelFlipping",
     "Randomization",

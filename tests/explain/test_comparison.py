@@ -10,7 +10,10 @@ from torch import nn
 from captum_influence.attr import Cut
 from captum_influence.demo import demo_scene, load_demo_network
 from captum_influence.explain.comparison import compare
+from captum_influence.explain.geometry import Geometry
+from captum_influence.explain.relevance import relevance
 from captum_influence.explain.rivals import METHODS
+from captum_influence.metrics import FlippingScore, LocalizationScore, flip_pixels, localize
 from captum_influence.testing.state import preserved, unchanged
 
 
@@ -74,18 +77,33 @@ class Recurrent(nn.Module):
         return self.head(self.states(self.gru(x)[0]).mean(1))
 
 
+class Pooled(nn.Module):
+    """Scores are a linear layer of the means of the last layer's channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 5, stride=2)
+        self.relu = nn.ReLU(inplace=True)
+        self.body = nn.Conv2d(4, 6, 3)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flat = nn.Flatten()
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.flat(self.pool(self.body(self.relu(self.stem(x))))))
+
+
 ZENNIT = importlib.util.find_spec("zennit") is not None
 IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+RELUS = ("GuidedBackprop", "Deconvolution")
+CHANNELS = ("CAM", "LayerGradCam", "GuidedGradCam")
+PROPAGATED = ("LRP", "LayerLRP")
 MODELS = {
-    "vgg": (vgg_like, IMAGES, "3", ()),
-    "residual": (Residual, IMAGES, "body", () if ZENNIT else ("LRP",)),
-    "transformer": (Transformer, IMAGES, "block", ("LRP", "LayerGradCam", "GuidedGradCam")),
-    "recurrent": (
-        Recurrent,
-        torch.rand(2, 7, 5),
-        "states",
-        ("LRP", "LayerGradCam", "GuidedGradCam"),
-    ),
+    "vgg": (vgg_like, IMAGES, "3", ("CAM",)),
+    "residual": (Residual, IMAGES, "body", ("CAM",) if ZENNIT else (*PROPAGATED, "CAM")),
+    "pooled": (Pooled, IMAGES, "body", ()),
+    "transformer": (Transformer, IMAGES, "block", (*RELUS, *PROPAGATED, *CHANNELS)),
+    "recurrent": (Recurrent, torch.rand(2, 7, 5), "states", (*RELUS, *PROPAGATED, *CHANNELS)),
 }
 
 
@@ -103,7 +121,9 @@ def test_each_method_runs_or_says_why_not_and_the_model_is_left(name):
     assert all(len(reason) > 20 for reason in found.not_applicable.values())
     size = inputs.shape[-2:]
     assert all(values.shape == (2, 1, *size) for values in found.maps.values())
-    assert torch.equal(found.target, model.eval()(inputs).argmax(1))
+    scores = model.eval()(inputs)
+    assert torch.equal(found.target, scores.argmax(1))
+    torch.testing.assert_close(found.output, scores.amax(1).detach())
     assert torch.equal(inputs, before)
     json.dumps(found.to_dict())
 
@@ -118,7 +138,7 @@ def test_maps_equal_captums_own():
     squared = saliency.square().sum(1, keepdim=True)
     torch.testing.assert_close(found.maps["sensitivity"], squared)
     cam = LayerGradCam(model, model.relu5).attribute(leaf, target=2, relu_attributions=True)
-    cam = LayerGradCam.interpolate(cam.detach(), (64, 64), "bilinear")
+    cam = found.geometry.enlarged(cam.detach())
     torch.testing.assert_close(found.maps["LayerGradCam"], cam)
     assert all(seconds > 0 for seconds in found.seconds.values())
 
@@ -184,9 +204,82 @@ def test_the_grid_states_its_scale(scale):
     assert len(limits) == (2 if scale == "each" else 1)
 
 
+def test_functional_relus_are_not_silently_left_to_plain_gradients():
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Conv2d(3, 4, 3)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(torch.relu(self.body(x)).mean((2, 3)))
+
+    found = compare(Functional(), IMAGES, "body", 0, [*RELUS, "GuidedGradCam", "Saliency"])
+    assert list(found.maps) == ["Saliency"]
+    assert all("functional ones" in reason for reason in found.not_applicable.values())
+
+
+def test_layer_lrp_is_the_relevance_at_the_layer():
+    model = vgg_like().eval()
+    found = compare(model, IMAGES, "4", 1, ["LayerLRP"])
+    inner = relevance(model, IMAGES, 1, layers="4", tolerance=torch.inf).layers["4"]
+    expected = found.geometry.enlarged(inner.sum(1, keepdim=True))
+    torch.testing.assert_close(found.maps["LayerLRP"], expected)
+
+
+def test_scores_are_asked_of_every_map_and_of_noise():
+    masks = torch.zeros(2, 16, 16, dtype=torch.bool)
+    masks[:, 4:12, 4:12] = True
+    scores = {"mass": LocalizationScore(masks), "ABPC": FlippingScore("mean", steps=4)}
+    model, names = vgg_like(), ["Saliency", "influence", "LayerGradCam"]
+    with unchanged(model), preserved(check="compare"):
+        found = compare(model, IMAGES, "3", [0, 1], names, points=3, scores=scores)
+    assert set(found.scores) == set(scores)
+    assert all(list(by) == names for by in found.scores.values())
+    for name in names:
+        own = localize(found.maps[name], masks).mass
+        torch.testing.assert_close(found.scores["mass"][name], own, equal_nan=True)
+        flipped = flip_pixels(
+            model.eval(), IMAGES, found.maps[name], [0, 1], fills=["mean"], steps=4, draws=1
+        )
+        torch.testing.assert_close(found.scores["ABPC"][name], flipped.abpc("mean"))
+    assert found.chance["mass"].shape == (2,)
+    assert 0.15 < found.chance["mass"].mean() < 0.35  # the mask is a quarter of the picture
+    content = json.loads(json.dumps(found.to_dict()))
+    assert set(content["methods"]["Saliency"]["scores"]) == set(scores)
+
+
+def test_a_score_that_is_no_number_per_example_is_refused():
+    with pytest.raises(ValueError, match="one number for each of 2"):
+        compare(
+            vgg_like(), IMAGES, "3", 0, ["Saliency"], scores={"all": lambda *question: question[3]}
+        )
+
+
+def test_to_frame():
+    pytest.importorskip("pandas")
+    masks = torch.ones(2, 16, 16, dtype=torch.bool)
+    asked = {"mass": LocalizationScore(masks)}
+    found = compare(vgg_like(), IMAGES, "3", 0, ["Saliency"], scores=asked).to_frame()
+    assert list(found.columns) == ["seconds", "mass"]
+    assert found.loc["Saliency", "mass"] == pytest.approx(1.0)
+
+
+def test_maps_of_a_layer_lie_where_its_places_look():
+    model = nn.Sequential(
+        nn.Conv2d(3, 2, 11, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 81, 3)
+    )
+    images = torch.rand(1, 3, 43, 43)
+    found = compare(model, images, "1", 0, ["LayerActivation"])
+    assert found.geometry == Geometry((43, 43), (5.0, 5.0), (4.0, 4.0))
+    activation = model[:2](images).sum(1).detach()
+    lying = found.maps["LayerActivation"][0, 0, 5::4, 5::4][:9, :9]
+    torch.testing.assert_close(lying, activation[0])
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="Saliency, sensitivity"):
-        compare(vgg_like(), IMAGES, "3", 0, ["CAM"])
+        compare(vgg_like(), IMAGES, "3", 0, ["Insight"])
     with pytest.raises(ValueError, match="from 0 to 2"):
         compare(vgg_like(), IMAGES, "3", 3)
     with pytest.raises(ValueError, match="no layer named"):
