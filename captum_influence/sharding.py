@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,9 +15,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["Shard", "joined_shard"]
+__all__ = ["PATIENCE", "Shard", "joined_shard"]
 
-_PATIENCE = timedelta(minutes=10)  # how long to wait for a process that doesn't answer
+PATIENCE = 600.0  # seconds to wait for a process that doesn't answer
 _SETTLING = 0.1  # seconds in which gloo's threads let go of their last tensors
 
 
@@ -43,7 +45,8 @@ class Shard:
             return value
         device = torch.device("cuda") if dist.get_backend() == "nccl" else torch.device("cpu")
         total = value.to(device, copy=True)
-        dist.all_reduce(total)
+        with self._together():
+            dist.all_reduce(total)
         return total.to(value.device)
 
     def gather(self, value: Any) -> list[Any]:
@@ -51,20 +54,36 @@ class Shard:
         if self.world == 1:
             return [value]
         found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, value)
+        with self._together():
+            dist.all_gather_object(found, value)
         return found
 
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"expected all {self.world} processes of the run to meet, and process {self.rank} "
+                "waited in vain: another one has died, or didn't answer in time. Its own output "
+                "says why. What was checkpointed is kept: start the same command again, or, if a "
+                f"process was only slow, with more patience ({error})"
+            ) from error
 
-def joined_shard(device: torch.device) -> Shard:
+
+def joined_shard(device: torch.device, patience: float = PATIENCE) -> Shard:
     """Join the other processes that torchrun started, if there are any, and return the share.
 
-    The group stays for the life of the process: torchrun's own store doesn't take a second one.
-    A process that isn't heard of for ten minutes ends the run with an error.
+    The group stays for the life of the process: torchrun's own store doesn't take a second one. A
+    process that dies ends the run with an error; so does one that the others, done with their
+    share, have waited for this many seconds. Of a group that is there already, the time is its own.
     """
+    if not patience > 0:
+        raise ValueError(f"expected patience as a positive number of seconds, got {patience}")
     started = int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available()
     if started and not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=_PATIENCE)
+        dist.init_process_group(backend, timeout=timedelta(seconds=patience))
         atexit.register(_leave)
     return Shard.current()
 
@@ -72,5 +91,5 @@ def joined_shard(device: torch.device) -> Shard:
 def _leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
-    # A thread of gloo's that lets go of a tensor while the interpreter shuts down aborts the process.
+    # A thread of gloo's that lets go of a tensor while the interpreter shuts down aborts all of it.
     time.sleep(_SETTLING)

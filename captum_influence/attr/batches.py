@@ -57,8 +57,15 @@ class Batches:
         indexed = isinstance(loader, DataLoader) and loader.batch_sampler is not None
         if not indexed or isinstance(getattr(loader, "dataset", None), IterableDataset):
             return Batches(loader, None)
-        drawn = order if order is not None else list(getattr(loader, "batch_sampler"))  # noqa: B009  # the type of a loader's sampler is lost
-        chosen = shard.gather(drawn)[0] if order is None else order
+        # Some of the processes may have a checkpoint and others none, if they died early.
+        known = [other for other in shard.gather(order) if other is not None]
+        drawn = known or shard.gather(list(getattr(loader, "batch_sampler")))  # noqa: B009  # the type of a loader's sampler is lost
+        chosen = drawn[0]
+        if any(list(other) != list(chosen) for other in known):
+            raise ValueError(
+                "expected the checkpoints of one run, got some that went through the loader in "
+                "another order: remove them"
+            )
         return Batches(loader, tuple(tuple(int(i) for i in batch) for batch in chosen))
 
     def __len__(self) -> int:

@@ -24,7 +24,7 @@ from captum_influence.attr.profiling import (
     passed,
     unpacked,
 )
-from captum_influence.sharding import joined_shard
+from captum_influence.sharding import PATIENCE, joined_shard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,6 +79,7 @@ class InfluenceProfile:
         checkpoint: str | Path | None = None,
         checkpoint_every: int = 16,
         internal_batch_size: int | None = None,
+        patience: float = PATIENCE,
         show_progress: bool = False,
     ) -> InfluenceProfile:
         """Profile a data set in one pass; memory doesn't grow with its length.
@@ -97,13 +98,16 @@ class InfluenceProfile:
                 been. It is removed at the end.
             checkpoint_every: batches between two checkpoints.
             internal_batch_size: (example, point) rows per pass.
+            patience: seconds that a process which is done waits for the others, under torchrun. One
+                that dies fails the run without that; checkpoints are kept.
             show_progress: show a progress bar over the batches.
 
         Raises:
             ValueError: if the loader is empty, or the checkpoint belongs to another question.
+            RuntimeError: if another process of the run has died, or lets wait too long.
         """
         run = Questioner(influence, group_by, aggregate, axis, internal_batch_size)
-        shard = joined_shard(run.device)
+        shard = joined_shard(run.device, patience)
         path = None if checkpoint is None else own_path(Path(checkpoint), shard)
         state = State.resumed(path, loader, run, shard)
         state = passed(run, state, shard, path, checkpoint_every, show_progress)

@@ -196,6 +196,8 @@ def passed(
                 state.save(path)
                 unsaved = 0
             bar.update(shard.world)
+    if path is not None and unsaved and shard.world > 1:  # the others may never come
+        state.save(path)
     return state
 
 

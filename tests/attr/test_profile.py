@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -25,6 +26,8 @@ from captum_influence import (
     PredictedClass,
 )
 from captum_influence.attr import StratifiedPath
+from captum_influence.attr.batches import Batches
+from captum_influence.sharding import Shard
 
 COUNT = 30
 
@@ -312,11 +315,139 @@ def test_processes_share_a_pass(tmp_path: Path, processes: int) -> None:
     assert _same(whole, InfluenceProfile.load(out), tolerance=1e-12)
 
 
+# A process that dies ------------------------------------------------------------------------------
+
+FATE = """
+import os, signal, sys, time
+sys.path.insert(0, {tests!r})
+import torch
+torch.set_num_threads(1)
+from test_profile import _model, _shuffled
+from captum_influence import DistributionalInfluence, InfluenceProfile, Point
+
+influence = DistributionalInfluence(_model(), ["1", "3"], distribution=Point())
+fates = {{
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "gone": lambda: os._exit(0),
+    "stuck": lambda: time.sleep(600),
+}}
+
+
+def met(images, labels):
+    met.batches += 1
+    if met.batches == 3 and os.environ["RANK"] == "1" and "FATE" in os.environ:
+        fates[os.environ["FATE"]]()
+    return labels.tolist()
+
+
+met.batches = 0
+profile = InfluenceProfile.over(
+    influence,
+    _shuffled(int(os.environ["RANK"]) + len(os.environ.get("FATE", ""))),
+    group_by=met,
+    checkpoint={checkpoint!r},
+    checkpoint_every=int(os.environ.get("EVERY", 1)),
+    patience=float(os.environ.get("PATIENCE", 60)),
+)
+if os.environ["RANK"] == "0":
+    profile.save({out!r})
+"""
+
+
+def _shuffled(seed: int) -> DataLoader[Any]:
+    """Each process, and each run, would shuffle in an order of its own."""
+    return _loader(3, shuffle=True, generator=torch.Generator().manual_seed(seed))
+
+
+def _fate(tmp_path: Path) -> tuple[Path, Path]:
+    out, script = tmp_path / "out", tmp_path / "run.py"
+    checkpoint = str(tmp_path / "checkpoint")
+    tests = str(Path(__file__).parent)
+    script.write_text(FATE.format(tests=tests, checkpoint=checkpoint, out=str(out)))
+    return out, script
+
+
+def _two(script: Path, **words: str) -> list[subprocess.Popen[str]]:
+    """Two processes as a cluster starts them: nobody watches over both."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **words}
+    return [
+        subprocess.Popen(
+            [sys.executable, str(script)],
+            env={**_environment(), **group, "RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fate", "every"), [("killed", "1"), ("gone", "100"), ("stuck", "1")], ids=str
+)
+def test_the_others_say_what_happened_in_time_and_go_on_from_there(
+    tmp_path: Path, fate: str, every: str
+) -> None:
+    out, script = _fate(tmp_path)
+    first, second = _two(script, FATE=fate, EVERY=every, PATIENCE="3")
+    try:
+        _, said = first.communicate(timeout=60)  # a machine under load starts slowly
+    finally:
+        second.kill()
+        second.communicate()
+    assert first.returncode == 1
+    assert "expected all 2 processes of the run to meet, and process 0 waited in vain" in said
+    assert "What was checkpointed is kept" in said
+    assert not out.exists()
+    kept = {path.name for path in tmp_path.glob("checkpoint.*")}
+    # who got through keeps all of its share; who dies, up to its last checkpoint
+    assert kept == {"checkpoint.0of2", *(["checkpoint.1of2"] if every == "1" else [])}
+    both = _two(script)
+    said = "".join(process.communicate(timeout=60)[1] for process in both)
+    assert [process.returncode for process in both] == [0, 0], said
+    influence = DistributionalInfluence(_model(), ["1", "3"], distribution=Point())
+    whole = InfluenceProfile.over(influence, _loader(3), group_by="label")
+    assert _same(whole, InfluenceProfile.load(out), tolerance=1e-12)
+    assert not list(tmp_path.glob("checkpoint.*"))
+
+
+@pytest.mark.slow
+def test_torchrun_fails_with_a_process_that_was_killed(tmp_path: Path) -> None:
+    out, script = _fate(tmp_path)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*command, "--nproc-per-node=2", str(script)],
+        env={**_environment(), "FATE": "killed"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "SIGKILL" in done.stderr
+    assert (tmp_path / "checkpoint.1of2").exists()
+    assert not out.exists()
+
+
+def test_checkpoints_of_two_runs_are_not_mixed() -> None:
+    class Pair(Shard):
+        def gather(self, value: Any) -> list[Any]:
+            return [value, value[::-1]]
+
+    with pytest.raises(ValueError, match="in another order: remove them"):
+        Batches.of(_loader(), [[0, 1], [2, 3]], Pair(0, 2))
+
+
 # Bad input ----------------------------------------------------------------------------------------
 
 
 def test_bad_questions_are_refused() -> None:
     influence = DistributionalInfluence(_model(), "1", distribution=Point(), quantity=ClassScore(0))
+    with pytest.raises(ValueError, match="patience as a positive number"):
+        InfluenceProfile.over(influence, _loader(), patience=0)
     with pytest.raises(ValueError, match="the loader is empty"):
         InfluenceProfile.over(influence, [])
     with pytest.raises(ValueError, match="expected aggregate"):
