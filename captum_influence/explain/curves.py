@@ -19,6 +19,7 @@ from captum_influence.explain.replacement import Replace, Replacement
 from captum_influence.explain.reruns import Reruns, reruns
 from captum_influence.explain.selection import NamedUnit, Selection
 from captum_influence.explain.units import Ranking
+from captum_influence.frames import frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,6 +123,17 @@ class ExpertCurves:
         whole: dict[str, float] = {score: getattr(self.whole, score) for score in SCORES}
         verb = {"keep": "units kept", "remove": "units removed"}[self.mode]
         return charts.curve_panels(self.ks, panels, whole, title=self.question, xlabel=verb)
+
+    def to_frame(self) -> Any:
+        """Return a pandas table with one row per ranking and number of units."""
+        rows = [(name, place) for name in self.counts for place in range(len(self.ks))]
+        columns: dict[str, list[Any]] = {
+            "ranking": [name for name, _ in rows],
+            "units": [self.ks[place] for _, place in rows],
+        }
+        for score in SCORES:
+            columns[score] = [getattr(self.counts[name][place], score) for name, place in rows]
+        return frame(columns)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""

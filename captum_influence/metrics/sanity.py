@@ -155,8 +155,9 @@ def randomize(
 def stability(explain: Callable[[int], Tensor], *, repeats: int = 5) -> Stability:
     r"""Explain with several seeds and compare: :math:`\rho(R_a, R_b)` for each pair, and spread.
 
-    Pitfall: a constant or wrong explanation is perfectly stable; and 1 for a method that doesn't
-    draw says nothing. It answers only whether there were enough samples.
+    Range [-1, 1]; the spread from 0. Pitfall: a constant or wrong explanation is perfectly stable;
+    and 1 for a method that doesn't draw says nothing. It answers only whether there were enough
+    samples. Source: none of its own; it is the reliability of a measurement that is repeated.
 
     Args:
         explain: given a seed, returns attributions (examples, ...).
@@ -178,7 +179,8 @@ def agreement(maps: Mapping[str, Tensor], *, top: float = 0.1) -> Agreement:
     r"""Compare methods' answers: rank correlation, and overlap of the largest entries.
 
     :math:`|T_a \cap T_b| / k`, with T the k largest entries (a share ``top`` of all; of equal ones
-    the first). Pitfall: agreement isn't truth; methods of one family agree in their mistakes.
+    the first). Range [0, 1], the correlation [-1, 1]. Pitfall: agreement isn't truth; methods of
+    one family agree in their mistakes.
 
     Args:
         maps: method -> attributions (examples, ...), all of one shape.

@@ -1,14 +1,14 @@
-"""How results are handed on: as a pandas table, or as a figure of lines."""
+"""How results are handed on: as a pandas table, or as a figure of lines or bars."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from captum_influence.canvas import BLUE, GRID, LIGHT, ORANGE, draw_title, empty_figure, plain_axes
+from captum_influence.frames import frame as table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,20 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["bar_figure", "line_figure", "table"]
 
 _COLOURS = (ORANGE, BLUE, "#009e73", "#cc79a7", "#e6a100", "#56b4e9")
-
-
-def table(columns: Mapping[str, Sequence[Any] | Tensor]) -> Any:
-    """Return columns of one length as a ``pandas.DataFrame``.
-
-    Raises:
-        ImportError: if pandas isn't installed.
-    """
-    try:
-        pandas = importlib.import_module("pandas")
-    except ImportError as error:
-        raise ImportError("to_frame() takes pandas: pip install pandas") from error
-    plain = {k: v.tolist() if isinstance(v, Tensor) else list(v) for k, v in columns.items()}
-    return pandas.DataFrame(plain)
 
 
 def line_figure(
@@ -45,7 +31,9 @@ def line_figure(
     axes.set_xlabel(xlabel, color=LIGHT.ink)
     axes.set_ylabel(ylabel, color=LIGHT.ink)
     plain_axes(axes, LIGHT)
-    axes.legend(frameon=False, fontsize=8.5, labelcolor=LIGHT.ink)
+    if len(lines) > 1:  # a single one is named by its axis
+        look = {"frameon": False, "fontsize": 8.5, "labelcolor": LIGHT.ink}
+        figure.legend(loc="outside upper center", ncols=2 if len(lines) < 5 else 3, **look)
     return figure
 
 

@@ -274,6 +274,10 @@ def test_the_best_k_is_the_smallest_with_the_highest_f1(model) -> None:
     content = curves.to_dict()
     assert content["best_k"] == curves.best_k
     assert curves.plot().axes[0].get_title() == "precision"
+    both = expert_curves(model, "relu", {"a": [1, 0, 2], "b": [0, 2, 1]}, pictures(), 1)
+    frame = pytest.importorskip("pandas").DataFrame(both.to_frame())
+    assert frame["units"].tolist() == [*both.ks, *both.ks]
+    assert tuple(frame[frame["ranking"] == "a"]["f1"]) == f1
     lost = expert_curves(model, "relu", {"a": [0, 1, 2]}, pictures(), 1, mode="remove")
     assert lost.best_k == {"a": 2}  # the second eye is the second unit
 
