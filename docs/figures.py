@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from captum_influence import ClassScore, DistributionalInfluence, Point, explain
+from captum_influence import ClassScore, DistributionalInfluence, Point, compare, explain
 from captum_influence.attr import GaussLegendre, Midpoint
 from captum_influence.demo import CLASSES, demo_scene, load_demo_network, make_scene
 from captum_influence.training import gallery
@@ -33,6 +33,7 @@ def main() -> int:
     _save(explanation(), "explain.png")
     _save(staircase(), "staircase.png")
     _save(disturbances(), "disturbances.png")
+    _save(comparison(), "comparison.png")
     return 0
 
 
@@ -48,6 +49,12 @@ def explanation() -> Figure:
         class_names=CLASSES,
     )
     return found.plot()
+
+
+def comparison() -> Figure:
+    """What all methods say about the demo's picture."""
+    scene = demo_scene()
+    return compare(load_demo_network(), scene.image[None], "relu5", 0).plot(scene.image)
 
 
 def disturbances() -> Figure:

@@ -110,7 +110,7 @@ def _propagated(by: Propagation | None, *question: Any) -> tuple[Propagation, Pr
         try:
             return ByZennit(), ByZennit().propagated(*question)
         except ImportError as error:
-            reasons = f"{reasons} (in Captum). Zennit could do it, but {error}"
+            reasons = f"{reasons} (in Captum). Zennit gets this right, but {error}"
         except Unsuited as error:
             reasons = f"{reasons} (in Captum); {error} (in zennit)"
     raise ValueError(

@@ -93,8 +93,7 @@ def imported() -> Any:
         import zennit.rules
     except (ImportError, RuntimeError) as error:  # torchvision raises one if it misses its binary
         raise ImportError(
-            f"relevance through this network needs zennit, which can't be imported ({error}): "
-            "pip install 'captum-influence[lrp]'"
+            f"zennit can't be imported ({error}): pip install 'captum-influence[lrp]'"
         ) from error
     return zennit
 

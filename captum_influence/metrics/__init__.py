@@ -21,10 +21,12 @@ from captum_influence.metrics.sanity import (
 )
 from captum_influence.metrics.scores import FlippingScore, LocalizationScore
 from captum_influence.metrics.selectivity import Selectivity, unit_selectivity
+from captum_influence.metrics.shattering import Autocorrelation, shattering
 
 __all__ = [
     "AblationCurve",
     "Agreement",
+    "Autocorrelation",
     "FlippingScore",
     "ForCaptumMetrics",
     "Localization",
@@ -43,6 +45,7 @@ __all__ = [
     "localize",
     "pixel_orderings",
     "randomize",
+    "shattering",
     "spearman",
     "stability",
     "unit_orderings",
