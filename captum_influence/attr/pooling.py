@@ -11,10 +11,16 @@ from functools import cache
 
 __all__ = ["freed_memory_kept"]
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # names of <malloc.h>
-_KEEP = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # as <malloc.h> has them
+# Room at the top: an aligned tensor does not fit where one of its size has just been freed.
+_KEEP = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 64 * 2**20}
 # What the defaults come to in a process that has once freed a tensor of 32 MB.
-_USUAL = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 * 2**20, _TRIM_THRESHOLD: 64 * 2**20}
+_USUAL = {
+    _MMAP_MAX: 65536,
+    _MMAP_THRESHOLD: 32 * 2**20,
+    _TRIM_THRESHOLD: 64 * 2**20,
+    _TOP_PAD: 128 * 2**10,
+}
 
 _lock = threading.Lock()
 _users = 0

@@ -12,6 +12,8 @@ from captum_influence.attr.problem import Layers, Problem
 
 __all__ = ["Integral", "Sums"]
 
+_FEW_EXAMPLES = 32  # in a block, for which a product with zeros and ones pays
+
 
 @dataclass(frozen=True, eq=False)
 class Integral:
@@ -107,4 +109,34 @@ class Sums:
 
 
 def _add(total: Tensor, block: Block, term: Tensor, dim: int = 0) -> None:
-    total.index_add_(dim, block.examples.to(total.device), term.to(total.dtype))
+    if dim == 1:
+        for one, rows in zip(total, term, strict=True):
+            _add(one, block, rows)
+        return
+    term = term.to(total.dtype)
+    if not _added_as_product(total, block, term):
+        total.index_add_(0, block.examples.to(total.device), term)
+
+
+def _added_as_product(total: Tensor, block: Block, term: Tensor) -> bool:
+    """Add the rows by a product with zeros and ones, if that is exact and faster.
+
+    It reads every row once, where adding them one by one reads and writes the sums each time. A
+    precision below the highest may cut the terms short: then it isn't done, nor on a GPU.
+    """
+    first, last = int(block.examples.min()), int(block.examples.max())
+    few = last - first < _FEW_EXAMPLES and total.device.type == "cpu"
+    sums, rows = _vectors(total[first : last + 1]), _vectors(term)
+    exact = total.dtype == torch.float64 or torch.get_float32_matmul_precision() == "highest"
+    if not few or not exact or sums is None or rows is None:
+        return False
+    mine = torch.arange(first, last + 1).unsqueeze(1) == block.examples
+    sums.addmm_(mine.to(rows), rows)
+    return True
+
+
+def _vectors(rows: Tensor) -> Tensor | None:
+    """View rows as vectors in the order in which they lie in memory, None if they are scattered."""
+    if rows.ndim == 4 and rows.is_contiguous(memory_format=torch.channels_last):
+        rows = rows.permute(0, 2, 3, 1)
+    return rows.reshape(len(rows), -1) if rows.is_contiguous() else None
