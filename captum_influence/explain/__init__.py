@@ -40,6 +40,7 @@ from captum_influence.explain.replacement import (
     Resample,
 )
 from captum_influence.explain.separation import pair
+from captum_influence.explain.several import LayerExplanations, explain_layers
 from captum_influence.explain.units import JointRanking, Ranking, UnitInfluence
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "InterpretedUnit",
     "JointRanking",
     "Look",
+    "LayerExplanations",
     "MeanActivation",
     "Moves",
     "OneAgainstRest",
@@ -94,6 +96,7 @@ __all__ = [
     "essence",
     "expert_curves",
     "explain",
+    "explain_layers",
     "pair",
     "prototype",
     "rank_layers",
