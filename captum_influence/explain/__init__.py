@@ -42,6 +42,7 @@ from captum_influence.explain.replacement import (
 from captum_influence.explain.separation import pair
 from captum_influence.explain.several import LayerExplanations, explain_layers
 from captum_influence.explain.units import JointRanking, Ranking, UnitInfluence
+from captum_influence.explain.zennit_propagation import ByZennit
 
 __all__ = [
     "AlphaBeta",
