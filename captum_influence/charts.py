@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Flip", "curve_panels", "flip_figure", "margin_figure", "prototype_figure"]
+__all__ = [
+    "Flip",
+    "curve_panels",
+    "flip_figure",
+    "history_figure",
+    "margin_figure",
+    "prototype_figure",
+]
 
 Style = dict[str, Any]
 
@@ -139,14 +146,24 @@ def prototype_figure(
     figure = empty_figure(7.4, 3.9, theme)
     grid = figure.add_gridspec(1, 2, width_ratios=(1.15, 1.0))
     draw_picture(figure.add_subplot(grid[0, 0]), picture)
-    axes = figure.add_subplot(grid[0, 1])
-    axes.plot(range(1, len(history) + 1), history, color=ORANGE, linewidth=1.6)
-    axes.set_xlabel("step", color=theme.ink)
-    draw_title(axes, "objective", theme)
-    plain_axes(axes, theme)
-    axes.grid(axis="y", color=GRID, alpha=0.3, linewidth=0.6)
+    _draw_history(figure.add_subplot(grid[0, 1]), history, "objective", theme)
     _heading(figure, title, 72, theme)
     return figure
+
+
+def history_figure(history: Sequence[float], quantity: str, *, theme: Theme = LIGHT) -> Figure:
+    """Draw a quantity at each step."""
+    figure = empty_figure(4.6, 3.3, theme)
+    _draw_history(figure.add_subplot(), history, quantity, theme)
+    return figure
+
+
+def _draw_history(axes: Axes, history: Sequence[float], title: str, theme: Theme) -> None:
+    axes.plot(range(1, len(history) + 1), history, color=ORANGE, linewidth=1.6)
+    axes.set_xlabel("step", color=theme.ink)
+    draw_title(axes, title, theme)
+    plain_axes(axes, theme)
+    axes.grid(axis="y", color=GRID, alpha=0.3, linewidth=0.6)
 
 
 def _draw_curves(axes: Axes, ks: Sequence[int], curves: Mapping[str, Sequence[float]]) -> None:

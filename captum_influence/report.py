@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from captum_influence.explain import Counterfactual, Essence, Explanation, Pair
+from captum_influence.explain import (
+    Counterfactual,
+    Essence,
+    ExpertCurves,
+    Explanation,
+    Pair,
+    Prototype,
+)
 from captum_influence.reports.counterfactual import counterfactual_page
 from captum_influence.reports.essence import essence_page
+from captum_influence.reports.expert import expert_page
 from captum_influence.reports.explanation import explanation_page
 from captum_influence.reports.page import Page
 from captum_influence.reports.pair import pair_page
+from captum_influence.reports.prototype import prototype_page
 
 __all__ = ["render_report", "write_figures", "write_report"]
 
-Finding = Explanation | Essence | Pair | Counterfactual
+Finding = Explanation | Essence | Pair | Counterfactual | ExpertCurves | Prototype
 """What has a page."""
 
 
@@ -56,10 +67,17 @@ def write_figures(finding: Finding, folder: str | PathLike[str]) -> list[Path]:
 
 
 def _page(finding: Finding, command: str | None) -> Page:
-    if isinstance(finding, Explanation):
-        return explanation_page(finding, command)
-    if isinstance(finding, Essence):
-        return essence_page(finding, command)
-    if isinstance(finding, Pair):
-        return pair_page(finding, command)
-    return counterfactual_page(finding, command)
+    pages: dict[type, Callable[[Any, str | None], Page]] = {
+        Explanation: explanation_page,
+        Essence: essence_page,
+        Pair: pair_page,
+        Counterfactual: counterfactual_page,
+        ExpertCurves: expert_page,
+        Prototype: prototype_page,
+    }
+    if type(finding) not in pages:
+        raise TypeError(
+            f"expected one of {', '.join(kind.__name__ for kind in pages)}, got "
+            f"{type(finding).__name__}: it has no page"
+        )
+    return pages[type(finding)](finding, command)

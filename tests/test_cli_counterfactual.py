@@ -44,7 +44,8 @@ def test_the_default_rights_the_demo(
     content = json.loads((folder / "counterfactual.json").read_text("utf-8"))
     assert content["outcome"] == "true"
     assert content["collateral"]["examples"] == 80
-    assert (folder / "counterfactual.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "figures" / "overview.png").read_bytes().startswith(b"\x89PNG")
+    assert "The network says fish" in (folder / "report.html").read_text("utf-8")
 
 
 def test_a_users_own_network(own: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +63,7 @@ def test_a_users_own_network(own: list[str], capsys: pytest.CaptureFixture[str])
     [
         (["--true", "dark"], "expected a wrong answer, got one that is true"),
         (["--true", "grey"], "none of the 2 names"),
-        (["--out", "photo.png"], "which is a file"),
+        (["--out", "photo.png"], "photo.png is a file"),
         (["--out", "taken"], "this program didn't write"),
         (["--max-units", "0"], "positive whole number"),
     ],

@@ -7,11 +7,23 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from captum_influence.explain import Explanation
+from captum_influence.report import Finding, write_report
 from captum_influence.training import BiasReport
 
-__all__ = ["EXPLANATION", "STUDY", "Contents", "ReportFolder"]
+__all__ = [
+    "COUNTERFACTUAL",
+    "ESSENCE",
+    "EXPERT",
+    "EXPLANATION",
+    "PAIR",
+    "PROTOTYPE",
+    "STUDY",
+    "Contents",
+    "ReportFolder",
+]
 
 _REPORT, _FIGURES = "report.html", "figures"
 
@@ -29,6 +41,11 @@ EXPLANATION = Contents(
     "captum_influence.Explanation", "explanation.json", ("explanation.npz", _FIGURES)
 )
 STUDY = Contents("captum_influence.BiasReport", "study.json", ("study.npz",))
+ESSENCE = Contents("captum_influence.Essence", "essence.json", (_FIGURES,))
+PAIR = Contents("captum_influence.Pair", "pair.json", (_FIGURES,))
+COUNTERFACTUAL = Contents("captum_influence.Counterfactual", "counterfactual.json", (_FIGURES,))
+PROTOTYPE = Contents("captum_influence.Prototype", "prototype.json", (_FIGURES,))
+EXPERT = Contents("captum_influence.ExpertCurves", "expert.json", (_FIGURES,))
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,7 @@ class ReportFolder:
     """A folder that may be written to: new, without files of these names, or an earlier run's."""
 
     path: Path
+    contents: Contents = EXPLANATION
 
     @staticmethod
     def claim(folder: str, contents: Contents = EXPLANATION) -> ReportFolder:
@@ -64,7 +82,7 @@ class ReportFolder:
             )
         if importlib.util.find_spec("jinja2") is None:  # now rather than after all the work
             raise ImportError("a report takes Jinja: pip install 'captum_influence[report]'")
-        return ReportFolder(path)
+        return ReportFolder(path, contents)
 
     def write(self, explanation: Explanation, command: str) -> Path:
         """Write the report, the numbers and the figures; return the report's path."""
@@ -74,6 +92,17 @@ class ReportFolder:
         return explanation.to_html(
             self.path / _REPORT, command=command, figures=self.path / _FIGURES
         )
+
+    def write_finding(self, finding: Finding, command: str, **further: Any) -> Path:
+        """Write a finding's report, numbers and figures; return the report's path."""
+        for stale in (self.path / _FIGURES).glob("*.png"):  # there may be fewer figures now
+            stale.unlink()
+        self.path.mkdir(parents=True, exist_ok=True)
+        about = {"format": self.contents.format, "command": command}
+        text = json.dumps({**about, **finding.to_dict(), **further}, indent=1, ensure_ascii=False)
+        (self.path / self.contents.text).write_text(text + "\n", "utf-8")
+        place = self.path / _REPORT
+        return write_report(finding, place, command=command, figures=self.path / _FIGURES)
 
     def write_study(self, report: BiasReport, command: str) -> Path:
         """Write a bias study's report and numbers; return the report's path."""

@@ -11,9 +11,13 @@ from typing import NoReturn
 
 from captum_influence import __version__
 from captum_influence.cli.comparing import add_compare_parser
+from captum_influence.cli.distilling import add_essence_parser
+from captum_influence.cli.dreaming import add_prototype_parser
+from captum_influence.cli.expertise import add_expert_parser
 from captum_influence.cli.explaining import add_explain_parser
 from captum_influence.cli.profiling import add_profile_parser
 from captum_influence.cli.righting import add_counterfactual_parser
+from captum_influence.cli.separating import add_pair_parser
 from captum_influence.cli.training import add_training_parser
 
 __all__ = ["main"]
@@ -63,6 +67,10 @@ def _parser() -> ArgumentParser:
     add_explain_parser(commands)
     add_training_parser(commands)
     add_profile_parser(commands)
+    add_essence_parser(commands)
+    add_pair_parser(commands)
     add_counterfactual_parser(commands)
+    add_expert_parser(commands)
+    add_prototype_parser(commands)
     add_compare_parser(commands)
     return parser

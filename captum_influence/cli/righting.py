@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import (
     ArgumentParser,
     ArgumentTypeError,
@@ -12,24 +11,21 @@ from argparse import (
 )
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from torch.utils.data import DataLoader, Subset
 
-from captum_influence import visualization
 from captum_influence.cli.examples import answered_examples
 from captum_influence.cli.labels import class_index
 from captum_influence.cli.options import add_model_options, add_preprocessing_options, count
+from captum_influence.cli.output import COUNTERFACTUAL, ReportFolder
 from captum_influence.cli.subject import Subject
 from captum_influence.demo import SceneDataset
-from captum_influence.explain import Counterfactual, counterfactual
+from captum_influence.explain import counterfactual
 from captum_influence.explain.replacement import Replace
 
 __all__ = ["add_counterfactual_parser", "run_counterfactual"]
 
-_FORMAT = "captum_influence.Counterfactual"
-_NUMBERS, _FIGURE = "counterfactual.json", "counterfactual.png"
 _DEMO_LAYER, _DEMO_SEED, _DEMO_SCENE = "relu5", 17, 533  # a tree that the demo takes for a fish
 _DEMO_OTHERS = 80
 
@@ -63,7 +59,7 @@ def add_counterfactual_parser(commands: _SubParsersAction[Any]) -> None:
 
 
 def run_counterfactual(args: Namespace) -> None:
-    """Find the units, write the numbers and the figure, and say it in a few sentences.
+    """Find the units, write what was found, and say it in a few sentences.
 
     Raises:
         ValueError: If options are missing, or the answer isn't wrong.
@@ -78,7 +74,7 @@ def run_counterfactual(args: Namespace) -> None:
             "expected --true CLASS, what the network should have said, and --layer NAME; "
             "captum-influence explain --list-layers shows what layers there are"
         )
-    folder = _claimed(Path(args.out))
+    folder = ReportFolder.claim(args.out, COUNTERFACTUAL)
     found = counterfactual(
         subject.model,
         subject.inputs,
@@ -93,9 +89,9 @@ def run_counterfactual(args: Namespace) -> None:
         class_names=subject.names,
         picture=subject.picture,
     )
-    _write(found, folder, args.command)
+    report = folder.write_finding(found, args.command)
     if not args.quiet:
-        print(f"{found.headline}\nThe numbers and the figure: {folder}")
+        print(f"{found.headline}\nThe report: {report}")
 
 
 def _add_question_options(parser: ArgumentParser) -> None:
@@ -151,27 +147,3 @@ def _demo(subject: Subject) -> tuple[Subject, Iterable[Any]]:
     others: Any = Subset(scenes, range(_DEMO_OTHERS))
     asked = replace(subject, inputs=wrong[None].to(subject.inputs.device), picture=wrong)
     return asked, DataLoader(others, batch_size=_DEMO_OTHERS)
-
-
-def _claimed(folder: Path) -> Path:
-    """Return a folder that may be written to.
-
-    Raises:
-        ValueError: If it holds a file of that name which this program didn't write.
-    """
-    numbers = folder / _NUMBERS
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"expected a folder as --out, got {str(folder)!r}, which is a file")
-    if numbers.exists() and _FORMAT not in numbers.read_text(encoding="utf-8", errors="replace"):
-        raise ValueError(
-            f"expected an empty folder or an earlier run's as --out, got {str(folder)!r}, whose "
-            f"{_NUMBERS} this program didn't write: choose another"
-        )
-    return folder
-
-
-def _write(found: Counterfactual, folder: Path, command: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {"format": _FORMAT, "command": command, **found.to_dict()}
-    (folder / _NUMBERS).write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
-    (folder / _FIGURE).write_bytes(visualization.png(found.plot()))

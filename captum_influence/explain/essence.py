@@ -17,6 +17,7 @@ from captum_influence.explain.curves import ExpertCurves
 from captum_influence.explain.expert import Expert
 from captum_influence.explain.looks import Look
 from captum_influence.explain.measuring import Example
+from captum_influence.explain.phrasing import counted
 from captum_influence.explain.prototype import Prototype
 from captum_influence.explain.story import percent
 from captum_influence.explain.units import By, UnitInfluence
@@ -184,15 +185,16 @@ class Essence:
 
     def _without(self) -> str:
         k, whole = self.needed, self.removed.whole
+        pictures = whole.hits + whole.misses
         if not whole.hits:
-            return f"It recognises none of {whole.hits + whole.misses} pictures of {self.name}."
+            return f"It recognises none of {counted(pictures, 'picture')} of {self.name}."
         at = self.removed.ks.index(k)
         after, chance = (
             percent(self.removed.curve("recall", name)[at]) for name in (self.by, "random")
         )
         number = "its strongest" if k == 1 else f"its {k} strongest"
         return (
-            f"Of {whole.hits + whole.misses} pictures of {self.name} it recognises "
+            f"Of {counted(pictures, 'picture')} of {self.name} it recognises "
             f"{percent(whole.recall)}; without {number} of {self.channels} {self._kind}s "
             f"{after}, without {k} at random {chance}."
         )
@@ -204,7 +206,7 @@ class Essence:
         at = self.kept.ks.index(k)
         own, chance = (self.kept.curve("f1", name)[at] for name in (by, "random"))
         return (
-            f"With nothing but {k} {self._kind}{'s' * (k > 1)} it still tells {self.name} from the "
+            f"With nothing but {counted(k, self._kind)} it still tells {self.name} from the "
             f"rest, F1 {own:.2f} (whole network {self.kept.whole.f1:.2f}, {k} at random "
             f"{chance:.2f})."
         )

@@ -13,6 +13,7 @@ from captum_influence.attr import InfluenceProfile
 from captum_influence.explain.archive import plain
 from captum_influence.explain.looks import Look
 from captum_influence.explain.moving import Moves
+from captum_influence.explain.phrasing import counted
 from captum_influence.explain.story import percent
 from captum_influence.explain.units import UnitInfluence
 
@@ -171,7 +172,7 @@ class Pair:
         k, share, chance = side.best()
         return (
             f"Without {'the first' if k == 1 else f'the first {k}'} of {side.name}'s units, "
-            f"{percent(share)} of {side.moves.answers} answers “{side.name}” become "
+            f"{percent(share)} of {counted(side.moves.answers, 'answer')} “{side.name}” become "
             f"“{other.name}”, without {k} at random {percent(chance)}."
         )
 

@@ -25,6 +25,7 @@ __all__ = [
     "Names",
     "class_name",
     "code_of",
+    "counted",
     "distribution_in_words",
     "layer_name",
     "place",
@@ -61,6 +62,11 @@ def quantity_in_words(quantity: Quantity, names: Names = None) -> str:
         name = getattr(quantity.function, "__name__", "<lambda>")
         return "a function of the output" if name == "<lambda>" else f"{name}(output)"
     return type(quantity).__name__
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 picture``, ``2 pictures``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def target_of(quantity: Quantity) -> int | None:

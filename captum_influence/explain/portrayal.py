@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from captum_influence.attr import ClassScore, Cut, Distribution, InfluenceProfile, Quantity
 from captum_influence.explain.batches import labelled
-from captum_influence.explain.class_rankings import from_both_ends
 from captum_influence.explain.curves import ExpertCurves, expert_curves
 from captum_influence.explain.essence import Essence, EssentialUnit
 from captum_influence.explain.explanation import installed_versions
@@ -246,8 +245,8 @@ class _Trial:
     def kept(self, influences: Tensor, contributions: Tensor, activity: Tensor) -> ExpertCurves:
         """Keep nothing but the first k, from both ends where there are signs."""
         rankings = {
-            "influence": list(from_both_ends(_descending(influences))),
-            "contribution": list(from_both_ends(_descending(contributions))),
+            "influence": _from_both_ends(influences),
+            "contribution": _from_both_ends(contributions),
             "activation": _descending(activity),
         }
         return self._curves(rankings, "keep", len(contributions))
@@ -297,3 +296,10 @@ def _together(curves: ExpertCurves, draws: Iterable[str]) -> ExpertCurves:
 def _descending(values: Tensor) -> list[int]:
     order: list[int] = values.argsort(descending=True, stable=True).tolist()
     return order
+
+
+def _from_both_ends(values: Tensor) -> list[int]:
+    """Return units in turn from both ends, in the order of ``Expert.from_profile``."""
+    lowest: list[int] = values.argsort(stable=True).tolist()
+    pairs = zip(_descending(values), lowest, strict=True)
+    return list(dict.fromkeys(unit for pair in pairs for unit in pair))

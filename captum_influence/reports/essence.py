@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from captum_influence import charts, strips, visualization
 from captum_influence.explain import Essence, EssentialUnit, ExpertCurves
+from captum_influence.explain.phrasing import counted
 from captum_influence.reports.embedding import chart, embedded
 from captum_influence.reports.glances import (
     Glance,
@@ -16,6 +17,7 @@ from captum_influence.reports.glances import (
     glances,
     in_words,
     joint_limit,
+    mask_figure,
 )
 from captum_influence.reports.page import Figures, Page, number, share
 from captum_influence.reports.tables import Bar, bars
@@ -34,7 +36,7 @@ def essence_page(essence: Essence, command: str | None = None) -> Page:
     content = {
         "window": f"{essence.name} at {essence.layer}",
         "eyebrow": f"{essence.network} · layer {essence.layer} · {essence.quantity} over "
-        f"{essence.count} picture{'s' * (essence.count != 1)}",
+        f"{counted(essence.count, 'picture')}",
         "title": f"{title}." if lead else title,
         "lead": lead,
         "e": essence,
@@ -99,14 +101,11 @@ def _figures(essence: Essence) -> Iterator[tuple[str, Figure]]:
     if essence.prototype is not None:
         yield "prototype", essence.prototype.plot()
     for i, row in enumerate(essence.units, start=1):
+        words = f"contribution of each pixel to {essence.quantity} through {row.unit.name}"
+        strip = row.strip(essence.by)
+        yield f"unit{i}", strips.strips_figure([strip], unit=essence.measure, measure=words)
         for j, look in enumerate(row.looks, start=1):
-            unit = f"contribution of each pixel to {essence.quantity} through {row.unit.name}"
-            picture = look.example.image
-            yield f"unit{i}_heat{j}", visualization.heat_map(look.seen.heat, picture, unit=unit)
-            yield (
-                f"unit{i}_mask{j}",
-                visualization.mask_outline(look.seen.mask, picture, box=look.seen.box),
-            )
+            yield f"unit{i}_mask{j}", mask_figure(look)
         active = [example.image for example in row.active]
         if active:
             names = [str(example.label_name) for example in row.active]
@@ -163,10 +162,11 @@ def _tiles(essence: Essence) -> Iterator[_Tile]:
     removed, k = essence.removed, essence.needed
     at, whole = removed.ks.index(k), removed.whole
     pictures = whole.hits + whole.misses
-    yield _Tile(share(whole.recall), f"of {pictures} pictures of {essence.name} are recognised")
+    words = f"of {counted(pictures, 'picture')} of {essence.name} recognised"
+    yield _Tile(share(whole.recall), words)
     yield _Tile(
         share(removed.curve("recall", essence.by)[at]),
-        f"without the first {k} of {essence.channels} channels",
+        f"without the first {k} of {essence.channels} channels by {essence.by}",
     )
     yield _Tile(share(removed.curve("recall", "random")[at]), f"without {k} at random")
     if essence.kept is None or essence.chosen is None:
@@ -205,7 +205,7 @@ def _method(essence: Essence) -> str:
 def _facts(essence: Essence) -> Iterator[tuple[str, str]]:
     yield "network, layer", f"{essence.network}, {essence.layer}"
     yield "asked", f"{essence.quantity}, ranked by {essence.by}"
-    yield "pictures", f"{essence.count} of {essence.name}"
+    yield "pictures", f"{counted(essence.count, 'picture')} of {essence.name}"
     yield "tried on", essence.removed.question + (", held out" if essence.held_out else "")
     if essence.prototype is not None:
         made = essence.prototype
@@ -237,8 +237,9 @@ def _caveats(essence: Essence) -> Iterator[str]:
         )
     if essence.count < 10:
         yield (
-            f"There are only {essence.count} pictures of {essence.name}: standard errors are rough "
-            "and single pictures weigh much."
+            f"There {'is' if essence.count == 1 else 'are'} only "
+            f"{counted(essence.count, 'picture')} of {essence.name}: standard errors are rough or "
+            "unknown, and single pictures weigh much."
         )
     if essence.kept is None:
         yield (

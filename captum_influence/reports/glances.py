@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,7 +14,18 @@ from captum_influence.reports.embedding import embedded, is_smooth
 from captum_influence.reports.looks import Shown, shown
 from captum_influence.reports.page import number
 
-__all__ = ["Glance", "best_crop", "example_rows", "glances", "in_words", "joint_limit"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "Glance",
+    "best_crop",
+    "example_rows",
+    "glances",
+    "in_words",
+    "joint_limit",
+    "mask_figure",
+]
 
 _DPI = 75  # 300 pixels of the longer side
 
@@ -66,6 +77,11 @@ def example_rows(examples: Sequence[Example]) -> list[dict[str, Any]]:
         }
         for example in examples
     ]
+
+
+def mask_figure(look: Look) -> Figure:
+    """Draw the picture with what the unit responds to lit."""
+    return visualization.mask_outline(look.seen.mask, look.example.image, box=look.seen.box)
 
 
 def in_words(look: Look) -> str:

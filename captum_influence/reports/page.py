@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captum_influence import visualization
+from captum_influence.explain.phrasing import counted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,7 +44,7 @@ class Page:
         page: str = (
             _environment()
             .get_template(self.template)
-            .render(gradient=visualization.GRADIENT, **self.content)
+            .render(gradient=visualization.GRADIENT, counted=counted, **self.content)
         )
         return page
 

@@ -6,10 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from captum_influence import charts, strips, visualization
-from captum_influence.explain import Look, Pair, SeparatingUnit, Side
+from captum_influence import charts, strips
+from captum_influence.explain import Pair, SeparatingUnit, Side
+from captum_influence.explain.phrasing import counted
 from captum_influence.reports.embedding import chart
-from captum_influence.reports.glances import Glance, best_crop, glances, in_words, joint_limit
+from captum_influence.reports.glances import (
+    Glance,
+    best_crop,
+    glances,
+    in_words,
+    joint_limit,
+    mask_figure,
+)
 from captum_influence.reports.page import Figures, Page, number, share
 from captum_influence.reports.tables import Bar, bars
 from captum_influence.visualization import LIGHT, Theme
@@ -90,20 +98,10 @@ def _figures(pair: Pair) -> Iterator[tuple[str, Figure]]:
     for place, draw in zip(("first", "second"), _curves(pair).values(), strict=False):
         yield f"{place}_moves", draw(LIGHT)
     for i, row in enumerate(rows, start=1):
+        words = f"contribution of each pixel to {pair.quantity} through {row.unit.name}"
+        yield f"unit{i}", strips.strips_figure([row.strip()], unit=unit, measure=words)
         for j, look in enumerate(row.looks, start=1):
-            yield from _look_figures(f"unit{i}", j, row, look, pair.quantity)
-
-
-def _look_figures(
-    name: str, j: int, row: SeparatingUnit, look: Look, quantity: str
-) -> Iterator[tuple[str, Figure]]:
-    unit, picture = (
-        f"contribution of each pixel to {quantity} through {row.unit.name}",
-        look.example.image,
-    )
-    yield f"{name}_heat{j}", visualization.heat_map(look.seen.heat, picture, unit=unit)
-    lit = visualization.mask_outline(look.seen.mask, picture, box=look.seen.box)
-    yield f"{name}_mask{j}", lit
+            yield f"unit{i}_mask{j}", mask_figure(look)
 
 
 def _curves(pair: Pair) -> dict[str, Callable[[Theme], Figure]]:
@@ -150,8 +148,8 @@ def _tiles(pair: Pair) -> Iterator[_Tile]:
         k, moved, chance = own.best()
         yield _Tile(
             share(moved),
-            f"of {own.moves.answers} right answers “{own.name}” become “{other.name}” without "
-            f"{k} of its units",
+            f"of {counted(own.moves.answers, 'right answer')} “{own.name}” become “{other.name}” "
+            f"without {k} of its units",
         )
         yield _Tile(share(chance), f"of them without {k} at random")
 
