@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -47,6 +48,11 @@ class SeparatingUnit:
         """Whether it acts on pictures of the first class more than on those of the second."""
         return self.on_first + self.on_second >= 0
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the difference is above two standard errors, or these aren't known."""
+        return math.isnan(self.error) or self.unit.value > 2 * self.error
+
     def strip(self) -> strips.Strip:
         """Return what a figure shows of it; what speaks for the second class is negative."""
         looks = [(look.seen.heat, look.example.image) for look in self.looks]
@@ -59,6 +65,7 @@ class SeparatingUnit:
             **asdict(self.unit),
             "name": self.unit.name,
             "error": self.error,
+            "is_clear": self.is_clear,
             "on_first": self.on_first,
             "on_second": self.on_second,
             "looks": [look.to_dict() for look in self.looks],
@@ -82,6 +89,11 @@ class Side:
     count: int
     units: tuple[SeparatingUnit, ...]
     moves: Moves
+
+    @property
+    def clearest(self) -> SeparatingUnit | None:
+        """The first unit whose difference is no accident."""
+        return next((row for row in self.units if row.is_clear), None)
 
     def best(self) -> tuple[int, float, float]:
         """Return how few units move most answers, the share that they move, and by chance."""
@@ -152,23 +164,31 @@ class Pair:
         return (self.first, self.second), (self.second, self.first)
 
     def _named(self) -> str:
-        words = []
-        for side in self.sides:
-            if side.units:
-                top = side.units[0].unit
-                words.append(f"{top.name} speaks for {side.name} ({percent(top.share)})")
-        if not words:
+        clear = [side.clearest for side in self.sides]
+        if clear == [None, None]:
             return (
-                f"No channel of {self.layer} separates {self.first.name} from {self.second.name}."
+                f"No channel of {self.layer} clearly separates {self.first.name} from "
+                f"{self.second.name}."
             )
+        words = [
+            f"no channel speaks clearly for {side.name}"
+            if top is None
+            else f"{top.unit.name} speaks for {side.name} ({percent(top.unit.share)})"
+            for side, top in zip(self.sides, clear, strict=True)
+        ]
         return (
             f"What separates {self.first.name} from {self.second.name} in {self.layer}: "
             f"{', '.join(words)}."
         )
 
     def _removal(self, side: Side, other: Side) -> str:
-        if not side.units or not side.moves.answers:
+        if not side.units:
             return ""
+        if not side.moves.answers:
+            return (
+                f"No picture of {side.name} is answered right, so that it can't be tried whether "
+                "the answers hang on its units."
+            )
         k, share, chance = side.best()
         return (
             f"Without {'the first' if k == 1 else f'the first {k}'} of {side.name}'s units, "

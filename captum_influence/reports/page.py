@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
 
-__all__ = ["Page", "number", "share"]
+__all__ = ["Page", "give_or_take", "number", "share"]
 
 Figures = Callable[[], Iterator[tuple[str, "Figure"]]]
 
@@ -74,6 +74,11 @@ def number(value: float | None) -> str:
     return text.replace("-", "−")
 
 
+def give_or_take(value: float, error: float) -> str:
+    """Return a mean with its standard error, if there is one."""
+    return f"{number(value)} ± {number(error)}" if math.isfinite(error) else number(value)
+
+
 def share(value: float) -> str:
     """Return a share as a percentage; what rounds to none or all of it is named as a bound."""
     if not math.isfinite(value):
@@ -97,5 +102,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "share": share}
+    environment.filters |= {"number": number, "share": share, "give_or_take": give_or_take}
     return environment

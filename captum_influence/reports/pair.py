@@ -95,8 +95,8 @@ def _figures(pair: Pair) -> Iterator[tuple[str, Figure]]:
     rows = [row for side in pair.sides for row in side.units]
     unit = f"for {pair.second.name} (−) or {pair.first.name} (+): difference of contributions"
     yield "units", strips.error_bars([row.strip() for row in rows], unit=unit)
-    for place, draw in zip(("first", "second"), _curves(pair).values(), strict=False):
-        yield f"{place}_moves", draw(LIGHT)
+    for i, draw in enumerate(_curves(pair).values(), start=1):
+        yield f"moves{i}", draw(LIGHT)
     for i, row in enumerate(rows, start=1):
         words = f"contribution of each pixel to {pair.quantity} through {row.unit.name}"
         yield f"unit{i}", strips.strips_figure([row.strip()], unit=unit, measure=words)
@@ -110,7 +110,7 @@ def _curves(pair: Pair) -> dict[str, Callable[[Theme], Figure]]:
     return {
         f"answers “{own.name}” that become “{other.name}”": _curve(own, other)
         for own, other in ((first, second), (second, first))
-        if own.moves.ks
+        if own.moves.ks and own.moves.answers
     }
 
 

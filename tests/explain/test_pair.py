@@ -86,6 +86,7 @@ def test_only_right_answers_are_counted(model) -> None:
     wrong = 1 - labels
     found = pair(model, "relu", [(images, labels)], 0, 1, ks=(1,), held_out=[(images, wrong)])
     assert found.first.moves.answers == found.second.moves.answers == 0
+    assert "No picture of class 0 is answered right" in found.headline
     assert "become" not in found.headline
     assert found.held_out
 
@@ -103,11 +104,19 @@ def test_turned_round_it_is_the_same(model, found) -> None:
         assert a.moves.moved["contribution"] == b.moves.moved["contribution"]
 
 
+def test_differences_that_may_be_chance_are_not_claimed(model) -> None:
+    (images, _), *_ = scenes()
+    mixed = images[[0, 3, 1, 4]]  # a red and a green picture of each class
+    found = pair(model, "relu", [(mixed, torch.tensor([0, 0, 1, 1]))], 0, 1)
+    assert not any(row.is_clear for side in found.sides for row in side.units)
+    assert found.headline.startswith("No channel of relu clearly separates")
+
+
 def test_classes_that_nothing_separates(model) -> None:
     dark = torch.zeros(4, 3, 8, 8, dtype=torch.float64)
     found = pair(model, "relu", [(dark, torch.tensor([0, 0, 1, 1]))], 0, 1)
     assert found.first.units == found.second.units == ()
-    assert found.headline == "No channel of relu separates class 0 from class 1."
+    assert found.headline == "No channel of relu clearly separates class 0 from class 1."
     assert found.plot() is not None
 
 
