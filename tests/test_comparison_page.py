@@ -34,6 +34,7 @@ def test_it_shows_maps_scores_control_and_remarks(found, tmp_path):
     for name in (*NAMES, *found.scores, "noise (the control)", "absorb relevance"):
         assert name in page
     assert "Not applicable" not in page
+    assert "compare(model, inputs, &#34;relu5&#34;, 0, points=25, scores=scores)" in page
     value = float(found.scores["on the object"]["Saliency"][0])
     assert f"{value:#.3g}" in page
 

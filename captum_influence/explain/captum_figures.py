@@ -62,6 +62,7 @@ def captum_figure(
     methods: Sequence[str] = ("original_image", "blended_heat_map"),
     signs: Sequence[str] = ("all", "all"),
     geometry: Geometry | None = None,
+    titles: Sequence[str] = (),
     **settings: Any,
 ) -> Figure:
     """Draw panels by ``captum.attr.visualization.visualize_image_attr``, also of empty maps.
@@ -75,11 +76,14 @@ def captum_figure(
         methods: Captum's, one per panel.
         signs: Captum's, one per panel.
         geometry: as for :func:`captum_arrays`.
+        titles: one per panel, or none at all.
         settings: further arguments of Captum's function.
 
     Raises:
         ValueError: if signs are unknown or not as many as methods, or shapes are wrong.
     """
+    if titles and len(titles) != len(methods):
+        raise ValueError(f"expected {len(methods)} titles, one per panel, got {len(titles)}")
     if len(methods) != len(signs) or not methods or not set(signs) <= set(_SIGNS):
         raise ValueError(
             f"expected one sign out of {_SIGNS} for each method, got {list(methods)} and "
@@ -98,7 +102,7 @@ def captum_figure(
             "original_image" if nothing else method,
             "all" if bare or nothing else sign,
             plt_fig_axis=(figure, axes),
-            title=f"nothing {_WORDS[sign]}" if nothing else None,
+            title=_title(titles[place - 1 : place], sign if nothing else None),
             use_pyplot=False,
             **settings,
         )
@@ -106,6 +110,11 @@ def captum_figure(
 
 
 _WORDS = dict(zip(_SIGNS, ("but zeros", "positive", "negative", "but zeros"), strict=True))
+
+
+def _title(given: Sequence[str], missing: str | None) -> str | None:
+    parts = [*given, *([f"nothing {_WORDS[missing]}"] if missing else [])]
+    return ": ".join(part for part in parts if part) or None
 
 
 def _some(plane: NDArray[Any], sign: str) -> bool:

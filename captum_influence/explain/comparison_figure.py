@@ -53,6 +53,9 @@ def map_grid(
     down = max(1, -(-panels // across))
     height, width = next((tuple(m.shape) for m in maps.values()), (1, 1))
     tall = min(max(height / max(width, 1), 0.2), 1.6)
+    aspect: Literal["equal", "auto"] = (
+        "equal" if tall * width == height else "auto"
+    )  # one line would be too thin to see
     figure = empty_figure(max(2.1 * across, 5.4), (1.9 * tall + 0.5) * down + 0.5, theme)
     grid = figure.add_gridspec(down, across)
     if picture is not None:
@@ -62,7 +65,7 @@ def map_grid(
     for place, (name, values) in enumerate(maps.items(), start=panels - len(maps)):
         axes = figure.add_subplot(grid[divmod(place, across)])
         shown = values.detach().float().cpu().numpy()
-        axes.imshow(shown, cmap=colour_map(), vmin=-ends[name], vmax=ends[name], aspect="auto")
+        axes.imshow(shown, cmap=colour_map(), vmin=-ends[name], vmax=ends[name], aspect=aspect)
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
             spine.set(color="#8a8f98", linewidth=0.6)  # a map of zeros has an edge, too

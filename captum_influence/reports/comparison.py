@@ -63,7 +63,7 @@ def comparison_page(
         "rows": _rows(found, example),
         "chance": {name: float(values[example]) for name, values in found.chance.items()},
         "refused": list(found.not_applicable.items()),
-        "notes": [(name, note) for name, said in found.notes.items() for note in said],
+        "notes": _notes(found),
         "method": _method(found),
         "facts": list(_facts(found, example)),
         "python": _python(found, target),
@@ -145,12 +145,25 @@ def _facts(found: Comparison, example: int) -> Iterator[tuple[str, str]]:
         yield name, str(value)
 
 
+def _notes(found: Comparison) -> list[tuple[str, str]]:
+    """Return each remark once, with the methods that made it."""
+    said: dict[str, list[str]] = {}
+    for name, notes in found.notes.items():
+        for note in notes:
+            said.setdefault(note, []).append(name)
+    return [(", ".join(names), note) for note, names in said.items()]
+
+
 def _python(found: Comparison, target: int) -> str:
-    layer = found.layer.split("'")[1] if "'" in found.layer else found.layer
+    side, _, name = found.layer.partition(" of ")
+    layer = f'"{name}"' if side == "output" else f'Cut("{name}", "{side}")'
+    names = "compare" if side == "output" else "Cut, compare"
+    points = found.settings.get("points", 25)
+    scored = ", scores=scores" if found.scores else ""
+    values = "scores = {...}  # FlippingScore and others of captum_influence.metrics\n"
     return (
-        "from captum_influence import compare\n\n"
-        f'found = compare(model, inputs, "{layer}", {target}, '
-        f"points={found.settings.get('points', 25)})\n"
+        f"from captum_influence import {names}\n\n{values if scored else ''}"
+        f"found = compare(model, inputs, {layer}, {target}, points={points}{scored})\n"
         'found.to_html("comparison.html", picture)'
     )
 

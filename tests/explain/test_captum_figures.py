@@ -36,6 +36,15 @@ def test_maps_without_the_sign_are_drawn_and_said_to_be_empty(values, sign, titl
     figure.canvas.draw()
 
 
+def test_panels_are_titled_and_empty_ones_say_so_as_well():
+    methods, signs = ["original_image", "heat_map", "heat_map"], ["all", "positive", "negative"]
+    figure = captum_figure(torch.ones(3, 2), PICTURE, methods, signs, titles=["a", "", "c"])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["a", "", "c: nothing negative"]
+    with pytest.raises(ValueError, match="3 titles"):
+        captum_figure(torch.ones(3, 2), PICTURE, methods, signs, titles=["a"])
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="one attribution"):
         captum_figure(torch.ones(1, 2, 3, 2), PICTURE)
