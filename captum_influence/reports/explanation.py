@@ -141,6 +141,7 @@ def _example_row(kind: str, examples: Sequence[Example], explanation: Explanatio
             "number": example.number,
             "label": example.label_name,
             "value": example.value,
+            "crop": None if example.crop is None else embedded(example.crop, 40, smooth=smooth),
         }
         for example in examples
     ]
