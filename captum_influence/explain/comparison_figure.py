@@ -53,9 +53,8 @@ def map_grid(
     down = max(1, -(-panels // across))
     height, width = next((tuple(m.shape) for m in maps.values()), (1, 1))
     tall = min(max(height / max(width, 1), 0.2), 1.6)
-    aspect: Literal["equal", "auto"] = (
-        "equal" if tall * width == height else "auto"
-    )  # one line would be too thin to see
+    # A row of features is drawn taller than it is, to be seen.
+    aspect: Literal["equal", "auto"] = "equal" if 0.2 <= height / width <= 1.6 else "auto"
     figure = empty_figure(max(2.1 * across, 5.4), (1.9 * tall + 0.5) * down + 0.5, theme)
     grid = figure.add_gridspec(down, across)
     if picture is not None:

@@ -99,13 +99,15 @@ class Geometry:
 
         Between centres it is bilinear; beyond the outermost ones, their values go on.
         """
+        exact = maps.to(torch.promote_types(maps.dtype, torch.float32))  # half can't count pixels
         rows, columns = (
-            _positions(self.size[i], self.offset[i], self.stride[i], maps.shape[2 + i], maps)
+            _positions(self.size[i], self.offset[i], self.stride[i], maps.shape[2 + i], exact)
             for i in (0, 1)
         )
         grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
         grid = grid.expand(len(maps), -1, -1, -1)
-        return grid_sample(maps, grid, padding_mode="border", align_corners=True)
+        found = grid_sample(exact, grid, padding_mode="border", align_corners=True)
+        return found.to(maps.dtype)
 
 
 def _positions(pixels: int, offset: float, stride: float, places: int, like: Tensor) -> Tensor:

@@ -169,9 +169,10 @@ def _relevance(question: Question, *layers: Cut) -> Relevance:
 def _cam(question: Question) -> Any:
     question.of_channels()
     try:
-        return class_map(question.model, question.inputs, question.cut, question.target)
+        found = class_map(question.model, question.inputs, question.cut, question.target)
     except ValueError as error:
         raise NotApplicable(str(error)) from error
+    return found / found[0].numel()  # so that entries add up to the score, as those of others do
 
 
 def _grad_cam(question: Question) -> Any:

@@ -219,6 +219,12 @@ def test_functional_relus_are_not_silently_left_to_plain_gradients():
     assert all("functional ones" in reason for reason in found.not_applicable.values())
 
 
+def test_cam_shares_the_score_out_among_places():
+    model = Pooled().eval()
+    found = compare(model, IMAGES, "body", 2, ["CAM", "LayerGradientXActivation"]).maps
+    torch.testing.assert_close(found["CAM"], found["LayerGradientXActivation"])
+
+
 def test_layer_lrp_is_the_relevance_at_the_layer():
     model = vgg_like().eval()
     found = compare(model, IMAGES, "4", 1, ["LayerLRP"])

@@ -86,6 +86,10 @@ def test_an_even_one_is_plain_bilinear_enlargement():
     maps = torch.rand(2, 1, 5, 7)
     plain = functional.interpolate(maps, (23, 30), mode="bilinear", align_corners=False)
     torch.testing.assert_close(Geometry.even((5, 7), (23, 30)).enlarged(maps), plain)
+    half = Geometry.even((5, 7), (23, 300)).enlarged(maps.bfloat16())
+    assert half.dtype == torch.bfloat16
+    full = Geometry.even((5, 7), (23, 300)).enlarged(maps)
+    torch.testing.assert_close(half.float(), full, atol=0.02, rtol=0.02)
     one = Geometry.even((1, 1), (6, 6)).enlarged(torch.full((1, 1, 1, 1), 3.0))
     torch.testing.assert_close(one, torch.full((1, 1, 6, 6), 3.0))
 
