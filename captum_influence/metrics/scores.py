@@ -30,7 +30,8 @@ class FlippingScore:
     Example:
         >>> from captum_influence.demo import demo_scene, load_demo_network
         >>> model, image = load_demo_network(), demo_scene().image[None]
-        >>> FlippingScore("blur")(model, image, torch.tensor([0]), torch.rand(1, 1, 64, 64)).shape
+        >>> brightness = image.sum(1, keepdim=True)
+        >>> FlippingScore("blur")(model, image, model(image).argmax(1), brightness).shape
         torch.Size([1])
     """
 
