@@ -18,8 +18,10 @@ DEFERRED = {  # upward, but inside a function: the target needs the [report] ext
     ("explain.explanation", "report"),
     ("explain.comparison", "reports.comparison"),
     ("explain.counterfactual", "report"),
+    ("explain.curves", "report"),
     ("explain.essence", "report"),
     ("explain.pair", "report"),
+    ("explain.prototype", "report"),
     ("training.bias", "training.bias_page"),
 }
 

@@ -21,7 +21,7 @@ from captum_influence.explain import (
     pair,
     prototype,
 )
-from captum_influence.report import render_report, write_figures, write_report
+from captum_influence.report import render_report, write_figures
 
 HOSTILE = ["<script>alert(1)</script>", "a\"b'c", "http://example.org/x.png", "{{ 7 * 7 }}"]
 VOID = {"meta", "img", "br", "link", "source", "hr", "input"}
@@ -240,7 +240,7 @@ def finding(request):
 
 
 def test_every_page_holds_what_it_shows(finding, tmp_path) -> None:
-    page = Page(write_report(finding, tmp_path / "deep" / "page.html").read_text("utf-8"))
+    page = Page(finding.to_html(tmp_path / "deep" / "page.html").read_text("utf-8"))
     assert {"link", "script", "iframe", "object", "base"}.isdisjoint(t for t, _ in page.tags)
     ids = {attributes.get("id") for _, attributes in page.tags}
     for tag, attributes in page.tags:

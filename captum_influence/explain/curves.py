@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -134,6 +136,22 @@ class ExpertCurves:
         for score in SCORES:
             columns[score] = [getattr(self.counts[name][place], score) for name, place in rows]
         return frame(columns)
+
+    def to_html(
+        self,
+        path: str | PathLike[str],
+        *,
+        command: str | None = None,
+        figures: str | PathLike[str] | None = None,
+    ) -> Path:
+        """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
+
+        Raises:
+            ImportError: if Jinja is not installed.
+        """
+        from captum_influence.report import write_report
+
+        return write_report(self, path, command=command, figures=figures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""

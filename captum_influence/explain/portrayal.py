@@ -63,11 +63,9 @@ def essence(
     """Find what a class is to a network: its channels over many pictures, and what they bear.
 
     Channels are ranked by their mean influence on the class's score over the class's pictures, as
-    :class:`InfluenceProfile` has it: contributions name what raises any score, the class's own
-    and all others, so that less hangs on them. Each top channel is shown on the pictures where it
-    contributes most, and where in the loader it is most active. Whether the class rests on them
-    is found out by removing the first k, and by keeping nothing else: the experts of Leino et al.
-    (2018).
+    :class:`InfluenceProfile` has it. Each top one is shown on the pictures where it contributes
+    most, and where in the loader it is most active. Whether the class rests on them is found out
+    by removing the first k, and by keeping nothing else: the experts of Leino et al. (2018).
 
     Args:
         model: the network, in eval mode.

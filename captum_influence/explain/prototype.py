@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -57,6 +59,22 @@ class Prototype:
     def plot(self) -> Figure:
         """Return the picture, and how the quantity rose, as one Matplotlib figure."""
         return charts.prototype_figure(self.image, self.history, title=self.headline)
+
+    def to_html(
+        self,
+        path: str | PathLike[str],
+        *,
+        command: str | None = None,
+        figures: str | PathLike[str] | None = None,
+    ) -> Path:
+        """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
+
+        Raises:
+            ImportError: if Jinja is not installed.
+        """
+        from captum_influence.report import write_report
+
+        return write_report(self, path, command=command, figures=figures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the picture, as JSON can hold it."""
