@@ -13,6 +13,9 @@ import matplotlib
 matplotlib.use("Agg")
 
 import torch
+from class_figures import essence_figure, pair_figure
+from concept_figures import distribution_figure, quantity_figure, slice_figure
+from flow import flow
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,6 +36,12 @@ def main() -> int:
     _save(explanation(), "explain.png")
     _save(staircase(), "staircase.png")
     _save(disturbances(), "disturbances.png")
+    _save(essence_figure(), "essence.png")
+    _save(pair_figure(), "pair.png")
+    _save(flow(), "flow.png")
+    _save(slice_figure(), "slice.png")
+    _save(quantity_figure(), "quantities.png")
+    _save(distribution_figure(), "distributions.png")
     _save(comparison(), "comparison.png")
     return 0
 

@@ -2,7 +2,14 @@
 
 from captum_influence.training.bias import BiasReport, bias_report
 from captum_influence.training.checkpoints import load_checkpoint
-from captum_influence.training.curvature import EKFAC, Curvature, DenseGGN, Identity
+from captum_influence.training.curvature import (
+    EKFAC,
+    Block,
+    Curvature,
+    DenseGGN,
+    Estimator,
+    Identity,
+)
 from captum_influence.training.differences import Difference
 from captum_influence.training.disturbances import (
     AmplitudeSwap,
@@ -44,6 +51,7 @@ __all__ = [
     "AmplitudeSwap",
     "Background",
     "BiasReport",
+    "Block",
     "BlurredBackground",
     "ChannelStatistics",
     "Curvature",
@@ -51,6 +59,7 @@ __all__ = [
     "Difference",
     "Disturbance",
     "EmpiricalFisher",
+    "Estimator",
     "ExactFisher",
     "Fisher",
     "FourierStyle",
