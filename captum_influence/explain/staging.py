@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_influence.explain.traceable import MOVES, Watch
+from captum_influence.explain.traceable import MOVES, Watch, repeated, ruleless
 
 __all__ = ["Pooled", "Staged", "Summed", "unruled"]
 
@@ -138,17 +137,10 @@ def unruled(network: nn.Module, inputs: Tensor) -> tuple[str, ...]:
     with torch.no_grad(), watch.on(network), watch:
         network(inputs)
     kinds = {name: type(network.get_submodule(name)) for name in dict.fromkeys(watch.calls)}
-    found = [
-        f"module {name} runs {count} times"
-        for name, count in Counter(watch.calls).items()
-        if count > 1 and kinds[name] not in (*_PASSING, *_ELEMENTWISE, *_NORMS)
-    ]
-    known = (*_WEIGHTED, *_AVERAGES, *_NORMS, *_ELEMENTWISE, *_PASSING)
-    found += [
-        f"module {name} is a {kind.__name__}, for which there is no rule"
-        for name, kind in kinds.items()
-        if kind not in known
-    ]
+    often = (*_PASSING, *_ELEMENTWISE, *_NORMS)
+    known = (*_WEIGHTED, *_AVERAGES, *often)
+    found = repeated(watch, [name for name, kind in kinds.items() if kind not in often])
+    found += ruleless({name: kind for name, kind in kinds.items() if kind not in known})
     ruled = {*_SUMS, *_ACTIVATIONS, *_POOLS, *_WINNERS, *MOVES}
     found += [
         f"the function {name}" for name in dict.fromkeys(watch.functions) if name not in ruled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -14,7 +14,16 @@ from torch.overrides import TorchFunctionMode
 
 from captum_influence.captum_private import SUPPORTED_LAYERS_WITH_RULES, SUPPORTED_NON_LINEAR_LAYERS
 
-__all__ = ["MOVES", "Moved", "Watch", "obstacles", "out_of_place", "prepared"]
+__all__ = [
+    "MOVES",
+    "Moved",
+    "Watch",
+    "obstacles",
+    "out_of_place",
+    "prepared",
+    "repeated",
+    "ruleless",
+]
 
 _RULED = tuple(SUPPORTED_LAYERS_WITH_RULES) + tuple(SUPPORTED_NON_LINEAR_LAYERS)
 _RESHAPES = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout2d)
@@ -87,15 +96,40 @@ def obstacles(model: nn.Module, inputs: Tensor) -> tuple[tuple[str, ...], tuple[
     order = tuple(dict.fromkeys(watch.calls))
     types = {name: type(model.get_submodule(name)) for name in order}
     named = {name: model.get_submodule(name) for name in order}
-    repeated = [(n, count) for n, count in Counter(watch.calls).items() if count > 1]
-    found = [f"module {n} runs {c} times" for n, c in repeated if types[n] is not Moved]
-    found += [
-        f"module {name} is a {kind.__name__}, for which there is no rule"
-        for name, kind in types.items()
-        if kind not in (*_RULED, Moved) and getattr(named[name], "rule", None) is None
-    ]
+    found = repeated(watch, [name for name in order if types[name] is not Moved])
+    found += ruleless(
+        {
+            name: kind
+            for name, kind in types.items()
+            if kind not in (*_RULED, Moved) and getattr(named[name], "rule", None) is None
+        }
+    )
     found += [_REASONS.get(name, f"the function {name}") for name in dict.fromkeys(watch.functions)]
     return tuple(dict.fromkeys(found)), tuple(n for n in order if types[n] is not Moved)
+
+
+def repeated(watch: Watch, names: Iterable[str]) -> list[str]:
+    """Return in words which of these modules ran more than once, each number of runs once."""
+    counts = Counter(watch.calls)
+    by_count: dict[int, list[str]] = {}
+    for name in names:
+        by_count.setdefault(counts[name], []).append(name)
+    return [f"module {_first(same)} runs {n} times" for n, same in by_count.items() if n > 1]
+
+
+def ruleless(kinds: Mapping[str, type[nn.Module]]) -> list[str]:
+    """Return in words that these modules have no rule, each type once."""
+    by_kind: dict[str, list[str]] = {}
+    for name, kind in kinds.items():
+        by_kind.setdefault(kind.__name__, []).append(name)
+    return [
+        f"module {_first(same)} is a {kind}, for which there is no rule"
+        for kind, same in by_kind.items()
+    ]
+
+
+def _first(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} (and {len(names) - 1} more)"
 
 
 class Watch(TorchFunctionMode):

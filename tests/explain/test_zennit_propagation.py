@@ -231,6 +231,14 @@ def test_what_neither_gets_right_is_refused(zennit, model, reason):
         relevance(model, x, 0)
 
 
+def test_what_is_to_blame_is_named_once():
+    layers = [layer for _ in range(9) for layer in (nn.Linear(4, 4), nn.LayerNorm(4))]
+    with pytest.raises(ValueError, match="no rule") as caught:
+        relevance(nn.Sequential(*layers), torch.rand(2, 4), 0)
+    assert "module 1 (and 8 more) is a LayerNorm" in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
 def test_a_failure_poisons_nothing(zennit):
     model = Residual().double()
     before = relevance(model, IMAGES, 0).map
