@@ -49,6 +49,8 @@ class Comparison:
         chance: score -> (examples,), what a map of noise gets.
         geometry: where the layer's places look; None: taken to divide the inputs evenly.
         settings: ``points`` and ``seed``.
+        units: method -> (examples, ...), shaped like the layer: what its units get, of the methods
+            that say it, to be ranked by ``rank_units``.
     """
 
     maps: Mapping[str, Tensor]
@@ -62,6 +64,7 @@ class Comparison:
     chance: Mapping[str, Tensor] = field(default_factory=dict)
     geometry: Geometry | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    units: Mapping[str, Tensor] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the maps' entries as plain values, for JSON; NaN as None."""
@@ -195,21 +198,24 @@ def compare(
     chosen = _chosen(methods)
     question, output = _question(model, inputs, layer, target, points)
     geometry = _geometry(question)
-    maps, seconds, reasons, notes = {}, {}, {}, {}
+    maps, units, seconds, reasons, notes = {}, {}, {}, {}, {}
     for method in chosen:
         try:
             found, seconds[method.name], said = _answered(method, question, seed)
-            maps[method.name] = _checked(found, method, question, geometry)
+            values = _tensor(found)
+            maps[method.name] = _laid(values, method, question, geometry)
         except Exception as error:
             reasons[method.name] = " ".join(str(error).split()) or type(error).__name__
             seconds.pop(method.name, None)
         else:
             notes.update({method.name: said} if said else {})
+            if method.at == "layer" and values.shape == question.units.shape:
+                units[method.name] = values
     by_score, chance = _scored(scores or {}, maps, question, seed)
     settings = {"points": points, "seed": seed}
     target, words = question.target.cpu(), str(question.cut)
     found = (maps, seconds, reasons, notes, target, words, output.cpu(), by_score, chance)
-    return Comparison(*found, geometry=geometry, settings=settings)
+    return Comparison(*found, geometry=geometry, settings=settings, units=units)
 
 
 def _answered(method: Method, question: Question, seed: int) -> tuple[Any, float, tuple[str, ...]]:
@@ -228,16 +234,22 @@ def _answered(method: Method, question: Question, seed: int) -> tuple[Any, float
     return found, took, said
 
 
-def _checked(found: Any, method: Method, question: Question, geometry: Geometry | None) -> Tensor:
-    """Return one finite tensor, laid on the inputs."""
+def _tensor(found: Any) -> Tensor:
+    """Return the one tensor that a method found."""
     if isinstance(found, tuple):
         if len(found) != 1:
             raise NotApplicable(f"it returns {len(found)} tensors here: pick one with a Cut")
         found = found[0]
-    values = aligned(found.detach(), method.at, question.inputs, geometry)
-    if not bool(values.isfinite().all()):
-        raise NotApplicable("its attributions hold NaN or infinity")
+    values: Tensor = found.detach()
     return values
+
+
+def _laid(values: Tensor, method: Method, question: Question, geometry: Geometry | None) -> Tensor:
+    """Return finite attributions, laid on the inputs."""
+    laid = aligned(values, method.at, question.inputs, geometry)
+    if not bool(laid.isfinite().all()):
+        raise NotApplicable("its attributions hold NaN or infinity")
+    return laid
 
 
 def _scored(

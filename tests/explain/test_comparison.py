@@ -1,5 +1,4 @@
 import copy
-import importlib.util
 import json
 
 import pytest
@@ -13,6 +12,7 @@ from captum_influence.explain.comparison import compare
 from captum_influence.explain.geometry import Geometry
 from captum_influence.explain.relevance import relevance
 from captum_influence.explain.rivals import METHODS
+from captum_influence.explain.zennit_propagation import imported
 from captum_influence.metrics import FlippingScore, LocalizationScore, flip_pixels, localize
 from captum_influence.testing.state import preserved, unchanged
 
@@ -93,7 +93,10 @@ class Pooled(nn.Module):
         return self.head(self.flat(self.pool(self.body(self.relu(self.stem(x))))))
 
 
-ZENNIT = importlib.util.find_spec("zennit") is not None
+try:
+    ZENNIT = bool(imported())
+except ImportError:
+    ZENNIT = False
 IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 RELUS = ("GuidedBackprop", "Deconvolution")
 CHANNELS = ("CAM", "LayerGradCam", "GuidedGradCam")
@@ -121,6 +124,9 @@ def test_each_method_runs_or_says_why_not_and_the_model_is_left(name):
     assert all(len(reason) > 20 for reason in found.not_applicable.values())
     size = inputs.shape[-2:]
     assert all(values.shape == (2, 1, *size) for values in found.maps.values())
+    assert {"influence", "LayerActivation", "LayerConductance"} <= set(found.units)
+    assert not {"Saliency", "LRP", "LayerGradCam", "CAM"} & set(found.units)
+    assert len({values.shape for values in found.units.values()}) == 1
     scores = model.eval()(inputs)
     assert torch.equal(found.target, scores.argmax(1))
     torch.testing.assert_close(found.output, scores.amax(1).detach())
@@ -229,6 +235,7 @@ def test_layer_lrp_is_the_relevance_at_the_layer():
     model = vgg_like().eval()
     found = compare(model, IMAGES, "4", 1, ["LayerLRP"])
     inner = relevance(model, IMAGES, 1, layers="4", tolerance=torch.inf).layers["4"]
+    torch.testing.assert_close(found.units["LayerLRP"], inner)
     expected = found.geometry.enlarged(inner.sum(1, keepdim=True))
     torch.testing.assert_close(found.maps["LayerLRP"], expected)
 
