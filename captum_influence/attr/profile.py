@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,11 @@ from captum_influence.attr.profiling import (
     passed,
     unpacked,
 )
+from captum_influence.canvas import BLUE, LIGHT, ORANGE, draw_title, empty_figure, plain_axes
 from captum_influence.sharding import PATIENCE, joined_shard
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["Difference", "InfluenceProfile", "UnitStatistic"]
@@ -204,22 +207,23 @@ class InfluenceProfile:
         self, k: int = 8, *, layer: int | str = 0, quantity: int = 0, groups: Sequence[Group] = ()
     ) -> Figure:
         """Draw each group's k top units, with their standard errors."""
-        from matplotlib.figure import Figure
-
         chosen = tuple(groups) or self.groups
-        figure = Figure(figsize=(2.6 * len(chosen), 0.32 * k + 1.2), layout="constrained")
-        for axes, group in zip(
-            figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True
-        ):
-            units = self.top(k, group, layer=layer, quantity=quantity)
-            places = range(len(units))
-            errors = [
-                0.0 if u.standard_error != u.standard_error else u.standard_error for u in units
-            ]
-            axes.barh(places, [u.mean for u in units], xerr=errors, color="#2166ac", ecolor="#555")
-            axes.set_yticks(places, [str(u.index) for u in units])
-            axes.invert_yaxis()
-            axes.set_title(f"{group} (n = {self.count(group)})", fontsize=9)
-            axes.set_xlabel("mean influence", fontsize=8)
-        figure.axes[0].set_ylabel("unit", fontsize=8)
+        figure = empty_figure(2.6 * len(chosen), 0.32 * k + 1.2, LIGHT)
+        for place, group in enumerate(chosen, start=1):
+            axes = figure.add_subplot(1, len(chosen), place)
+            self._draw(axes, group, self.top(k, group, layer=layer, quantity=quantity))
+        figure.axes[0].set_ylabel("unit", fontsize=9, color=LIGHT.ink)
         return figure
+
+    def _draw(self, axes: Axes, group: Group, units: Sequence[UnitStatistic]) -> None:
+        places, means = range(len(units)), [unit.mean for unit in units]
+        known = [0.0 if isnan(unit.standard_error) else unit.standard_error for unit in units]
+        axes.barh(places, means, color=[ORANGE if mean >= 0 else BLUE for mean in means])
+        axes.errorbar(means, places, xerr=known, fmt="none", ecolor=LIGHT.ink, capsize=2)
+        axes.axvline(0, color=LIGHT.ink, linewidth=0.8)
+        axes.set_yticks(places, [str(unit.index) for unit in units])
+        axes.invert_yaxis()
+        draw_title(axes, f"{group} (n = {self.count(group)})", LIGHT)
+        measured = "contribution" if self.settings.get("multiply_by_inputs") else "influence"
+        axes.set_xlabel(f"mean {measured}", fontsize=9, color=LIGHT.ink)
+        plain_axes(axes, LIGHT)
