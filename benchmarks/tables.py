@@ -210,6 +210,7 @@ def _is_number(cell: str) -> bool:
 _WHO = {"captum": "Captum"}
 _BENCH, _POINTS = "python -m benchmarks", "python -m benchmarks.points"
 _EXPERTS = "python -m benchmarks.experts --out benchmarks/results"
+_POINTING = "python -m benchmarks.pointing --out benchmarks/results"
 _WRONG = "python -m benchmarks.wrong_answers --out benchmarks/results"
 
 
@@ -282,6 +283,67 @@ def wrong_answers(found: Row) -> str:
     return table(heads, rows)
 
 
+def pointing_layers(found: Row) -> str:
+    """How often the coupe's top unit looks at the roof, by layer."""
+    heads = ["ranked by", "over", "layer", "comparative: through the unit", "the unit itself",
+             "class score: through the unit", "the unit itself"]  # fmt: skip
+    rows = [row for row in found["rows"] if row["class"] == "coupe" and "focus" in row]
+    places = dict.fromkeys((row["by"], row["over"], row["layer"]) for row in rows)
+    cells = {(r["by"], r["over"], r["layer"], r["quantity"], r["focus"]): _hits(r) for r in rows}
+    asked = [(q, focus) for q in ("comparative", "class score") for focus in ("quantity", "unit")]
+    ordered = sorted(places, key=lambda place: (place[0], place[1] == "path"))
+    return table(
+        heads,
+        [
+            (by, over, f"`{layer}`", *(cells[by, over, layer, q, focus] for q, focus in asked))
+            for by, over, layer in ordered
+        ],
+    )
+
+
+def pointing_classes(found: Row) -> str:
+    """The same for each of the twins, beside Captum's methods; and what chance gets."""
+    rows = found["rows"]
+    methods = list(dict.fromkeys(row["method"] for row in rows if "method" in row))
+    heads = ["class", "quantity", "`relu4`", "`relu5`", *methods, "chance"]
+    lines = []
+    for name, quantity in dict.fromkeys((row["class"], row["quantity"]) for row in rows):
+        own = [row for row in rows if (row["class"], row["quantity"]) == (name, quantity)]
+        units = {
+            row["layer"]: _hits(row)
+            for row in own
+            if "focus" in row
+            and (row["over"], row["by"], row["focus"]) == ("point", "contribution", "quantity")
+        }
+        others = {row["method"]: _hits(row) for row in own if "method" in row}
+        chance = f"{own[0]['chance']:.2f}"
+        cells = (units["relu4"], units["relu5"], *(others[m] for m in methods))
+        lines.append((name, quantity, *cells, chance))
+    return table(heads, lines)
+
+
+def pointing_several(found: Row) -> str:
+    """Where the first 1, 3 and 8 units look together: at the part, at the rest of the object."""
+    rows = [row for row in found["rows"] if "units" in row]
+    cells = {(r["class"], r["quantity"], r["layer"], r["units"]): r for r in rows}
+    counts = list(dict.fromkeys(row["units"] for row in rows))
+    heads = ["class", "quantity", "layer", "of it, the first unit",
+             *(f"first {k}: part" for k in counts),
+             *(f"first {k}: rest" for k in counts)]  # fmt: skip
+    lines = []
+    for name, quantity, layer in dict.fromkeys(key[:3] for key in cells):
+        own = [cells[name, quantity, layer, k] for k in counts]
+        part, rest = [_hits(row) for row in own], [f"{row['rest']:.2f}" for row in own]
+        lines.append((name, quantity, f"`{layer}`", f"{own[0]['share']:.0%}", *part, *rest))
+    return table(heads, lines)
+
+
+def _hits(row: Row) -> str:
+    """Return a share of pictures with its standard error."""
+    share = row["smoothed"]
+    return f"{share:.2f} ± {(share * (1 - share) / row['images']) ** 0.5:.2f}"
+
+
 _TIMING = ("ours, s", "times faster", "in wall time", "difference")
 
 TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
@@ -299,6 +361,9 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "experts_f1": ("experts", _EXPERTS, experts_f1),
     "experts_ablation": ("experts", _EXPERTS, experts_ablation),
     "wrong_answers": ("wrong_answers", _WRONG, wrong_answers),
+    "pointing_layers": ("pointing", _POINTING, pointing_layers),
+    "pointing_classes": ("pointing", _POINTING, pointing_classes),
+    "pointing_several": ("pointing", _POINTING, pointing_several),
 }
 
 if __name__ == "__main__":
