@@ -137,7 +137,7 @@ def _through_relus(run: Callable[[Question], Any]) -> Callable[[Question], Any]:
     """Refuse networks whose ReLUs Captum doesn't see, and would leave as they are."""
 
     def checked(question: Question) -> Any:
-        watch = Watch()
+        watch = Watch(into_foreign=True)
         with torch.no_grad(), watch.on(question.model), watch:
             question.model(question.inputs)
         if {"relu", "relu_"} & set(watch.functions):

@@ -93,7 +93,7 @@ class _Stage(Watch):
     """Runs functions as modules, in the order of their calls."""
 
     def __init__(self, staged: Staged) -> None:
-        super().__init__()
+        super().__init__(into_foreign=True)
         self._staged, self._place = staged, 0
 
     def __torch_function__(
@@ -133,7 +133,7 @@ def _beside(first: Any, second: Any) -> Tensor:
 
 def unruled(network: nn.Module, inputs: Tensor) -> tuple[str, ...]:
     """Return what rules can't be attached to, in words, also if functions run as modules."""
-    watch = Watch()
+    watch = Watch(into_foreign=True)
     with torch.no_grad(), watch.on(network), watch:
         network(inputs)
     kinds = {name: type(network.get_submodule(name)) for name in dict.fromkeys(watch.calls)}

@@ -133,10 +133,16 @@ def _first(names: list[str]) -> str:
 
 
 class Watch(TorchFunctionMode):
-    """Notes which leaf modules run, and which functions that change values run outside of them."""
+    """Notes which leaf modules run, and which functions that change values run outside of them.
 
-    def __init__(self) -> None:
+    Args:
+        into_foreign: look into leaves that aren't of ``torch.nn``, as if their functions stood
+            where they are called; otherwise such leaves count as one, as they do for Captum.
+    """
+
+    def __init__(self, *, into_foreign: bool = False) -> None:
         super().__init__()
+        self._into_foreign = into_foreign
         self.calls: list[str] = []
         self.functions: list[str] = []
         self._depth = 0
@@ -162,10 +168,16 @@ class Watch(TorchFunctionMode):
         """Watch the leaves of a network."""
         with ExitStack() as stack:
             for name, module in model.named_modules():
-                if isinstance(module, Moved) or not list(module.children()):
+                if self._is_leaf(module):
                     stack.callback(module.register_forward_pre_hook(self._enter(name)).remove)
                     stack.callback(module.register_forward_hook(self._leave).remove)
             yield
+
+    def _is_leaf(self, module: nn.Module) -> bool:
+        foreign = not type(module).__module__.startswith("torch.nn")
+        if isinstance(module, Moved):
+            return True
+        return not list(module.children()) and not (foreign and self._into_foreign)
 
     def _enter(self, name: str) -> Any:
         def enter(module: nn.Module, args: Any) -> None:

@@ -112,7 +112,7 @@ def _inside(cut: Cut) -> Cut:
 
 def _composed(zennit: Any, staged: Staged, inputs: Tensor, composite: Composite) -> Any:
     """Return our composite as one of zennit's."""
-    watch = Watch()
+    watch = Watch(into_foreign=True)
     with torch.no_grad(), watch.on(staged.network), watch:
         staged(inputs)
     modules = {f"network.{n}": staged.network.get_submodule(n) for n in watch.calls}

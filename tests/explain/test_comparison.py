@@ -212,17 +212,25 @@ def test_the_grid_states_its_scale(scale):
 
 def test_functional_relus_are_not_silently_left_to_plain_gradients():
     class Functional(nn.Module):
-        def __init__(self) -> None:
+        def __init__(self, activation) -> None:
             super().__init__()
             self.body = nn.Conv2d(3, 4, 3)
+            self.activation = activation
             self.head = nn.Linear(4, 3)
 
         def forward(self, x):
-            return self.head(torch.relu(self.body(x)).mean((2, 3)))
+            return self.head(self.activation(self.body(x)).mean((2, 3)))
 
-    found = compare(Functional(), IMAGES, "body", 0, [*RELUS, "GuidedGradCam", "Saliency"])
-    assert list(found.maps) == ["Saliency"]
-    assert all("functional ones" in reason for reason in found.not_applicable.values())
+    class Own(nn.Module):
+        def forward(self, x):
+            return torch.relu(x)
+
+    for activation in (torch.relu, Own()):
+        found = compare(
+            Functional(activation), IMAGES, "body", 0, [*RELUS, "GuidedGradCam", "Saliency"]
+        )
+        assert list(found.maps) == ["Saliency"]
+        assert all("functional ones" in reason for reason in found.not_applicable.values())
 
 
 def test_cam_shares_the_score_out_among_places():

@@ -9,6 +9,7 @@ from captum.attr import InputXGradient
 from torch import nn
 from torch.nn import functional
 
+from captum_influence.attr import Cut
 from captum_influence.explain.propagation import ByCaptum
 from captum_influence.explain.relevance import relevance
 from captum_influence.explain.relevance_rules import (
@@ -187,6 +188,35 @@ def test_folded_norms_leave_the_answer_as_it_was(zennit):
     model.norm.running_mean.uniform_(-0.1, 0.1)
     found = relevance(model, IMAGES, 0, tolerance=torch.inf)
     torch.testing.assert_close(found.output, model(IMAGES)[:, 0].detach())
+
+
+class Adding(nn.Module):
+    """A leaf that isn't of torch.nn."""
+
+    def forward(self, x, y):
+        return functional.relu(x + y)
+
+
+def test_leaves_of_ones_own_are_looked_into(zennit):
+    class Skipping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(4, 4, bias=False)
+            self.adding = Adding()
+            self.head = nn.Linear(4, 2, bias=False)
+
+        def forward(self, x):
+            x = self.adding(x, self.inner(x))
+            return self.head(self.adding(x, x))
+
+    model, x = Skipping().double(), torch.rand(3, 4).double()
+    found = relevance(model, x, 1, layers=Cut("adding", call=1))
+    assert (found.conservation_error < 1e-6).all()
+    leaf = x.clone().requires_grad_()
+    expected = InputXGradient(model).attribute(leaf, target=1).detach()
+    torch.testing.assert_close(found.map, expected, atol=1e-7, rtol=1e-5)
+    (inner,) = found.layers.values()
+    torch.testing.assert_close(inner.sum(1), found.output)
 
 
 class Attention(nn.Module):
