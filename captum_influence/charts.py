@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,7 @@ def curve_panels(
     *,
     title: str = "",
     xlabel: str = "units",
+    first_style: int = 0,
     theme: Theme = LIGHT,
 ) -> Figure:
     """Draw one panel per score, one curve per ranking, against the number of units.
@@ -66,6 +68,7 @@ def curve_panels(
         whole: score -> its value on the untouched network, a dashed line.
         title: above all panels.
         xlabel: what is counted.
+        first_style: which colour and mark the first curve has: 0 is orange, 1 is blue.
         theme: colours of text and paper.
     """
     from matplotlib.lines import Line2D
@@ -73,7 +76,7 @@ def curve_panels(
     figure = empty_figure(2.9 * len(panels) + (0.4 if len(panels) > 1 else 1.2), 3.3, theme)
     for place, (score, curves) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), place + 1)
-        _draw_curves(axes, ks, curves)
+        _draw_curves(axes, ks, curves, first_style)
         if score in whole:
             axes.axhline(whole[score], color=theme.ink, linestyle="--", linewidth=0.9)
         axes.set_ylim(-0.03, 1.03)
@@ -166,8 +169,10 @@ def _draw_history(axes: Axes, history: Sequence[float], title: str, theme: Theme
     axes.grid(axis="y", color=GRID, alpha=0.3, linewidth=0.6)
 
 
-def _draw_curves(axes: Axes, ks: Sequence[int], curves: Mapping[str, Sequence[float]]) -> None:
-    styles = iter(_STYLES * (1 + len(curves) // len(_STYLES)))
+def _draw_curves(
+    axes: Axes, ks: Sequence[int], curves: Mapping[str, Sequence[float]], first: int
+) -> None:
+    styles = islice(cycle(_STYLES), first, None)
     for name, values in curves.items():
         colour, mark = (GRID, "x") if name == "random" else next(styles)
         style: Style = {"color": colour, "marker": mark, "markersize": 4, "linewidth": 1.5}

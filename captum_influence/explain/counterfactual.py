@@ -228,11 +228,7 @@ def counterfactual(
         ValueError: if the network says ``true``, or doesn't say ``predicted``, of the image.
     """
     inputs, cut = _one_input(image), Cut.ensure(layer)
-    if max_units < 1 or controls < 0:
-        raise ValueError(
-            "expected at least one unit to try and no negative number of controls, got "
-            f"max_units={max_units} and controls={controls}"
-        )
+    _check_counts(max_units, controls)
     replacement = Replacement.ensure(replace, model, cut, reference, seed)
     path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
     with reruns(model, cut, inputs) as runs:
@@ -317,6 +313,14 @@ def _predictions(scores: Tensor, classes: Sequence[int], names: Names) -> tuple[
     return tuple(
         Prediction(i, class_name(i, names), float(row[i]), float(chances[i])) for i in classes
     )
+
+
+def _check_counts(max_units: int, controls: int) -> None:
+    if max_units < 1 or controls < 0:
+        raise ValueError(
+            "expected at least one unit to try and no negative number of controls, got "
+            f"max_units={max_units} and controls={controls}"
+        )
 
 
 def _one_input(image: Tensor) -> Tensor:

@@ -21,7 +21,6 @@ from captum_influence.explain.measuring import shown
 from captum_influence.explain.phrasing import (
     Names,
     class_name,
-    distribution_in_words,
     layer_name,
     quantity_in_words,
 )
@@ -30,7 +29,7 @@ from captum_influence.explain.replacement import Replace, Replacement
 from captum_influence.explain.survey import Activity, Survey
 from captum_influence.explain.units import By, UnitInfluence
 
-__all__ = ["drawn_at_random", "essence", "means_in_words"]
+__all__ = ["drawn_at_random", "essence"]
 
 _DRAWS = 5  # random rankings, counted together
 Mode = Literal["keep", "remove"]
@@ -103,8 +102,7 @@ def essence(
         >>> found.count, len(found.units)
         (4, 2)
     """
-    began = time.perf_counter()
-    cut = Cut.ensure(layer)
+    began, cut = time.perf_counter(), Cut.ensure(layer)
     asked = ClassScore(target) if quantity is None else quantity
     survey = Survey(
         model, cut, loader, (target,), asked, distribution, internal_batch_size, show_progress
@@ -112,20 +110,13 @@ def essence(
     axis = survey.axis()
     profiles = tuple(survey.profile(axis, multiply=multiply) for multiply in (False, True))
     rows, against = _rows(profiles, target, top, by)
-    measurement = survey.measurement()
-    examiner = Examiner(measurement, axis, display or shown, class_names, percentile, smoothing)
-    shown_units, activity = _looked_at(survey, examiner, rows, examples)
-    trial = _Trial(
-        model,
-        cut,
-        loader if held_out is None else held_out,
-        target,
-        None if ks is None else tuple(ks),
-        Replacement.ensure(replace, model, cut, reference, seed),
-        class_names,
-        seed,
-        show_progress,
+    examiner = Examiner(
+        survey.measurement(), axis, display or shown, class_names, percentile, smoothing
     )
+    units, activity = _looked_at(survey, examiner, rows, examples)
+    replacement = Replacement.ensure(replace, model, cut, reference, seed)
+    tried = loader if held_out is None else held_out
+    trial = _Trial(survey, tried, ks, replacement, class_names, seed)
     means = profiles[0].mean(target), profiles[1].mean(target), activity.inside
     return Essence(
         network=type(model).__name__,
@@ -134,7 +125,7 @@ def essence(
         name=class_name(target, class_names),
         quantity=quantity_in_words(asked, class_names),
         by=by,
-        units=shown_units,
+        units=units,
         against=tuple(_active(row, activity) for row in against),
         channels=len(means[0]),
         influences=profiles[0],
@@ -143,28 +134,24 @@ def essence(
         removed=trial.removed(*means),
         prototype=prototype,
         held_out=held_out is not None,
-        settings={
-            "by": by,
-            "top": top,
-            "examples": examples,
-            "percentile": percentile,
-            "internal_batch_size": internal_batch_size,
-            "seed": seed,
-        },
-        facts={
-            "means": means_in_words(distribution),
-            "maps": distribution_in_words(measurement.distribution),
-        },
+        settings=_settings(by, top, examples, percentile, internal_batch_size, seed),
+        facts=survey.facts(),
         versions=installed_versions(),
         seconds=time.perf_counter() - began,
     )
 
 
-def means_in_words(distribution: Distribution | None) -> str:
-    """Return over which inputs means are taken; None is what a survey does by itself."""
-    if distribution is None:
-        return "four points on each picture's straight path from an input of zeros"
-    return distribution_in_words(distribution)
+def _settings(
+    by: By, top: int, examples: int, percentile: float, rows: int | None, seed: int
+) -> dict[str, Any]:
+    return {
+        "by": by,
+        "top": top,
+        "examples": examples,
+        "percentile": percentile,
+        "internal_batch_size": rows,
+        "seed": seed,
+    }
 
 
 def _rows(
@@ -224,21 +211,17 @@ def _active(row: EssentialUnit, activity: Activity) -> EssentialUnit:
 class _Trial:
     """The network with few channels, or without them, tried on a loader."""
 
-    model: nn.Module
-    cut: Cut
+    survey: Survey
     loader: Iterable[Any]
-    target: int
-    ks: tuple[int, ...] | None
+    ks: Sequence[int] | None
     replacement: Replacement
     names: Names
     seed: int
-    show_progress: bool
 
     def has_rest(self) -> bool:
         """Say whether there are pictures of other classes."""
-        return any(
-            bool((labels != self.target).any()) for _, labels in labelled(self.loader, self.model)
-        )
+        (target,), model = self.survey.classes, self.survey.model
+        return any(bool((labels != target).any()) for _, labels in labelled(self.loader, model))
 
     def kept(self, influences: Tensor, contributions: Tensor, activity: Tensor) -> ExpertCurves:
         """Keep nothing but the first k, from both ends where there are signs."""
@@ -261,16 +244,16 @@ class _Trial:
     def _curves(self, rankings: dict[str, list[int]], mode: Mode, units: int) -> ExpertCurves:
         draws = drawn_at_random(units, _DRAWS, self.seed)
         found = expert_curves(
-            self.model,
-            self.cut,
+            self.survey.model,
+            self.survey.cut,
             {**rankings, **draws},
             self.loader,
-            self.target,
+            self.survey.classes[0],
             ks=self.ks,
             mode=mode,
             replace=self.replacement,
             class_names=self.names,
-            show_progress=self.show_progress,
+            show_progress=self.survey.show_progress,
         )
         return _together(found, draws)
 

@@ -18,11 +18,10 @@ from captum_influence.explain.pair import Pair, SeparatingUnit, Side
 from captum_influence.explain.phrasing import (
     Names,
     class_name,
-    distribution_in_words,
     layer_name,
     quantity_in_words,
 )
-from captum_influence.explain.portrayal import drawn_at_random, means_in_words
+from captum_influence.explain.portrayal import drawn_at_random
 from captum_influence.explain.replacement import Replace, Replacement
 from captum_influence.explain.survey import Survey
 from captum_influence.explain.units import UnitInfluence
@@ -94,43 +93,32 @@ def pair(
         >>> found.first.count, found.second.count
         (4, 4)
     """
-    began = time.perf_counter()
-    if first == second:
-        raise ValueError(f"expected two classes, got class {first} twice: change one")
-    if top < 1 or min(ks, default=0) < 1:
-        raise ValueError(f"expected positive top and ks, got {top} and {list(ks)}")
-    cut, classes = Cut.ensure(layer), (first, second)
+    began, cut = time.perf_counter(), Cut.ensure(layer)
+    _check(first, second, top, ks)
     asked = ClassScore(first) - ClassScore(second)
     survey = Survey(
-        model, cut, loader, classes, asked, distribution, internal_batch_size, show_progress
+        model,
+        cut,
+        loader,
+        (first, second),
+        asked,
+        distribution,
+        internal_batch_size,
+        show_progress,
     )
     axis = survey.axis()
     profile = survey.profile(axis, multiply=True)
-    ranked = _separating(profile, classes)
-    measurement = survey.measurement()
-    examiner = Examiner(measurement, axis, display or shown, class_names, percentile, smoothing)
+    ranked = _separating(profile, (first, second))
+    examiner = Examiner(
+        survey.measurement(), axis, display or shown, class_names, percentile, smoothing
+    )
     seen = _looked_at(survey, examiner, [units[:top] for units in ranked], examples)
     replacement = Replacement.ensure(replace, model, cut, reference, seed)
     tried = loader if held_out is None else held_out
-    sides = []
-    for own, other, units, best in zip(classes, classes[::-1], ranked, seen, strict=True):
-        counts = [k for k in sorted(set(ks)) if k <= len(units)]
-        draws = drawn_at_random(len(profile.mean(first)), _DRAWS, seed)
-        rankings = {"contribution": [row.unit.index[0] for row in units], **draws}
-        moves = Moves((), 0, {}, {})
-        if counts:
-            moves = count_moves(
-                model,
-                cut,
-                rankings,
-                tried,
-                own,
-                other,
-                counts,
-                replacement,
-                show_progress=show_progress,
-            )
-        sides.append(Side(own, class_name(own, class_names), profile.count(own), best, moves))
+    moves = [_moves(survey, tried, ranked, i, ks, replacement, seed) for i in (0, 1)]
+    names = [class_name(own, class_names) for own in (first, second)]
+    both = zip((first, second), names, seen, moves, strict=True)
+    sides = [Side(c, name, profile.count(c), rows, moved) for c, name, rows, moved in both]
     return Pair(
         network=type(model).__name__,
         layer=layer_name(model, cut),
@@ -141,20 +129,60 @@ def pair(
         channels=len(profile.mean(first)),
         profile=profile,
         held_out=held_out is not None,
-        settings={
-            "top": top,
-            "examples": examples,
-            "ks": list(ks),
-            "percentile": percentile,
-            "internal_batch_size": internal_batch_size,
-            "seed": seed,
-        },
-        facts={
-            "means": means_in_words(distribution),
-            "maps": distribution_in_words(measurement.distribution),
-        },
+        settings=_settings(top, examples, ks, percentile, internal_batch_size, seed),
+        facts=survey.facts(),
         versions=installed_versions(),
         seconds=time.perf_counter() - began,
+    )
+
+
+def _check(first: int, second: int, top: int, ks: Sequence[int]) -> None:
+    if first == second:
+        raise ValueError(f"expected two classes, got class {first} twice: change one")
+    if top < 1 or min(ks, default=0) < 1:
+        raise ValueError(f"expected positive top and ks, got {top} and {list(ks)}")
+
+
+def _settings(
+    top: int, examples: int, ks: Sequence[int], percentile: float, rows: int | None, seed: int
+) -> dict[str, Any]:
+    return {
+        "top": top,
+        "examples": examples,
+        "ks": list(ks),
+        "percentile": percentile,
+        "internal_batch_size": rows,
+        "seed": seed,
+    }
+
+
+def _moves(
+    survey: Survey,
+    loader: Iterable[Any],
+    ranked: Sequence[Sequence[SeparatingUnit]],
+    side: int,
+    ks: Sequence[int],
+    replacement: Replacement,
+    seed: int,
+) -> Moves:
+    """Remove one side's units from its pictures, and as many random ones."""
+    counts = [k for k in sorted(set(ks)) if k <= len(ranked[side])]
+    if not counts:
+        return Moves((), 0, {}, {})
+    own, other = survey.classes[side], survey.classes[1 - side]
+    channels = survey.axis().sizes[0]
+    draws = drawn_at_random(channels, _DRAWS, seed)
+    rankings = {"contribution": [row.unit.index[0] for row in ranked[side]], **draws}
+    return count_moves(
+        survey.model,
+        survey.cut,
+        rankings,
+        loader,
+        own,
+        other,
+        counts,
+        replacement,
+        show_progress=survey.show_progress,
     )
 
 

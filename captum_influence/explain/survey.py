@@ -24,6 +24,7 @@ from captum_influence.explain.axes import Axis
 from captum_influence.explain.batches import labelled
 from captum_influence.explain.looks import Podium
 from captum_influence.explain.measuring import Measurement
+from captum_influence.explain.phrasing import distribution_in_words
 from captum_influence.explain.reruns import activations
 from captum_influence.explain.units import UnitInfluence
 
@@ -106,6 +107,13 @@ class Survey:
         return Measurement(
             self.model, self.cut, self.quantity, path, "contribution", "sum", rows=self.rows
         )
+
+    def facts(self) -> dict[str, str]:
+        """Return over which inputs means and maps are taken, in words."""
+        means = "four points on each picture's straight path from an input of zeros"
+        if self.distribution is not None:
+            means = distribution_in_words(self.distribution)
+        return {"means": means, "maps": distribution_in_words(self.measurement().distribution)}
 
     def podium(
         self,

@@ -108,18 +108,18 @@ def _curves(pair: Pair) -> dict[str, Callable[[Theme], Figure]]:
     """Return what draws, for each class, how many answers move to the other."""
     first, second = pair.sides
     return {
-        f"answers “{own.name}” that become “{other.name}”": _curve(own, other)
-        for own, other in ((first, second), (second, first))
+        f"answers “{own.name}” that become “{other.name}”": _curve(own, other, style)
+        for style, (own, other) in enumerate(((first, second), (second, first)))
         if own.moves.ks and own.moves.answers
     }
 
 
-def _curve(own: Side, other: Side) -> Callable[[Theme], Figure]:
+def _curve(own: Side, other: Side, style: int) -> Callable[[Theme], Figure]:
     title = f"share of “{own.name}” that become “{other.name}”"
     panel = {f"{own.name}'s units": own.moves.moved["contribution"]}
     panel["random"] = own.moves.moved["random"]
     return lambda theme: charts.curve_panels(
-        own.moves.ks, {title: panel}, {}, xlabel="units removed", theme=theme
+        own.moves.ks, {title: panel}, {}, xlabel="units removed", first_style=style, theme=theme
     )
 
 
