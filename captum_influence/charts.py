@@ -215,7 +215,7 @@ def _legend(
     theme: Theme,
     columns: int,
 ) -> None:
-    figure.legend(
+    legend = figure.legend(
         handles,
         labels,
         loc="outside lower center",
@@ -224,6 +224,8 @@ def _legend(
         labelcolor=theme.ink,
         fontsize=9,
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _heading(figure: Figure, title: str, width: int, theme: Theme) -> None:

@@ -23,7 +23,12 @@ from captum_influence.explain import (
 )
 from captum_influence.report import render_report, write_figures
 
-HOSTILE = ["<script>alert(1)</script>", "a\"b'c", "http://example.org/x.png", "{{ 7 * 7 }}"]
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "a\"b'c $\\frac$",
+    "http://example.org/x.png",
+    "{{ 7 * 7 }}",
+]
 VOID = {"meta", "img", "br", "link", "source", "hr", "input"}
 
 

@@ -95,13 +95,12 @@ def pair(
     """
     began, cut = time.perf_counter(), Cut.ensure(layer)
     _check(first, second, top, ks)
-    asked = ClassScore(first) - ClassScore(second)
     survey = Survey(
         model,
         cut,
         loader,
         (first, second),
-        asked,
+        ClassScore(first) - ClassScore(second),
         distribution,
         internal_batch_size,
         show_progress,
@@ -122,7 +121,7 @@ def pair(
     return Pair(
         network=type(model).__name__,
         layer=layer_name(model, cut),
-        quantity=quantity_in_words(asked, class_names),
+        quantity=quantity_in_words(survey.quantity, class_names),
         first=sides[0],
         second=sides[1],
         margins=(float(profile.mean(first).sum()), float(profile.mean(second).sum())),
