@@ -127,7 +127,7 @@ def test_their_mean_takes_the_place_of_removed_units(others: list[str]) -> None:
         (["--replace", "mean"], "expected --examples FOLDER beside --replace mean"),
         (["--replace", "median"], 'a number or "mean"'),
         (["--examples", "photo.png"], "which is none"),
-        (["--examples", "odd"], "named by it, got 'odd' with 'grey'"),
+        (["--examples", "odd"], "expected a subfolder for each class, named by it, or"),
     ],
 )
 def test_bad_examples_are_named(

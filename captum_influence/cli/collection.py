@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,7 +27,6 @@ from captum_influence.pictures import Preparation, Preprocessing
 __all__ = ["Collection", "add_collection_options"]
 
 _DEMO_SCENES, _DEMO_SEEDS = 160, (5, 6)
-_NUMBERED = re.compile(r"(\d+)[_-]")
 
 
 def add_collection_options(parser: ArgumentParser) -> None:
@@ -127,7 +125,7 @@ def _own(args: Namespace) -> Collection:
     seen, held_out = (
         None
         if folder is None
-        else DataLoader(_labelled(folder, names, outputs), batch_size=args.batch_size)
+        else DataLoader(folder.labelled(names, outputs), batch_size=args.batch_size)
         for folder in folders
     )
     if seen is None:
@@ -153,25 +151,3 @@ def _outputs(model: Module, folder: PictureFolder | None, device: torch.device) 
         "expected a network that returns scores (examples, classes), got "
         f"{type(scores).__name__}: wrap it in a Module that does"
     )
-
-
-def _labelled(
-    folder: PictureFolder, names: Mapping[int, str] | None, outputs: int
-) -> PictureFolder:
-    """Return the pictures with the network's class numbers as their labels.
-
-    Raises:
-        ValueError: If neither subfolders nor the names of files say classes.
-    """
-    try:
-        classes = [class_index(group, names, outputs) for group in folder.groups]
-    except ValueError as error:
-        numbers = [_NUMBERED.match(file.name) for file in folder.files]
-        found = [int(match[1]) for match in numbers if match]
-        if len(found) == len(folder.files) and max(found) < outputs:
-            return replace(folder, labels=tuple(found))
-        raise ValueError(
-            "expected a subfolder for each class, named by it, or pictures whose names begin with "
-            f"the class's number, 281_cat.jpg: {error}"
-        ) from None
-    return replace(folder, labels=tuple(classes[group] for group in folder.labels))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from captum_influence.cli.folder import PictureFolder
-from captum_influence.cli.labels import class_index
 from captum_influence.cli.subject import Subject
 
 __all__ = ["answered_examples", "examples"]
@@ -20,45 +18,28 @@ _BATCH = 16
 
 
 def examples(folder: str, subject: Subject) -> DataLoader[Any]:
-    """Return a loader of a folder's pictures; labelled if its subfolders are named as classes.
+    """Return a loader of a folder's pictures, labelled if folders or files are named as classes.
 
     Raises:
         ValueError: If it is no folder, or holds no pictures.
     """
     pictures = PictureFolder.of(folder, subject.preparation())
     try:
-        return DataLoader(_labelled(pictures, subject), batch_size=_BATCH)
-    except ValueError:  # the subfolders mean something else, or there are none
+        labelled = pictures.labelled(subject.names, subject.outputs())
+    except ValueError:  # the names mean something else
         return DataLoader(pictures, batch_size=_BATCH, collate_fn=_images)
+    return DataLoader(labelled, batch_size=_BATCH)
 
 
 def answered_examples(folder: str, subject: Subject) -> DataLoader[Any]:
-    """Return a loader of (images, labels): one subfolder for each class, by name or number.
+    """Return a loader of (images, labels) out of a folder that says the class of each picture.
 
     Raises:
-        ValueError: If it is no folder, holds no pictures, or a subfolder isn't named as a class.
+        ValueError: If it is no folder, holds no pictures, or names no classes.
     """
     pictures = PictureFolder.of(folder, subject.preparation())
-    try:
-        return DataLoader(_labelled(pictures, subject), batch_size=_BATCH)
-    except ValueError as error:
-        raise ValueError(
-            f"expected a subfolder for each class as --examples, named by it, got {folder!r} with "
-            f"{_some(pictures.groups)}: {error}"
-        ) from None
-
-
-def _labelled(pictures: PictureFolder, subject: Subject) -> PictureFolder:
-    """Return the pictures with the network's class numbers as their labels."""
-    outputs = subject.outputs()
-    classes = [class_index(group, subject.names, outputs) for group in pictures.groups]
-    return replace(pictures, labels=tuple(classes[group] for group in pictures.labels))
+    return DataLoader(pictures.labelled(subject.names, subject.outputs()), batch_size=_BATCH)
 
 
 def _images(items: Sequence[tuple[Tensor, int]]) -> Tensor:
     return torch.stack([image for image, _ in items])
-
-
-def _some(names: Sequence[str], count: int = 3) -> str:
-    more = ", ..." if len(names) > count else ""
-    return ", ".join(repr(name) for name in names[:count]) + more

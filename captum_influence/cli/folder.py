@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from captum_influence.cli.labels import class_index
 from captum_influence.pictures import Preparation, read_picture
 
 __all__ = ["PictureFolder"]
 
 _ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_NUMBERED = re.compile(r"(\d+)[_-]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,29 @@ class PictureFolder(Dataset[tuple[Tensor, int]]):
             tuple(i for i, (_, files) in enumerate(found) for _ in files),
             prepare,
         )
+
+    def labelled(self, names: Mapping[int, str] | None, outputs: int | None) -> PictureFolder:
+        """Return the pictures with a network's class numbers as their labels.
+
+        Args:
+            names: Of its classes, or None.
+            outputs: How many it scores; None: not known.
+
+        Raises:
+            ValueError: If neither subfolders nor the names of files say classes.
+        """
+        try:
+            classes = [class_index(group, names, outputs) for group in self.groups]
+        except ValueError as error:
+            numbers = [_NUMBERED.match(file.name) for file in self.files]
+            found = [int(match[1]) for match in numbers if match]
+            if len(found) == len(self.files) and (outputs is None or max(found) < outputs):
+                return replace(self, labels=tuple(found))
+            raise ValueError(
+                "expected a subfolder for each class, named by it, or pictures whose names begin "
+                f"with the class's number, 281_cat.jpg: {error}"
+            ) from None
+        return replace(self, labels=tuple(classes[group] for group in self.labels))
 
     def __len__(self) -> int:
         return len(self.files)

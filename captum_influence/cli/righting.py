@@ -111,8 +111,9 @@ def _add_question_options(parser: ArgumentParser) -> None:
     add(
         "--examples",
         metavar="FOLDER",
-        help="pictures in a subfolder for each class, named by it: what removing the units does to "
-        "these answers; default: none, or scenes of the demo",
+        help="a subfolder of pictures for each class, named by it, or pictures whose names begin "
+        "with the class's number, 281_cat.jpg: what removing the units does to these answers; "
+        "default: none, or scenes of the demo",
     )
     add("--controls", type=count, default=20, metavar="N", help="random sets; default: 20")
     add("--seed", type=int, default=0, metavar="N", help="of the random sets; default: 0")
