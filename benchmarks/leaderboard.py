@@ -1,164 +1,140 @@
 """``python -m benchmarks.leaderboard``: methods against ground truth, with what they get wrong.
 
-Units: on the hand-wired networks, Spearman's rank correlation of each method's units with exact
-single-unit ablation. Places: on demo scenes, how much of the map lies on the object (mass, rank)
-and on the part that tells a class from its twin, and pixel flipping (ABPC, blur and mean fill, in
-units of the score) beside a random map. Scenes are drawn anew for each seed; ± is the standard
-error over the seeds' means. ``--out FOLDER`` keeps the numbers, the figure and the tables that the
-docs include.
+Units: rank correlation with exact single-unit ablation, on the hand-wired networks and on trained
+ones, with necessity and sufficiency; and whether they find the units of the planted shortcut.
+Places: how much of a map lies on the fence that caused a wrong answer, on the object, on the part
+that tells a class from its twin; pixel flipping (ABPC, in units of the score), necessity and
+sufficiency; a random map beside them. The networks stay, and pictures are drawn anew for each seed;
+± is the standard error over the seeds' means. CIFAR-10 and ImageNet where the data is there.
+
+``--write`` keeps the numbers in benchmarks/results and makes the tables and the figure of the docs;
+``--from-results`` makes these from the numbers that were kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from captum.attr import (
-    LayerActivation,
-    LayerConductance,
-    LayerGradientXActivation,
-    LayerIntegratedGradients,
-)
-from torch import Tensor
+from tqdm import tqdm
 
 from benchmarks.__main__ import machine
+from benchmarks.leaderboard_maps import on_pictures, on_scenes, on_shortcut
+from benchmarks.leaderboard_pages import figure, pages
+from benchmarks.leaderboard_units import by_algebra, by_removal, by_shortcut
+from benchmarks.tables import PAGES, RESULTS, provenance
+from benchmarks.trained import Subject, squeezenet, tutorial
 from captum_influence import visualization
-from captum_influence.attr import DistributionalInfluence, LinearPath, Midpoint, Point
-from captum_influence.demo import HandWired, handwired_networks, load_demo_network, make_scene
-from captum_influence.explain import compare
-from captum_influence.metrics import ablate_units, flip_pixels, localize
+from captum_influence.demo import SceneDataset, load_demo_network
 
-LAYER, PAIR, POINTS = "relu5", ("coupe", "convertible"), 25
-Row = dict[str, float]
+PICTURE = Path("docs/_static/leaderboard.png")
+Scores = dict[str, dict[str, float]]
+LAYERS = {"CIFAR-10": "relu2", "SqueezeNet": "features.12"}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print both tables, and keep them if asked."""
+    """Run everything, print the tables, and keep them if asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.leaderboard", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--scenes", type=int, default=8)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--seeds", type=int, default=5, help="of the demo and of CIFAR-10")
+    parser.add_argument("--scenes", type=int, default=8, help="scenes or pictures for each seed")
+    parser.add_argument("--imagenet", type=int, default=3, help="seeds of two pictures; 0: none")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--from-results", action="store_true")
     asked = parser.parse_args(arguments)
-    units = {n: _units(wired) for n, wired in handwired_networks().items()}
-    print("Spearman with exact ablation, mean over inputs (nan: no order on either side)\n")
-    by_unit = _table(_turned(units))
-    print(by_unit)
-    seeds = [_places(seed, asked.scenes) for seed in range(asked.seeds)]
-    places = {m: {k: [s[m][k] for s in seeds] for k in seeds[0][m]} for m in seeds[0]}
-    shown = {m: {k: _mean_and_error(v) for k, v in row.items()} for m, row in places.items()}
-    print(f"\n{asked.scenes} scenes of {' and '.join(PAIR)}, {asked.seeds} seeds\n")
-    by_place = _table(shown)
-    print(by_place)
-    print(f"\n{machine('cpu')}")
-    if asked.out is not None:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        content = {"units": units, "places": places, "machine": machine("cpu")}
-        (asked.out / "leaderboard.json").write_text(json.dumps(content, indent=1))
-        where = ", ".join(f"{key} {value}" for key, value in machine("cpu").items())
-        scope = f"{asked.scenes} scenes, {asked.seeds} seeds; {where}."
-        (asked.out / "leaderboard_units.md").write_text(by_unit + "\n")
-        (asked.out / "leaderboard_places.md").write_text(f"{by_place}\n\n{scope}\n")
-        _draw(places, asked.out / "leaderboard.png")
+    kept = RESULTS / "leaderboard.json"
+    found = json.loads(kept.read_text()) if asked.from_results else _measured(asked)
+    for name, text in pages(found).items():
+        print(f"\n{name}\n\n{text}")
+    if asked.write:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(found, indent=1))
+    if asked.write or asked.from_results:
+        _publish(found)
     return 0
 
 
-def _units(wired: HandWired) -> Row:
-    """Return each method's mean agreement with ablation on one network."""
-    exact = ablate_units(wired.model, wired.layer, wired.inputs, wired.target)
-    found = {}
-    for name, run in _unit_methods(wired).items():
-        values = run().detach()
-        pooled = values.flatten(2).sum(2) if values.ndim > 2 else values
-        found[name] = float(exact.spearman(pooled).nanmean())
-    return found
+def _measured(asked: argparse.Namespace) -> dict[str, Any]:
+    start = time.process_time()
+    seeds, count = range(asked.seeds), asked.scenes
+    demo = load_demo_network()
+    tables = {
+        "units: demo, `relu3`": _over(
+            seeds, lambda s: by_removal(demo, "relu3", _scenes(s, count), seed=s)
+        ),
+        "shortcut units": _over(seeds, lambda s: by_shortcut("relu4", seed=s, count=count)),
+        "shortcut": _over(seeds, lambda s: on_shortcut("relu4", seed=s, count=count)),
+        "scenes": _over(seeds, lambda s: on_scenes(seed=s, count=count)),
+    }
+    tables |= _real("CIFAR-10", tutorial(), seeds, count, patch=2, steps=16, points=25)
+    own = range(asked.imagenet)
+    subject = squeezenet(117) if asked.imagenet else None
+    tables |= _real("SqueezeNet", subject, own, 2, patch=16, steps=6, points=10)
+    tables = dict(sorted(tables.items(), key=lambda item: not item[0].startswith("units")))
+    minutes = (time.process_time() - start) / 60
+    scope = f"{asked.seeds} seeds of {count} scenes or pictures, SqueezeNet {asked.imagenet} of 2"
+    return {
+        "algebra": by_algebra(),
+        "tables": tables,
+        "scope": scope,
+        "minutes": round(minutes, 1),
+        "machine": machine("cpu"),
+    }
 
 
-def _unit_methods(wired: HandWired) -> dict[str, Callable[[], Tensor]]:
-    model, layer, inputs = wired.model, wired.layer, wired.inputs.clone().requires_grad_()
-    module, target = model.get_submodule(layer), wired.target
-    path = LinearPath(0, 100, Midpoint())
+def _real(
+    name: str, subject: Subject | None, seeds: range, count: int, **settings: int
+) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Return the tables of a network with real pictures, other ones for each seed."""
+    if subject is None or not seeds:
+        return {}
+    layer, model = LAYERS[name], subject.model
 
-    def ours(distribution: Any, multiply: bool) -> Callable[[], Tensor]:
-        method = DistributionalInfluence(
-            model, layer, distribution=distribution, multiply_by_inputs=multiply
-        )
-        return lambda: method.attribute(wired.inputs, target=target)
-
-    def theirs(method: Any, **settings: Any) -> Callable[[], Tensor]:
-        return lambda: method(model, module).attribute(inputs, **settings)
+    def drawn(seed: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return subject.images[torch.randperm(len(subject.images), generator=generator)[:count]]
 
     return {
-        "influence, point": ours(Point(), False),
-        "influence, path": ours(path, False),
-        "influence, path × change": ours(path, True),
-        "LayerGradientXActivation": theirs(LayerGradientXActivation, target=target),
-        "LayerIntegratedGradients": theirs(LayerIntegratedGradients, target=target),
-        "LayerConductance": theirs(LayerConductance, target=target),
-        "LayerActivation": theirs(LayerActivation),
+        f"units: {name}, `{layer}`": _over(
+            seeds, lambda s: by_removal(model, layer, drawn(s), seed=s)
+        ),
+        f"pictures: {name}": _over(
+            seeds, lambda s: on_pictures(model, layer, drawn(s), seed=s, **settings)
+        ),
     }
 
 
-def _places(seed: int, count: int) -> dict[str, Row]:
-    """Return each method's scores on scenes drawn from one seed."""
-    model = load_demo_network()
-    generator = torch.Generator().manual_seed(seed)
-    scenes = [make_scene(PAIR[i % 2], seed=1000 * (seed + 1) + i) for i in range(count)]
-    images = torch.stack([scene.image for scene in scenes])
-    labels = [scene.label for scene in scenes]
-    maps = dict(compare(model, images, LAYER, labels, points=POINTS, seed=seed).maps)
-    maps["random"] = torch.rand(maps["Saliency"].shape, generator=generator)
-    masks = {
-        name: torch.stack([scene.masks[name] for scene in scenes]) for name in ("object", "part")
-    }
-    return {name: _scores(model, images, labels, values, masks) for name, values in maps.items()}
-
-
-def _scores(
-    model: torch.nn.Module,
-    images: Tensor,
-    labels: list[int],
-    values: Tensor,
-    masks: dict[str, Tensor],
-) -> Row:
-    on = {name: localize(values, mask) for name, mask in masks.items()}
-    flipped = flip_pixels(model, images, values, labels, patch=4, steps=16, draws=1)
+def _over(seeds: range, score: Callable[[int], Scores]) -> dict[str, dict[str, list[float]]]:
+    """Return method -> score -> one value for each seed."""
+    found = [score(seed) for seed in tqdm(seeds, leave=False)]
+    methods = dict.fromkeys(method for each in found for method in each)
     return {
-        "object: mass": float(on["object"].mass.nanmean()),
-        "object: rank": float(on["object"].rank.mean()),
-        "part: rank": float(on["part"].rank.mean()),
-        "ABPC blur": float(flipped.abpc("blur").mean()),
-        "ABPC mean": float(flipped.abpc("mean").mean()),
+        method: {
+            key: [each[method][key] for each in found if method in each]
+            for key in next(each[method] for each in found if method in each)
+        }
+        for method in methods
     }
 
 
-def _mean_and_error(values: list[float]) -> str:
-    numbers = torch.tensor(values)
-    error = float(numbers.std()) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-    return f"{float(numbers.mean()):.2f} ± {error:.2f}"
+def _scenes(seed: int, count: int) -> torch.Tensor:
+    return SceneDataset(count, seed=600_000 + seed).stacked()[0]
 
 
-def _turned(rows: dict[str, Row]) -> dict[str, dict[str, str]]:
-    methods = next(iter(rows.values()))
-    return {m: {name: f"{row[m]:.2f}" for name, row in rows.items()} for m in methods}
-
-
-def _table(rows: dict[str, dict[str, str]]) -> str:
-    columns = list(next(iter(rows.values())))
-    lines = [["method", *columns], ["---"] * (len(columns) + 1)]
-    lines += [[name, *row.values()] for name, row in rows.items()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _draw(places: dict[str, dict[str, list[float]]], file: Path) -> None:
-    order = sorted(places, key=lambda m: -sum(places[m]["ABPC blur"]))
-    means = [sum(places[m]["ABPC blur"]) / len(places[m]["ABPC blur"]) for m in order]
-    figure = visualization.unit_bars(order, means, unit="ABPC, blurred: higher is better")
-    file.write_bytes(visualization.png(figure))
+def _publish(found: dict[str, Any]) -> None:
+    """Write the tables and the figure that the docs show."""
+    PAGES.mkdir(parents=True, exist_ok=True)
+    source = provenance(found["machine"], "python -m benchmarks.leaderboard --write")
+    said = f"*{found['scope']}; {found['minutes']} minutes of CPU time.* {source}"
+    for name, text in pages(found).items():
+        (PAGES / f"{name}.md").write_text(f"{text}\n\n{said}\n", encoding="utf-8")
+    PICTURE.write_bytes(visualization.png(figure(found)))
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     raise SystemExit(main())

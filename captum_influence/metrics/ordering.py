@@ -35,7 +35,8 @@ class Orderings:
     Only features with a positive attribution take part, :math:`M_i` of them in example i. A score
     is the share :math:`v = (q - q_0) / (q(x) - q_0)` of what the input adds to the empty input's
     :math:`q_0`; where it adds nothing, :math:`q(x) \le q_0`, all is NaN, as it is where no feature
-    is positive. Each curve is a mapping from ``"strongest first"`` and ``"weakest first"``.
+    is positive. Where it adds next to nothing, shares are huge: average by medians. Each curve is
+    a mapping from ``"strongest first"`` and ``"weakest first"``.
 
     Attributes:
         counts: (examples, steps + 1), how many features were taken; a number stands repeated where
@@ -54,7 +55,7 @@ class Orderings:
 
     @property
     def n_ord(self) -> Tensor:
-        r"""Necessity by order, (examples,): :math:`\frac{1}{M+1}\sum_{m=0}^{M} \max(v_m, 0)`.
+        r"""Necessity by order, (examples,), :math:`\frac{1}{M+1}\sum_{m=0}^{M} \max(v_m, 0)`.
 
         With the m strongest features removed; over the steps if they are fewer. From 0, mostly
         below 1; **lower** is better. Times ``span`` it is in the score's units, as in the paper.
@@ -63,7 +64,7 @@ class Orderings:
 
     @property
     def s_ord(self) -> Tensor:
-        r"""Sufficiency by order, (examples,): :math:`\frac{1}{M+1}\sum_m \min(\max(v_m, 0), 1)`.
+        r"""Sufficiency by order, (examples,), :math:`\frac{1}{M+1}\sum_m \min(\max(v_m, 0), 1)`.
 
         With the m strongest features alone. Range [0, 1]; **higher** is better.
         """
@@ -71,7 +72,7 @@ class Orderings:
 
     @property
     def tpn(self) -> Tensor:
-        r"""Total proportionality for necessity, (examples,): the area between two curves.
+        r"""Total proportionality for necessity, (examples,), the area between two curves.
 
         :math:`\int_0^1 |v^\downarrow(s) - v^\uparrow(s)|\,ds`, the score left without features that
         hold the share s of the attribution, taken from the strongest on or from the weakest on: if
@@ -82,7 +83,7 @@ class Orderings:
 
     @property
     def tps(self) -> Tensor:
-        r"""Total proportionality for sufficiency, (examples,): ``tpn`` with features alone."""
+        r"""Total proportionality for sufficiency, (examples,), ``tpn`` with features alone."""
         return self._between(self.kept)
 
     def to_frame(self) -> Any:
