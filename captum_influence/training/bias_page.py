@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from captum_influence.canvas import GRADIENT, colour_map, limit
+
 if TYPE_CHECKING:
     from captum_influence.training.bias import BiasReport
 
@@ -43,6 +45,7 @@ def render(report: BiasReport, *, command: str | None = None) -> str:
     )
     environment.filters |= {"number": _number, "percent": _percent}
     page: str = environment.get_template("bias.html.j2").render(
+        gradient=GRADIENT,
         report=report,
         command=command,
         keys=("all layers", *report.layers),
@@ -81,8 +84,8 @@ def _map(values: Tensor | None) -> str | None:
     """The data URI of a map (height, width); the strongest half percent shares the end colours."""
     if values is None:
         return None
-    limit = max(float(np.quantile(values.abs().cpu().numpy(), 0.995)), 1e-12)
-    return _png(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    end = limit(values)
+    return _png(values, cmap=colour_map(), vmin=-end, vmax=end)
 
 
 def _png(values: Tensor, **options: Any) -> str:
