@@ -76,7 +76,10 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
     tables |= _real("SqueezeNet", subject, own, 2, patch=16, steps=6, points=10)
     tables = dict(sorted(tables.items(), key=lambda item: not item[0].startswith("units")))
     minutes = (time.process_time() - start) / 60
-    scope = f"{asked.seeds} seeds of {count} scenes or pictures, SqueezeNet {asked.imagenet} of 2"
+    scope = (
+        f"{asked.seeds} seeds of {count} scenes or CIFAR-10 pictures, for SqueezeNet "
+        f"{asked.imagenet} of 2 pictures"
+    )
     return {
         "algebra": by_algebra(),
         "tables": tables,
@@ -130,8 +133,8 @@ def _publish(found: dict[str, Any]) -> None:
     PAGES.mkdir(parents=True, exist_ok=True)
     source = provenance(found["machine"], "python -m benchmarks.leaderboard --write")
     said = f"*{found['scope']}; {found['minutes']} minutes of CPU time.* {source}"
-    for name, text in pages(found).items():
-        (PAGES / f"{name}.md").write_text(f"{text}\n\n{said}\n", encoding="utf-8")
+    for name, text in {**pages(found), "leaderboard_source": said}.items():
+        (PAGES / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")
     PICTURE.write_bytes(visualization.png(figure(found)))
 
 

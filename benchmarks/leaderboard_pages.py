@@ -58,7 +58,8 @@ def units_by_algebra(found: Mapping[str, Any]) -> str:
     """Return the table of the hand-wired networks: nothing is drawn there, so no error."""
     rows = found["algebra"]
     columns = list(next(iter(rows.values())))
-    lines = [["method", *columns], ["---", *["---:"] * len(columns)]]
+    heads = [column.replace("_", " ") for column in columns]  # which may break
+    lines = [["method", *heads], ["---", *["---:"] * len(columns)]]
     lines += [[name, *(_number(row[c]) for c in columns)] for name, row in rows.items()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -78,26 +79,30 @@ def pages(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def figure(found: Mapping[str, Any]) -> Figure:
-    """Draw one panel for each score, all methods in one order; bars are standard errors."""
+    """Draw one panel for each score, three in a row, all methods in one order."""
     panels = [p for p in PANELS if p[0] in found["tables"]]
-    methods = _methods(found["tables"])
-    drawn = empty_figure(2.0 + 2.05 * len(panels), 1.0 + 0.27 * len(methods), LIGHT)
-    axes = drawn.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for own, (key, score, title) in zip(axes, panels, strict=True):
+    methods, down = _methods(found["tables"]), -(-len(panels) // 3)
+    drawn = empty_figure(8.4, 0.4 + down * (0.6 + 0.235 * len(methods)), LIGHT)
+    grid = drawn.subplots(down, 3, sharey=True, squeeze=False)
+    for own in grid.flat[len(panels) :]:
+        own.set_axis_off()
+    for own, (key, score, title) in zip(grid.flat, panels, strict=False):
         _draw(own, found["tables"][key], score, methods)
         draw_title(own, title, LIGHT)
-    axes[0].set_yticks(range(len(methods)), methods, parse_math=False)
-    axes[0].set_ylim(len(methods) - 0.4, -0.6)
-    for label in axes[0].get_yticklabels():
+    for first in grid[:, 0]:
+        _name(first, methods)
+    said = "higher is better; the grey line is a random map; bars are standard errors over seeds"
+    drawn.supxlabel(said, fontsize=9, color=LIGHT.ink)
+    return drawn
+
+
+def _name(axes: Axes, methods: Sequence[str]) -> None:
+    axes.set_yticks(range(len(methods)), methods, parse_math=False)
+    axes.set_ylim(len(methods) - 0.4, -0.6)
+    for label in axes.get_yticklabels():
         if label.get_text().startswith("influence"):
             label.set_color(ORANGE)
             label.set_fontweight("bold")
-    drawn.supxlabel(
-        "higher is better; the grey line is a random map; bars are standard errors over seeds",
-        fontsize=9,
-        color=LIGHT.ink,
-    )
-    return drawn
 
 
 def _draw(axes: Axes, values: Values, score: str, methods: Sequence[str]) -> None:
@@ -144,7 +149,7 @@ def _cell(values: Sequence[float], best: bool) -> str:
     mean, error = mean_and_error(values)
     if math.isnan(mean):
         return "–"
-    text = _number(mean) if math.isnan(error) else f"{_number(mean)} ± {error:.2f}"
+    text = _number(mean) if math.isnan(error) else f"{_number(mean)}\u00a0±\u00a0{error:.2f}"
     return f"**{text}**" if best else text
 
 
