@@ -63,9 +63,10 @@ def colour_map() -> Colormap:
 def empty_figure(width: float, height: float, theme: Theme) -> Figure:
     """Return a figure of this size in inches, with no global state behind it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.paper)
+    from captum_influence.sheet import Sheet
+
+    figure = Sheet(figsize=(width, height), layout="constrained", facecolor=theme.paper)
     FigureCanvasAgg(figure)
     return figure
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from captum_influence.canvas import LIGHT, empty_figure
 from captum_influence.training.scenes import Scenes
 
 if TYPE_CHECKING:
@@ -335,11 +336,9 @@ def gallery(
         masks: 1 on the object.
         disturbances: name -> disturbance; `None`: all of them.
     """
-    from matplotlib.figure import Figure
-
     chosen = all_disturbances() if disturbances is None else disturbances
     columns = {"original": images} | {name: d(images, masks) for name, d in chosen.items()}
-    figure = Figure(figsize=(1.3 * len(columns), 1.4 * len(images) + 0.4), layout="constrained")
+    figure = empty_figure(1.3 * len(columns), 1.4 * len(images) + 0.4, LIGHT)
     axes = figure.subplots(len(images), len(columns), squeeze=False)
     for column, (name, batch) in enumerate(columns.items()):
         for row, image in enumerate(batch.detach().float().cpu()):
