@@ -45,7 +45,7 @@ def content(folder: str, name: str) -> dict:
 
 
 def test_the_essence_of_a_class_of_ones_own(own, capsys) -> None:
-    words = ["essence", *own, "--class", "red", "--top", "2", "--prototype-steps", "2"]
+    words = ["essence", *own, "--class", "red", "--examples", "1", "--prototype-steps", "2"]
     assert main([*words, "--out", "made"]) == 0
     assert "red is first of all channels 0 and 2 of 1" in capsys.readouterr().out
     found = content("made", "essence.json")
@@ -92,8 +92,8 @@ def test_names_of_files_may_say_the_class(own) -> None:
 
 
 def test_held_out_pictures(own) -> None:
-    words = ["essence", *own, "--class", "red", "--prototype-steps", "0", "--out", "made"]
-    assert main([*words, "--held-out", "numbered"]) == 0
+    words = ["essence", *own, "--class", "red", "--prototype-steps", "0", "--examples", "1"]
+    assert main([*words, "--held-out", "numbered", "--out", "made"]) == 0
     found = content("made", "essence.json")
     assert found["held_out"]
     assert found["prototype"] is None

@@ -53,7 +53,10 @@ def run_essence(args: Namespace) -> None:
         ValueError: If options are missing, out of range, or don't go together.
     """
     if args.model is not None and None in (args.layer, args.target):
-        raise ValueError("expected --layer NAME and --class CLASS beside --model, got one less")
+        raise ValueError(
+            "expected --layer NAME and --class CLASS beside --model, got one less; "
+            "captum-influence explain --list-layers shows what layers there are"
+        )
     folder = ReportFolder.claim(args.out, ESSENCE)
     subject = Collection.of(args)
     target = subject.index(args.target or _DEMO_CLASS)

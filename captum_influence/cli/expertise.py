@@ -62,7 +62,10 @@ def run_expert(args: Namespace) -> None:
         ValueError: If options are missing, out of range, or don't go together.
     """
     if args.model is not None and None in (args.layer, args.target):
-        raise ValueError("expected --layer NAME and --class CLASS beside --model, got one less")
+        raise ValueError(
+            "expected --layer NAME and --class CLASS beside --model, got one less; "
+            "captum-influence explain --list-layers shows what layers there are"
+        )
     folder = ReportFolder.claim(args.out, EXPERT)
     subject = Collection.of(args)
     target, layer = subject.index(args.target or _DEMO_CLASS), args.layer or _DEMO_LAYER

@@ -54,7 +54,8 @@ def run_pair(args: Namespace) -> None:
     """
     if args.model is not None and None in (args.layer, args.target, args.versus):
         raise ValueError(
-            "expected --layer NAME, --class CLASS and --versus CLASS beside --model, got one less"
+            "expected --layer NAME, --class CLASS and --versus CLASS beside --model, got one less; "
+            "captum-influence explain --list-layers shows what layers there are"
         )
     folder = ReportFolder.claim(args.out, PAIR)
     subject = Collection.of(args)
