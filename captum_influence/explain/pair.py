@@ -185,10 +185,7 @@ class Pair:
         if not side.units:
             return ""
         if not side.moves.answers:
-            return (
-                f"No picture of {side.name} is answered right, so that it can't be tried whether "
-                "the answers hang on its units."
-            )
+            return f"No picture of {side.name} is answered right, so that its units can't be tried."
         k, share, chance = side.best()
         return (
             f"Without {'the first' if k == 1 else f'the first {k}'} of {side.name}'s units, "
