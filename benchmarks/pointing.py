@@ -6,7 +6,8 @@ and for the plain class score; its input influence is drawn as ``explain`` draws
 whether the map's largest entry lies on the part (Zhang et al. 2016). Beside it, Captum's Grad-CAM,
 integrated gradients and input × gradient with both quantities; how often the answer becomes the
 twin when that one unit is set to zero; and where the first 1, 3 and 8 units together look.
-``--out FOLDER`` keeps the numbers.
+``--out FOLDER`` keeps the numbers. ``--weights FILE ...`` asks other networks instead, which
+``python -m captum_influence.demo.train --seed N --out FILE`` trained: the coupe only, at the point.
 """
 
 from __future__ import annotations
@@ -63,11 +64,11 @@ class Subject:
     twin: int
 
     @staticmethod
-    def of(name: str, twin: str, count: int) -> Subject:
+    def of(name: str, twin: str, count: int, weights: Path | None = None) -> Subject:
         """Draw the scenes."""
         scenes = [make_scene(name, seed=SEED + i) for i in range(count)]
         return Subject(
-            load_demo_network(),
+            load_demo_network(weights),
             torch.stack([scene.image for scene in scenes]),
             torch.stack([scene.masks["part"] for scene in scenes]),
             torch.stack([scene.masks["object"] & ~scene.masks["part"] for scene in scenes]),
@@ -121,19 +122,42 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pointing", description=__doc__)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--weights", type=Path, nargs="+", metavar="FILE")
     asked = parser.parse_args(arguments)
-    rows: list[Row] = []
+    if asked.weights:
+        rows = [row for file in asked.weights for row in _other_network(file, asked.images)]
+        _keep(rows, asked.out, "pointing_networks.json")
+        return 0
+    rows = []
     for name, twin, distributions in TWINS:
         subject = Subject.of(name, twin, asked.images)
         about = {"class": name, "twin": twin, "images": asked.images, "chance": _chance(subject)}
         for found in _rows(subject, distributions):
             rows.append({**about, **found})
             print(json.dumps(rows[-1]), flush=True)
-    if asked.out:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        content = {"machine": machine("cpu"), "rows": rows}
-        (asked.out / "pointing.json").write_text(json.dumps(content, indent=1))
+    _keep(rows, asked.out, "pointing.json")
     return 0
+
+
+def _keep(rows: list[Row], folder: Path | None, name: str) -> None:
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {"machine": machine("cpu"), "rows": rows}
+        (folder / name).write_text(json.dumps(content, indent=1))
+
+
+def _other_network(weights: Path, count: int) -> Iterator[Row]:
+    subject = Subject.of("coupe", "convertible", count, weights)
+    with torch.no_grad():
+        right = float((subject.model(subject.images).argmax(1) == subject.target).double().mean())
+    about = {"network": weights.stem, "images": count, "right": right, "over": "point"}
+    for quantity, influences in _influences(subject, POINT).items():
+        for layer, chi in influences.items():
+            for row in _unit_rows(subject, layer, chi, POINT):
+                yield {**about, "quantity": quantity, "layer": layer, **row}
+                print(
+                    json.dumps({**about, "quantity": quantity, "layer": layer, **row}), flush=True
+                )
 
 
 def _chance(subject: Subject) -> float:

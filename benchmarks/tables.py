@@ -338,6 +338,16 @@ def pointing_several(found: Row) -> str:
     return table(heads, lines)
 
 
+def pointing_networks(found: Row) -> str:
+    """The coupe's top unit by contribution at the point, in other trainings of the network."""
+    rows = [r for r in found["rows"] if (r["by"], r["focus"]) == ("contribution", "quantity")]
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    cells = {(r["network"], r["quantity"], r["layer"]): _hits(r) for r in rows}
+    asked = dict.fromkeys(key[:2] for key in cells)
+    lines = [(n.replace("_", " "), q, *(cells[n, q, layer] for layer in layers)) for n, q in asked]
+    return table(["training", "quantity", *(f"`{layer}`" for layer in layers)], lines)
+
+
 def _hits(row: Row) -> str:
     """Return a share of pictures with its standard error."""
     share = row["smoothed"]
@@ -364,6 +374,7 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "pointing_layers": ("pointing", _POINTING, pointing_layers),
     "pointing_classes": ("pointing", _POINTING, pointing_classes),
     "pointing_several": ("pointing", _POINTING, pointing_several),
+    "pointing_networks": ("pointing_networks", f"{_POINTING} --weights ...", pointing_networks),
 }
 
 if __name__ == "__main__":
