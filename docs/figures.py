@@ -21,9 +21,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from captum_influence import ClassScore, DistributionalInfluence, Point, compare, explain
+from captum_influence import (
+    ClassScore,
+    DistributionalInfluence,
+    Point,
+    compare,
+    counterfactual,
+    explain,
+)
 from captum_influence.attr import GaussLegendre, Midpoint
-from captum_influence.demo import CLASSES, demo_scene, load_demo_network, make_scene
+from captum_influence.demo import (
+    CLASSES,
+    SceneDataset,
+    demo_scene,
+    load_demo_network,
+    load_shortcut_network,
+    make_scene,
+    shortcut_scene,
+)
 from captum_influence.training import gallery
 
 STATIC = Path(__file__).resolve().parent / "_static"
@@ -43,6 +58,7 @@ def main() -> int:
     _save(quantity_figure(), "quantities.png")
     _save(distribution_figure(), "distributions.png")
     _save(comparison(), "comparison.png")
+    _save(wrong_answer(), "wrong_answer.png")
     return 0
 
 
@@ -64,6 +80,19 @@ def comparison() -> Figure:
     """What all methods say about the demo's picture."""
     scene = demo_scene()
     return compare(load_demo_network(), scene.image[None], "relu5", 0).plot(scene.image)
+
+
+def wrong_answer() -> Figure:
+    """A tree behind a fence, taken for a house: the units without which it isn't."""
+    found = counterfactual(
+        load_shortcut_network(),
+        shortcut_scene("tree").image,
+        "relu5",
+        true=CLASSES.index("tree"),
+        loader=[SceneDataset(64, seed=5).stacked()],
+        class_names=CLASSES,
+    )
+    return found.plot()
 
 
 def disturbances() -> Figure:
