@@ -61,10 +61,9 @@ class Axis:
             return axis
         if isinstance(axis, int):
             return _dimension(axis, shape)
-        if axis == "head":
-            return _heads(shape, heads)
         if isinstance(axis, str):
-            return Axis(axis, shape, _kept(axis, shape))
+            named = axis != "head"
+            return Axis(axis, shape, _kept(axis, shape)) if named else _heads(shape, heads)
         groups = Groups.ensure(axis, shape, _channel(shape))
         return Axis("group", shape, groups.keep, groups=groups)
 

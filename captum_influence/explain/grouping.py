@@ -16,7 +16,7 @@ __all__ = ["Grouping", "Groups"]
 
 Shape = tuple[int, ...]
 Members = Mapping[Any, Any]
-Labels = Sequence[Any] | Tensor
+Labels = Sequence[Any] | Tensor | np.ndarray[Any, Any]
 Grouping = Members | Labels | Callable[[Shape], Members | Labels]
 
 
@@ -52,8 +52,10 @@ class Groups:
         """
         if callable(grouping):
             grouping = grouping(shape)
-        if not isinstance(grouping, Mapping):
-            grouping = _by_label(grouping, shape, channel)
+        if isinstance(grouping, Mapping):
+            grouping = {name: _plain(members) for name, members in grouping.items()}
+        else:
+            grouping = _by_label(_plain(grouping), shape, channel)
         if not grouping:
             raise ValueError("expected at least one group of units, got none")
         masks = any(_is_mask(members) for members in grouping.values())
@@ -86,6 +88,15 @@ class Groups:
         for dimension, indices in zip(self.keep, places, strict=True):
             chosen[dimension] = indices.tolist()
         return tuple(chosen)
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers as a tensor, alone or in a list, and its words as a list."""
+    if isinstance(value, list | tuple) and any(isinstance(v, np.generic) for v in value):
+        value = np.asarray(value)
+    if not isinstance(value, np.ndarray):
+        return value
+    return torch.as_tensor(value) if value.dtype.kind in "biuf" else value.tolist()
 
 
 def _is_mask(members: Any) -> bool:
@@ -124,11 +135,14 @@ def _listed(name: Any, chosen: Any) -> Iterable[Any]:
 
 def _channel(name: Any, channel: Any) -> int:
     try:
-        return operator.index(channel)
+        if not isinstance(channel, bool):  # of a list meant as a mask
+            return operator.index(channel)
     except TypeError:
-        raise TypeError(
-            f"expected the channels of group {name!r} as ints, got {type(channel).__name__}"
-        ) from None
+        pass
+    raise TypeError(
+        f"expected the channels of group {name!r} as ints, got {type(channel).__name__}: give a "
+        "mask as a bool tensor"
+    )
 
 
 def _by_label(labels: Any, shape: Shape, channel: int) -> dict[Any, Any]:

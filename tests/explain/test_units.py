@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -167,6 +168,18 @@ def test_a_group_s_selector_addresses_what_was_pooled(shape) -> None:
             assert float(chosen.sum()) / 2 == pytest.approx(unit.value)
 
 
+def test_numpy_groups_as_tensors_do() -> None:
+    x = torch.arange(16.0).reshape(1, 4, 2, 2)
+    labels = np.array([1, 0, 1, -1])  # as clustering returns them; the last is in no group
+    wanted = [(unit.name, unit.value) for unit in rank_units(x, axis=torch.as_tensor(labels))]
+    for same in (labels, list(labels), {"1": np.array([0, 2]), "0": np.array([1])}):
+        assert [(unit.name, unit.value) for unit in rank_units(x, axis=same)] == wanted
+    mask = np.zeros((4, 2, 2), dtype=bool)
+    mask[[0, 2]] = True
+    assert rank_units(x, axis={"1": mask})[0].value == wanted[0][1]
+    assert [u.name for u in rank_units(x, axis=np.array(["a", "b", "a", "b"]))] == ["b", "a"]
+
+
 def test_groups_may_overlap_and_shares_are_among_groups() -> None:
     ranking = rank_units(torch.tensor([[1.0, 2.0, -4.0]]), axis={"all": [0, 1, 2], "last": [2]})
     assert [(u.name, u.value) for u in ranking] == [("all", -1.0), ("last", -4.0)]
@@ -178,6 +191,7 @@ def test_groups_may_overlap_and_shares_are_among_groups() -> None:
     [
         ({}, ValueError, "at least one group"),
         ({"a": []}, ValueError, "at least one unit in group 'a'"),
+        ({"a": [True, False, True]}, TypeError, "got bool: give a mask"),
         ({"a": [4]}, ValueError, "from 0 to 3, got 4 to 4"),
         ({"a": [0.5]}, TypeError, "as ints, got float"),
         ({"a": "02"}, TypeError, "got str"),
