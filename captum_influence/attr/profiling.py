@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from captum_influence.attr import archive
 from captum_influence.attr.batches import Batch, Batches
 from captum_influence.attr.cuts import Cut
+from captum_influence.attr.identity import told
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.moments import Moments
 from captum_influence.sharding import Shard
@@ -84,6 +85,12 @@ class Questioner:
             "multiply_by_inputs": self._influence.multiplies_by_inputs,
         }
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that tells this question from another, JSON-able."""
+        asked = {"quantity": self._influence.quantity, "distribution": self._influence.distribution}
+        return {**self.settings, **{name: told(value) for name, value in asked.items()}}
+
     def moments(self, batch: Batch) -> dict[Group, tuple[Moments, ...]]:
         """Return the moments of one batch's influences, by group and layer."""
         batch = batch.to(self.device)
@@ -131,10 +138,10 @@ class Questioner:
         if self._group_by is None:
             return ["all"] * len(batch)
         if callable(self._group_by):
-            chosen = list(self._group_by(batch.inputs, batch.labels))
+            chosen: list[Any] = list(self._group_by(batch.inputs, batch.labels))
         elif self._group_by == "predicted":
             with torch.no_grad():
-                chosen = self._influence.forward_func(*batch.inputs).argmax(dim=1).tolist()
+                chosen = _answers(self._influence.forward_func(*batch.inputs))
         elif batch.labels is None:
             raise ValueError('group_by="label" needs a loader that yields (inputs, labels)')
         else:
@@ -143,7 +150,27 @@ class Questioner:
             raise ValueError(
                 f"expected a group for each of {len(batch)} examples, got {len(chosen)}"
             )
-        return [g if isinstance(g, str) else int(g) for g in chosen]
+        return [_group(g) for g in chosen]
+
+
+def _answers(output: Any) -> list[int]:
+    scores = getattr(output, "logits", output)
+    if isinstance(scores, Tensor) and scores.ndim == 2:
+        return list(scores.argmax(dim=1).tolist())
+    came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+    raise TypeError(
+        'group_by="predicted" expects a network that returns scores (examples, classes), got '
+        f"{came}: give a function of (inputs, labels)"
+    )
+
+
+def _group(value: Any) -> Group:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)) or value != int(value):
+        came = type(value).__name__ if isinstance(value, (list, tuple)) else value
+        raise ValueError(f"expected a whole number or a word as each example's group, got {came}")
+    return int(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +185,7 @@ class State:
     @staticmethod
     def resumed(path: Path | None, loader: Iterable[Any], run: Questioner, shard: Shard) -> State:
         """Begin, or go on from a checkpoint of the same question."""
-        identity = {**run.settings, "rank": shard.rank, "world": shard.world}
+        identity = {**run.identity, "rank": shard.rank, "world": shard.world}
         if path is None or not path.exists():
             return State(Batches.of(loader, None, shard), identity, 0, {})
         header, tensors = archive.load(path, "checkpoint")

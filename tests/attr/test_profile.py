@@ -249,6 +249,39 @@ def test_a_checkpoint_of_another_question_is_refused(tmp_path: Path) -> None:
         InfluenceProfile.over(other, _loader(3), checkpoint=path)
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "differ"),
+    [
+        ({"quantity": ClassScore(0)}, {"quantity": ClassScore(1)}, "quantity"),
+        ({"quantity": lambda y: y[:, 0]}, {"quantity": lambda y: y[:, 1]}, "quantity"),
+        (
+            {"distribution": Noise(0.1, 2, seed=0)},
+            {"distribution": Noise(0.1, 2, seed=1)},
+            "distribution",
+        ),
+        (
+            {"distribution": Baselines(torch.zeros(1, 2, 6, 6), 2)},
+            {"distribution": Baselines(torch.ones(1, 2, 6, 6), 2)},
+            "distribution",
+        ),
+    ],
+)
+def test_a_checkpoint_is_not_mixed_with_another_quantity_or_distribution(
+    tmp_path: Path, then: dict[str, Any], now: dict[str, Any], differ: str
+) -> None:
+    path, common = tmp_path / "checkpoint", {"quantity": ClassScore(0), "distribution": Point()}
+    with pytest.raises(Interrupted):
+        InfluenceProfile.over(
+            DistributionalInfluence(_model(), "1", **{**common, **then}),
+            _breaking(_loader(3), 4),
+            checkpoint=path,
+            checkpoint_every=1,
+        )
+    other = DistributionalInfluence(_model(), "1", **{**common, **now})
+    with pytest.raises(ValueError, match=f"another question: {differ}"):
+        InfluenceProfile.over(other, _loader(3), checkpoint=path)
+
+
 SCRIPT = """
     import sys
     from pathlib import Path
@@ -444,6 +477,17 @@ def test_checkpoints_of_two_runs_are_not_mixed() -> None:
 # Bad input ----------------------------------------------------------------------------------------
 
 
+class Named(nn.Module):
+    """A network that returns its scores by name."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"scores": self.net(x)}
+
+
 def test_bad_questions_are_refused() -> None:
     influence = DistributionalInfluence(_model(), "1", distribution=Point(), quantity=ClassScore(0))
     with pytest.raises(ValueError, match="patience as a positive number"):
@@ -458,6 +502,17 @@ def test_bad_questions_are_refused() -> None:
         InfluenceProfile.over(influence, [_data().tensors[0]], group_by="label")
     with pytest.raises(ValueError, match="a group for each of 8"):
         InfluenceProfile.over(influence, _loader(), group_by=lambda inputs, labels: ["one"])
+    columns = [(x, y[:, None]) for x, y in _loader()]
+    with pytest.raises(ValueError, match="as each example's group, got list"):
+        InfluenceProfile.over(influence, columns, group_by="label")
+    halves = [(x, y + 0.5) for x, y in _loader()]
+    with pytest.raises(ValueError, match=r"as each example's group, got 0\.5"):
+        InfluenceProfile.over(influence, halves, group_by="label")
+    named = DistributionalInfluence(
+        Named(_model()), "net.1", distribution=Point(), quantity=lambda out: out["scores"][:, 0]
+    )
+    with pytest.raises(TypeError, match=r"scores \(examples, classes\), got dict"):
+        InfluenceProfile.over(named, _loader(), group_by="predicted")
     with pytest.raises(TypeError, match="got a mapping"):
         InfluenceProfile.over(influence, [{"image": _data().tensors[0]}])
     profile = InfluenceProfile.over(influence, _loader(), group_by="label")
