@@ -79,3 +79,11 @@ def test_rows_that_lie_scattered_are_added_too() -> None:
     terms = torch.randn(6, 4, 5).transpose(1, 2)
     found = _summed(torch.tensor([0, 0, 1, 1, 1, 1]), terms, None)
     torch.testing.assert_close(found[0, 0], 2 * terms[:2].sum(0))
+
+
+def test_an_infinite_term_is_its_own_examples_only() -> None:
+    terms = torch.ones(6, 3)
+    terms[0, 1] = torch.inf
+    found = _summed(torch.tensor([3, 3, 3, 4, 4, 5]), terms, None)[0, 3:6]
+    wanted = torch.tensor([[6.0, torch.inf, 6.0], [4.0, 4.0, 4.0], [2.0, 2.0, 2.0]])
+    torch.testing.assert_close(found, wanted)
