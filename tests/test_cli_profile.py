@@ -36,10 +36,15 @@ def test_a_folder_of_pictures(
     tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 0
-    assert "warm (n = 2)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "warm (n = 2)" in out
+    assert "mean influence on score(predicted class)" in out
     profile = InfluenceProfile.load(tmp_path / "out" / "profile.safetensors")
     assert profile.groups == ("cold", "warm")
-    table = json.loads((tmp_path / "out" / "profile.json").read_text())["top"]["1"]
+    about = json.loads((tmp_path / "out" / "profile.json").read_text())
+    assert about["quantity"] == "score(predicted class)"
+    assert about["settings"]["group_by"] == "folder"
+    table = about["top"]["1"]
     assert table["warm"][0]["index"] == profile.top(1, "warm")[0].index
     assert (tmp_path / "out" / "1.png").stat().st_size > 1000
 

@@ -1,5 +1,6 @@
 """The page of a comparison says what was found, what it is worth, and what couldn't be."""
 
+import html
 import re
 
 import pytest
@@ -34,7 +35,8 @@ def test_it_shows_maps_scores_control_and_remarks(found, tmp_path):
     for name in (*NAMES, *found.scores, "noise (the control)", "absorb relevance"):
         assert name in page
     assert "Not applicable" not in page
-    assert "compare(model, inputs, &#34;relu5&#34;, 0, points=25, scores=scores)" in page
+    asked = '"relu5", 0, ["Saliency", "LayerGradCam", "LRP"], points=25, scores=scores)'
+    assert f"compare(model, inputs, {asked}" in html.unescape(page)
     value = float(found.scores["on the object"]["Saliency"][0])
     assert f"{value:#.3g}" in page
 

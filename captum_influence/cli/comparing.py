@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = ["add_compare_parser", "run_compare"]
 _FORMAT = "captum_influence.Comparison"
 _NUMBERS, _FIGURE, _PAGE = "comparison.json", "comparison.png", "comparison.html"
 _DEMO_LAYER = "relu5"
+_OUT = "captum-influence-comparison"
 
 _DESCRIPTION = """\
 Ask many methods (Grad-CAM, LRP, integrated gradients, ours, ...) why a network scores a class for
@@ -76,6 +78,7 @@ def run_compare(args: Namespace) -> None:
         points=args.points,
         scores=_scores(subject) if args.scores else None,
         seed=args.seed,
+        show_progress=not args.quiet and sys.stderr.isatty(),  # a log needs no moving bar
     )
     _write(found, folder, subject, args)
     if not args.quiet:
@@ -111,8 +114,8 @@ def _add_question_options(parser: ArgumentParser) -> None:
         help="of the figure: one for each map, or one for all; default: each",
     )
     add("--no-scores", dest="scores", action="store_false", help="don't flip pixels: it takes time")
-    add("--out", metavar="FOLDER", default="captum-influence-comparison")
-    add("--quiet", action="store_true", help="print nothing but errors")
+    add("--out", metavar="FOLDER", default=_OUT, help=f"default: {_OUT}")
+    add("--quiet", action="store_true", help="print nothing but errors, and no progress bar")
     add("--debug", action="store_true", help="show the traceback of an error")
 
 

@@ -55,7 +55,12 @@ def add_preprocessing_options(parser: ArgumentParser) -> None:
     )
     add = group.add_argument
     add("--size", type=_size, metavar="N|HxW", help="height and width of the input")
-    add("--resize", type=count, metavar="N", help="shorter side before the centre is cropped")
+    add(
+        "--resize",
+        type=count,
+        metavar="N",
+        help="shorter side before the centre is cropped; default: as short as covers --size",
+    )
     add(
         "--squash",
         dest="fit",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import DataLoader
 
@@ -34,6 +35,7 @@ from captum_influence.cli.options import (
     count,
 )
 from captum_influence.demo import CLASSES, SceneDataset, load_demo_network
+from captum_influence.explain.phrasing import quantity_in_words
 from captum_influence.models import load_model
 
 __all__ = ["add_profile_parser", "run_profile"]
@@ -42,6 +44,8 @@ _DESCRIPTION = """\
 Average the influence of every unit over a folder of pictures, one subfolder for each group, with
 standard errors. Without options it profiles the demo's classes. Under torchrun the pictures are
 shared among processes; with --checkpoint a killed run goes on where it was."""
+
+_OUT = "captum-influence-profile"
 
 _EXAMPLES = """\
 examples:
@@ -68,17 +72,37 @@ def add_profile_parser(commands: _SubParsersAction[Any]) -> None:
 
 def _add_data_options(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("data and question").add_argument
-    add("--images", metavar="FOLDER", help="class subfolders of pictures; default: demo scenes")
-    add("--layer", metavar="NAME", action="append", help="may be given several times")
+    add(
+        "--images",
+        metavar="FOLDER",
+        help="pictures; each subfolder is a group of its own; default: demo scenes",
+    )
+    add(
+        "--layer",
+        metavar="NAME",
+        action="append",
+        help="required with --model; may be given several times; of the demo: relu4 and relu5",
+    )
     add("--target", metavar="CLASS", help="number or name; default: each picture's prediction")
     add("--versus", metavar="CLASS", help="ask why --target rather than this class")
-    add("--distribution", choices=("point", "path", "noise"), default="path")
+    add("--distribution", choices=("point", "path", "noise"), default="path", help="default: path")
     add("--points", type=count, default=4, metavar="N", help="per picture; default: 4")
-    add("--aggregate", choices=("sum", "mean", "max"), default="sum")
-    add("--batch-size", type=count, default=16, metavar="N")
-    add("--top", type=count, default=5, metavar="N", help="units to print for each group")
+    add(
+        "--aggregate",
+        choices=("sum", "mean", "max"),
+        default="sum",
+        help="over the places of a feature map; default: sum",
+    )
+    add("--batch-size", type=count, default=16, metavar="N", help="pictures; default: 16")
+    add(
+        "--top",
+        type=count,
+        default=5,
+        metavar="N",
+        help="units to print for each group; default: 5",
+    )
     add("--checkpoint", metavar="FILE", help="go on from here after an interruption")
-    add("--out", metavar="FOLDER", default="captum-influence-profile")
+    add("--out", metavar="FOLDER", default=_OUT, help=f"default: {_OUT}")
     add("--quiet", action="store_true", help="print nothing but errors, and no progress bar")
     add("--debug", action="store_true", help="show the traceback of an error")
 
@@ -92,23 +116,29 @@ def run_profile(args: Namespace) -> None:
     device = chosen_device(args.device)
     model, loader, groups, names = _subject(args)
     layers = args.layer or ["relu4", "relu5"]
+    quantity = _quantity(args, names)
     influence = DistributionalInfluence(
-        model.to(device), layers, distribution=_distribution(args), quantity=_quantity(args, names)
+        model.to(device), layers, distribution=_distribution(args), quantity=quantity
     )
+
+    def folder(inputs: object, labels: Tensor | None) -> list[str]:
+        return [groups[i] for i in labels.tolist()]  # type: ignore[union-attr]
+
     profile = InfluenceProfile.over(
         influence,
         loader,
-        group_by=lambda inputs, labels: [groups[i] for i in labels.tolist()],  # type: ignore[union-attr]
+        group_by=folder,
         aggregate=args.aggregate,
         checkpoint=args.checkpoint,
         show_progress=not args.quiet and sys.stderr.isatty(),
     )
     if os.environ.get("RANK", "0") != "0":  # of several processes, one writes
         return
-    folder = _write(profile, Path(args.out))
+    asked = quantity_in_words(quantity, names)
+    written = _write(profile, Path(args.out), asked)
     if not args.quiet:
-        _tell(profile, args.top)
-        print(f"The numbers and figures: {folder}")
+        _tell(profile, args.top, asked)
+        print(f"The numbers and figures: {written}")
 
 
 def _subject(
@@ -123,7 +153,10 @@ def _subject(
         loader = DataLoader(scenes, batch_size=args.batch_size)
         return load_demo_network(), loader, CLASSES, dict(enumerate(CLASSES))
     if not args.layer:
-        raise ValueError("expected a layer to look into, got --model without --layer")
+        raise ValueError(
+            "expected a layer to look into, got --model without --layer: captum-influence explain "
+            "--list-layers shows what there is"
+        )
     loaded = load_model(args.model, args.weights)
     pictures = PictureFolder.of(args.images, chosen_preprocessing(args, loaded.preprocessing))
     names = dict(enumerate(loaded.class_names)) if loaded.class_names else None
@@ -148,7 +181,7 @@ def _quantity(args: Namespace, names: dict[int, str] | None) -> Quantity:
     return asked if args.versus is None else asked - score(args.versus)
 
 
-def _write(profile: InfluenceProfile, folder: Path) -> Path:
+def _write(profile: InfluenceProfile, folder: Path, asked: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     profile.save(folder / "profile.safetensors")
     table = {
@@ -158,16 +191,16 @@ def _write(profile: InfluenceProfile, folder: Path) -> Path:
         }
         for layer in profile.layers
     }
-    about = {"settings": dict(profile.settings), "top": table}
+    about = {"quantity": asked, "settings": dict(profile.settings), "top": table}
     (folder / "profile.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
     for layer in profile.layers:
         profile.plot(layer=layer).savefig(folder / f"{layer}.png", dpi=110)
     return folder
 
 
-def _tell(profile: InfluenceProfile, top: int) -> None:
+def _tell(profile: InfluenceProfile, top: int, asked: str) -> None:
     for layer in profile.layers:
-        print(f"{layer}: units of largest mean influence")
+        print(f"{layer}: units of largest mean influence on {asked}")
         for group in profile.groups:
             units = profile.top(top, group, layer=layer)
             found = ", ".join(f"{u.index} ({u.mean:.3g} ± {u.standard_error:.1g})" for u in units)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from captum_influence.attr import Cut, Slice
 from captum_influence.canvas import LIGHT, Theme
@@ -165,6 +166,7 @@ def compare(
     points: int = 25,
     scores: Mapping[str, Score] | None = None,
     seed: int = 0,
+    show_progress: bool = False,
 ) -> Comparison:
     """Ask many methods why the network scores a class, align their maps, and score them.
 
@@ -182,6 +184,7 @@ def compare(
         scores: what maps are scored by, by name; ``captum_influence.metrics`` has
             ``FlippingScore`` and ``LocalizationScore``. A map of noise is scored beside them.
         seed: of the noise; the global random state is left as found.
+        show_progress: show progress bars, one over the methods and one over the scores.
 
     Raises:
         ValueError: if a method isn't known, the layer isn't in the network, or a score isn't one
@@ -199,7 +202,7 @@ def compare(
     question, output = _question(model, inputs, layer, target, points)
     geometry = _geometry(question)
     maps, units, seconds, reasons, notes = {}, {}, {}, {}, {}
-    for method in chosen:
+    for method in tqdm(chosen, "methods", disable=not show_progress, unit="method"):
         try:
             found, seconds[method.name], said = _answered(method, question, seed)
             values = _tensor(found)
@@ -211,7 +214,7 @@ def compare(
             notes.update({method.name: said} if said else {})
             if method.at == "layer" and values.shape == question.units.shape:
                 units[method.name] = values
-    by_score, chance = _scored(scores or {}, maps, question, seed)
+    by_score, chance = _scored(scores or {}, maps, question, seed, show_progress)
     settings = {"points": points, "seed": seed}
     target, words = question.target.cpu(), str(question.cut)
     found = (maps, seconds, reasons, notes, target, words, output.cpu(), by_score, chance)
@@ -253,7 +256,11 @@ def _laid(values: Tensor, method: Method, question: Question, geometry: Geometry
 
 
 def _scored(
-    scores: Mapping[str, Score], maps: Mapping[str, Tensor], question: Question, seed: int
+    scores: Mapping[str, Score],
+    maps: Mapping[str, Tensor],
+    question: Question,
+    seed: int,
+    show_progress: bool,
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
     """Return score -> method -> (examples,), and score -> what noise gets."""
     by_score: dict[str, dict[str, Tensor]] = {}
@@ -265,7 +272,8 @@ def _scored(
     noise = torch.randn(like.shape, generator=generator).to(like)
     for name, score in scores.items():
         found = {}
-        for method, values in {**maps, "": noise}.items():
+        scored = {**maps, "": noise}.items()
+        for method, values in tqdm(scored, name, disable=not show_progress, unit="map"):
             one = score(question.model, question.inputs, question.target, values).detach().cpu()
             if one.shape != (len(values),):
                 raise ValueError(

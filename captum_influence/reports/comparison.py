@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -159,11 +160,13 @@ def _python(found: Comparison, target: int) -> str:
     layer = f'"{name}"' if side == "output" else f'Cut("{name}", "{side}")'
     names = "compare" if side == "output" else "Cut, compare"
     points = found.settings.get("points", 25)
+    asked = [*found.maps, *found.not_applicable]
+    chosen = "" if set(asked) == set(METHODS) else f", {json.dumps(asked)}"
     scored = ", scores=scores" if found.scores else ""
     values = "scores = {...}  # FlippingScore and others of captum_influence.metrics\n"
     return (
         f"from captum_influence import {names}\n\n{values if scored else ''}"
-        f"found = compare(model, inputs, {layer}, {target}, points={points}{scored})\n"
+        f"found = compare(model, inputs, {layer}, {target}{chosen}, points={points}{scored})\n"
         'found.to_html("comparison.html", picture)'
     )
 
