@@ -68,15 +68,14 @@ class Story:
         top, left, bottom, right = region.box
         where = place((top + bottom) / 2, (left + right) / 2, *first.map.shape[-2:])
         share = percent(region.share)
+        through = self.measurement.focus == "quantity"
+        raising = "what speaks for this through it" if through else "what raises it"
         if region.share < 0.25:
             return (
-                f"What it responds to for this is spread out: the strongest region, in the {where} "
+                f"{raising.capitalize()} is spread out: the strongest region, in the {where} "
                 f"of the picture, holds {share}."
             )
-        return (
-            f"{share} of what it responds to for this lies in one region, in the {where} of the "
-            "picture."
-        )
+        return f"{share} of {raising} lies in one region, in the {where} of the picture."
 
 
 def percent(share: float) -> str:
