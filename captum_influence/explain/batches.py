@@ -8,12 +8,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["device_of", "images_of", "labelled"]
+__all__ = ["device_of", "dtype_of", "images_of", "labelled"]
 
 
 def device_of(model: nn.Module) -> torch.device:
     """Return where a network's parameters are."""
     return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """Return the precision of a network's parameters; float32 if it has none."""
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
 
 
 def images_of(loader: Iterable[Any], model: nn.Module) -> Iterator[Tensor]:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from captum_influence import charts
 from captum_influence.attr import Cut, Quantity, Slice, Unit
-from captum_influence.explain.batches import device_of
+from captum_influence.explain.batches import device_of, dtype_of
 from captum_influence.explain.painting import Canvas, Prior, askew, total_variation
 from captum_influence.explain.phrasing import Names, layer_name, quantity_in_words
 
@@ -199,7 +199,7 @@ class _Look:
         """Return the quantity on pictures (1, 3, height, width), and its gradient there."""
         with torch.enable_grad():
             leaf = pictures.detach().requires_grad_()
-            inputs = self.preprocess(leaf)
+            inputs = self.preprocess(leaf).to(dtype_of(self.model))
             value, slope = self._slope(inputs)
             if not inputs.requires_grad:
                 raise RuntimeError(

@@ -33,6 +33,14 @@ def left_and_right(size: int = 16) -> Tensor:
 STILL = Prior(jitter=0, scale=0, total_variation=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_network_of_another_precision_has_prototypes(dtype: torch.dtype) -> None:
+    model = Filter(left_and_right()).to(dtype)
+    found = prototype(model, 0, size=16, steps=3, prior=STILL)
+    assert found.image.dtype == torch.float32
+    assert found.value > found.start
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_prototype_of_a_filter_is_its_pattern(sign: int) -> None:
     """A linear score is highest where every pixel is at the end that its weight points to."""
