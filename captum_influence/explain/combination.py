@@ -168,6 +168,8 @@ class _Members:
     ) -> _Members:
         """Find them in the network."""
         cut, selection = Cut.ensure(layer), Selection.ensure(chosen)
+        if len(set(selection.indices)) < len(selection):
+            raise ValueError(f"expected each unit of the {cut} once, got {selection.indices}")
         if not len(selection):
             raise ValueError(f"expected at least one unit of the {cut} to remove, got none")
         shape = tuple(observe(model, inputs[:1], cut).shape[1:])

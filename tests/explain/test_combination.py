@@ -151,6 +151,7 @@ def test_the_network_is_left_as_it_was() -> None:
         ({}, "at least one unit"),
         ({"first": []}, "at least one unit of the"),
         ({"third": [0]}, "third"),
+        ({"first": [0, 1, 0]}, "each unit of the output of .* once"),
         (rank_units(torch.ones(1, 2)), "channel 0 without one"),
     ],
 )
