@@ -205,7 +205,7 @@ def counterfactual(
 
     Args:
         model: the network, in eval mode.
-        image: one input, with or without the batch dimension.
+        image: one input, with or without the batch dimension; a series with it.
         layer: a module, a dotted name or a Cut.
         true: the class that the network should say.
         predicted: the class that it says; None: look.
@@ -227,7 +227,8 @@ def counterfactual(
     Raises:
         ValueError: if the network says ``true``, or doesn't say ``predicted``, of the image.
     """
-    inputs, cut = _one_input(image), Cut.ensure(layer)
+    cut = Cut.ensure(layer)
+    inputs = _one_input(model, cut, image)
     _check_counts(max_units, controls)
     replacement = Replacement.ensure(replace, model, cut, reference, seed)
     path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
@@ -323,20 +324,34 @@ def _check_counts(max_units: int, controls: int) -> None:
         )
 
 
-def _one_input(image: Tensor) -> Tensor:
+def _one_input(model: nn.Module, cut: Cut, image: Tensor) -> Tensor:
     if not isinstance(image, Tensor) or not image.is_floating_point():
         came = image.dtype if isinstance(image, Tensor) else type(image).__name__
         raise TypeError(
             f"expected the image as a tensor of floats, as the network takes it, got {came}: "
             "preprocess it first"
         )
-    inputs = image.detach()[None] if image.ndim in (1, 3) else image.detach()
+    if not bool(image.isfinite().all()):
+        raise ValueError(f"the image of shape {tuple(image.shape)} holds NaN or infinity")
+    inputs = image.detach()
+    series = inputs.ndim == 3 and len(inputs) == 1 and _takes_series(model, cut, inputs)
+    if inputs.ndim in (1, 3) and not series:
+        inputs = inputs[None]
     if inputs.ndim < 2 or len(inputs) != 1:
         raise ValueError(
-            "expected one image (channels, height, width) or (1, channels, height, width), got "
-            f"{tuple(image.shape)}: ask about one at a time"
+            "expected one image (channels, height, width) or (1, channels, height, width), or one "
+            f"series (1, channels, steps), got {tuple(image.shape)}: ask about one at a time"
         )
     return inputs
+
+
+def _takes_series(model: nn.Module, cut: Cut, series: Tensor) -> bool:
+    """Whether (1, ..., ...) is a batch of one: as a picture of one colour the network fails."""
+    try:
+        with reruns(model, cut, series[None]):
+            return False
+    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError):
+        return True
 
 
 def _checked_classes(scores: Tensor, true: int, predicted: int | None) -> int:

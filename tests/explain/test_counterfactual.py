@@ -32,6 +32,31 @@ def test_the_smallest_set_is_found_and_verified() -> None:
     assert found.answer == found.true == "class 1"
 
 
+class Series(nn.Module):
+    """The voters, each fed by one channel of a series."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pick = nn.Conv1d(5, 5, 1, bias=False)
+        self.pick.weight = nn.Parameter(torch.eye(5, dtype=torch.float64)[..., None])
+        self.vote = voters()
+
+    def forward(self, series: Tensor) -> Tensor:
+        return self.vote(self.pick(series).mean(dim=2))
+
+
+def test_a_series_is_one_input_too() -> None:
+    series = torch.ones(1, 5, 7, dtype=torch.float64)
+    found = counterfactual(Series(), series, "vote.0", true=1, controls=0)
+    assert [unit.index for unit in found.units] == [(0,)]
+    assert (found.picture, found.seen) == (None, ())
+
+
+def test_an_image_that_holds_nan_is_refused() -> None:
+    with pytest.raises(ValueError, match="holds NaN"):
+        counterfactual(voters(), ALL_SPEAK * torch.nan, "0", true=1)
+
+
 def test_no_smaller_set_exists_where_contributions_add_up() -> None:
     """Of two classes whose scores are sums over units: as few as an exhaustive search finds."""
     generator = torch.Generator().manual_seed(0)
