@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["device_of", "dtype_of", "images_of", "labelled"]
+__all__ = ["check_repeatable", "device_of", "dtype_of", "images_of", "labelled"]
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -19,6 +19,19 @@ def device_of(model: nn.Module) -> torch.device:
 def dtype_of(model: nn.Module) -> torch.dtype:
     """Return the precision of a network's parameters; float32 if it has none."""
     return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+
+
+def check_repeatable(loader: Iterable[Any]) -> None:
+    """Check that a loader can be gone through several times.
+
+    Raises:
+        TypeError: if it ends with the first time.
+    """
+    if isinstance(loader, Iterator):
+        raise TypeError(
+            "expected a loader that can be gone through several times, got a "
+            f"{type(loader).__name__}, which ends with the first time: make it a list"
+        )
 
 
 def images_of(loader: Iterable[Any], model: nn.Module) -> Iterator[Tensor]:

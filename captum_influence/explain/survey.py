@@ -21,7 +21,7 @@ from captum_influence.attr import (
     StratifiedPath,
 )
 from captum_influence.explain.axes import Axis
-from captum_influence.explain.batches import labelled
+from captum_influence.explain.batches import check_repeatable, labelled
 from captum_influence.explain.looks import Podium
 from captum_influence.explain.measuring import Measurement
 from captum_influence.explain.phrasing import distribution_in_words
@@ -68,11 +68,18 @@ class Survey:
         """Return the layer's channels.
 
         Raises:
-            ValueError: if the loader holds no image of one of the classes.
+            ValueError: if the loader holds no image of one of the classes, or other than images.
+            TypeError: if it can be gone through only once.
         """
+        check_repeatable(self.loader)
         missing = set(self.classes)
         shape = None
         for images, labels in labelled(self.loader, self.model):
+            if images.ndim != 4:
+                raise ValueError(
+                    "expected a loader of images (examples, channels, height, width), got "
+                    f"{tuple(images.shape)}: InfluenceProfile profiles inputs of any shape"
+                )
             if shape is None:
                 shape = tuple(activations(self.model, self.cut, images[:1]).shape[1:])
             missing -= set(labels.tolist())

@@ -186,6 +186,16 @@ def test_mistakes_are_named(model, settings, message) -> None:
         essence(model, "relu", scenes(), 0, **settings)
 
 
+def test_loaders_that_will_not_do_are_refused(model) -> None:
+    with pytest.raises(TypeError, match="several times, got a list_iterator"):
+        essence(model, "relu", iter(scenes()), 0)
+    with pytest.raises(TypeError, match="several times, got a list_iterator"):
+        essence(model, "relu", scenes(), 0, held_out=iter(scenes()))
+    series = [(torch.zeros(2, 3, 8, dtype=torch.float64), torch.tensor([0, 1]))]
+    with pytest.raises(ValueError, match=r"images .* got \(2, 3, 8\): InfluenceProfile"):
+        essence(model, "relu", series, 0)
+
+
 def test_a_class_without_pictures_is_refused(model) -> None:
     with pytest.raises(ValueError, match="the loader holds no image of class 2"):
         essence(model, "relu", scenes(), 2)

@@ -120,6 +120,14 @@ def test_classes_that_nothing_separates(model) -> None:
     assert found.plot() is not None
 
 
+def test_a_loader_that_ends_is_refused(model) -> None:
+    dark = [(torch.zeros(2, 3, 8, 8, dtype=torch.float64), torch.tensor([0, 1]))]
+    with pytest.raises(TypeError, match="several times, got a list_iterator"):
+        pair(model, "relu", iter(dark), 0, 1)
+    with pytest.raises(TypeError, match="several times, got a list_iterator"):
+        pair(model, "relu", dark, 0, 1, held_out=iter(dark))
+
+
 @pytest.mark.parametrize(
     ("classes", "settings", "message"),
     [
