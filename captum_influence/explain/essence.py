@@ -205,10 +205,11 @@ class Essence:
         by, k = self.chosen
         at = self.kept.ks.index(k)
         own, chance = (self.kept.curve("f1", name)[at] for name in (by, "random"))
+        whole = self.kept.whole.f1
+        still = "" if own > whole else "still "  # what the whole network couldn't isn't kept
         return (
-            f"With nothing but {counted(k, self._kind)} it still tells {self.name} from the "
-            f"rest, F1 {own:.2f} (whole network {self.kept.whole.f1:.2f}, {k} at random "
-            f"{chance:.2f})."
+            f"With nothing but {counted(k, self._kind)} it {still}tells {self.name} from the "
+            f"rest, F1 {own:.2f} (whole network {whole:.2f}, {k} at random {chance:.2f})."
         )
 
     @property

@@ -191,8 +191,8 @@ def _control(found: Counterfactual) -> str:
 def _damage(found: Counterfactual) -> str:
     if found.collateral is None:
         return (
-            "Not measured: give a loader of correctly answered pictures to see what removing these "
-            "units does to them."
+            "Not measured: give a loader of correctly answered pictures (from the shell, "
+            "--examples) to see what removing these units does to them."
         )
     return (
         f"The same units were removed while {found.collateral.examples} other pictures were "
