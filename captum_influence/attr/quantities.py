@@ -339,10 +339,10 @@ def _as_int(value: object) -> int:
 def _as_tensor(output: Any, quantity: Quantity) -> Tensor:
     if isinstance(output, Tensor):
         return output
-    names = list(output) if isinstance(output, dict) else ""
+    names = f" {list(output)}" if isinstance(output, dict) else ""
     raise TypeError(
         f"{type(quantity).__name__} reads a tensor, but the network returned a "
-        f"{type(output).__name__} {names}: pick the tensor with "
+        f"{type(output).__name__}{names}: pick the tensor with "
         "measure_at=Cut(model, select=...), or use Function"
     )
 

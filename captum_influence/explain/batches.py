@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["check_repeatable", "device_of", "dtype_of", "images_of", "labelled"]
+__all__ = ["device_of", "dtype_of", "images_of", "labelled", "repeatable"]
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -21,8 +21,8 @@ def dtype_of(model: nn.Module) -> torch.dtype:
     return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
 
 
-def check_repeatable(loader: Iterable[Any]) -> None:
-    """Check that a loader can be gone through several times.
+def repeatable(loader: Iterable[Any]) -> Iterable[Any]:
+    """Return a loader that can be gone through several times.
 
     Raises:
         TypeError: if it ends with the first time.
@@ -32,6 +32,7 @@ def check_repeatable(loader: Iterable[Any]) -> None:
             "expected a loader that can be gone through several times, got a "
             f"{type(loader).__name__}, which ends with the first time: make it a list"
         )
+    return loader
 
 
 def images_of(loader: Iterable[Any], model: nn.Module) -> Iterator[Tensor]:

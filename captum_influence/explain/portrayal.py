@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.attr import ClassScore, Cut, Distribution, InfluenceProfile, Quantity
-from captum_influence.explain.batches import check_repeatable, labelled
+from captum_influence.explain.batches import labelled, repeatable
 from captum_influence.explain.curves import ExpertCurves, expert_curves
 from captum_influence.explain.essence import Essence, EssentialUnit
 from captum_influence.explain.explanation import installed_versions
@@ -115,8 +115,7 @@ def essence(
     )
     units, activity = _looked_at(survey, examiner, rows, examples)
     replacement = Replacement.ensure(replace, model, cut, reference, seed)
-    tried = loader if held_out is None else held_out
-    check_repeatable(tried)
+    tried = repeatable(loader if held_out is None else held_out)
     trial = _Trial(survey, tried, ks, replacement, class_names, seed)
     means = profiles[0].mean(target), profiles[1].mean(target), activity.inside
     return Essence(

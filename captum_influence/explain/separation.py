@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from captum_influence.attr import ClassScore, Cut, Distribution, InfluenceProfile
-from captum_influence.explain.batches import check_repeatable
+from captum_influence.explain.batches import repeatable
 from captum_influence.explain.explanation import installed_versions
 from captum_influence.explain.looks import Examiner
 from captum_influence.explain.measuring import shown
@@ -114,8 +114,7 @@ def pair(
     )
     seen = _looked_at(survey, examiner, [units[:top] for units in ranked], examples)
     replacement = Replacement.ensure(replace, model, cut, reference, seed)
-    tried = loader if held_out is None else held_out
-    check_repeatable(tried)
+    tried = repeatable(loader if held_out is None else held_out)
     moves = [_moves(survey, tried, ranked, i, ks, replacement, seed) for i in (0, 1)]
     names = [class_name(own, class_names) for own in (first, second)]
     both = zip((first, second), names, seen, moves, strict=True)

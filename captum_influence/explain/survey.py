@@ -21,7 +21,7 @@ from captum_influence.attr import (
     StratifiedPath,
 )
 from captum_influence.explain.axes import Axis
-from captum_influence.explain.batches import check_repeatable, labelled
+from captum_influence.explain.batches import labelled, repeatable
 from captum_influence.explain.looks import Podium
 from captum_influence.explain.measuring import Measurement
 from captum_influence.explain.phrasing import distribution_in_words
@@ -71,7 +71,7 @@ class Survey:
             ValueError: if the loader holds no image of one of the classes, or other than images.
             TypeError: if it can be gone through only once.
         """
-        check_repeatable(self.loader)
+        repeatable(self.loader)
         missing = set(self.classes)
         shape = None
         for images, labels in labelled(self.loader, self.model):
