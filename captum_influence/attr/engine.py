@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,8 @@ def expected_gradient(problem: Problem, options: Options) -> Integral:
     """
     plan, sums = Plan.of(problem, options), Sums(problem)
     rows = plan.rows
-    with freed_memory_kept(options.execution.pooled), _progress(problem, options) as bar:
+    pooled = options.execution.pooled and _blocks(problem, rows) > 1
+    with freed_memory_kept(pooled), _progress(problem, options) as bar:
         for block in problem.distribution.blocks(problem.origin, plan.rows):
             for part in block.split(rows):
                 rows = min(rows, _add_block(problem, plan, sums, part, frozenset()))
@@ -160,6 +162,11 @@ def _check_rows(cuts: Sequence[Cut], trace: Trace, rows: int) -> None:
                     f"got shape {tuple(tensor.shape)}: use batch_first=True, or a layer that "
                     "keeps the batch apart"
                 )
+
+
+def _blocks(problem: Problem, rows: int) -> float:
+    size = problem.distribution.size
+    return math.inf if size is None else size * problem.examples / rows
 
 
 def _progress(problem: Problem, options: Options) -> tqdm[Any]:

@@ -25,7 +25,7 @@ class Execution:
         pooled: whether a micro-batch takes the memory that the one before it freed, instead of new
             pages from the system. For CPUs with glibc (Linux), elsewhere without effect; PyTorch
             pools CUDA memory anyway. The allocator is the process's, so other threads' tensors
-            are pooled too while a call runs; when it ends, all that is free goes back.
+            are pooled too while a call runs; at its end what the pool has grown by goes back.
     """
 
     memory_format: Literal["preserve", "channels_last"] = "preserve"

@@ -22,8 +22,11 @@ _USUAL = {
     _TOP_PAD: 128 * 2**10,
 }
 
+_WORTH_RETURNING = 256 * 2**20  # bytes; returning less would only make the next call fault again
+
 _lock = threading.Lock()
 _users = 0
+_start = 0  # the end of the heap when the first user came
 
 
 @contextmanager
@@ -32,6 +35,7 @@ def freed_memory_kept(wanted: bool = True) -> Iterator[None]:
 
     glibc maps each large tensor anew, so that each first touch of its pages costs a fault and
     zeros. This is the whole process's allocator, hence a choice. Other C libraries aren't touched.
+    What the heap has grown by goes back as a whole, unless it is little.
     """
     library = _glibc() if wanted else None
     if library is None:
@@ -45,10 +49,11 @@ def freed_memory_kept(wanted: bool = True) -> Iterator[None]:
 
 
 def _enter(library: ctypes.CDLL) -> None:
-    global _users
+    global _users, _start
     with _lock:
         if _users == 0:
             _set(library, _KEEP)
+            _start = _end_of_heap(library)
         _users += 1
 
 
@@ -58,7 +63,8 @@ def _leave(library: ctypes.CDLL) -> None:
         _users -= 1
         if _users == 0:
             _set(library, _USUAL)
-            library.malloc_trim(0)
+            if _end_of_heap(library) - _start > _WORTH_RETURNING:
+                library.malloc_trim(0)
 
 
 def _set(library: ctypes.CDLL, values: dict[int, int]) -> None:
@@ -66,6 +72,14 @@ def _set(library: ctypes.CDLL, values: dict[int, int]) -> None:
         library.mallopt(name, value)
 
 
+def _end_of_heap(library: ctypes.CDLL) -> int:
+    return int(library.sbrk(0))
+
+
 @cache
 def _glibc() -> ctypes.CDLL | None:
-    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+    if platform.libc_ver()[0] != "glibc":
+        return None
+    library = ctypes.CDLL(None)
+    library.sbrk.argtypes, library.sbrk.restype = [ctypes.c_ssize_t], ctypes.c_void_p
+    return library
