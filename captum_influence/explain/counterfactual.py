@@ -99,8 +99,8 @@ class Counterfactual:
             return ""
         return (
             f"Of {self.controls.sets} random draws of "
-            f"{self._named(self.controls.size, 'active ')}, {self.controls.to_true} lead to "
-            f"{self.true}."
+            f"{self._named(self.controls.size, 'active ')}, {self.controls.to_true} "
+            f"lead{'s' * (self.controls.to_true == 1)} to {self.true}."
         )
 
     def _damage(self) -> str:
