@@ -130,7 +130,7 @@ def _added_as_product(total: Tensor, block: Block, term: Tensor) -> bool:
     exact = total.dtype == torch.float64 or torch.get_float32_matmul_precision() == "highest"
     if not few or not exact or sums is None or rows is None:
         return False
-    if not bool(rows.sum().isfinite()):
+    if last > first and not bool(rows.sum().isfinite()):
         return False  # 0 × ∞ is NaN: one example would spoil the others
     mine = torch.arange(first, last + 1).unsqueeze(1) == block.examples
     sums.addmm_(mine.to(rows), rows)
