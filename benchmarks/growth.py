@@ -106,6 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/growth.json"))
     parser.add_argument("--figure", type=Path, default=Path("docs/_static/growth.png"))
     asked = parser.parse_args(arguments)
+    torch.set_num_threads(1)
     rows = []
     for what, values in GROWTH.items():
         for value in values:

@@ -1,7 +1,7 @@
 """``python -m benchmarks.profiles``: a profile of CIFAR-10 in one pass, its memory and its sharing.
 
 Captum's tutorial network, all its layers, ten quantities; needs the data of CAPTUM_INFLUENCE_DATA
-(or ../shared/data). ``--images`` and ``--processes`` choose one run; without them, all are made.
+(or ../shared/data). ``--images`` and ``--points`` choose one run; without them, all are made.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return image, int(self._labels[index])
 
 
-def one(images: int) -> dict[str, float]:
+def one(images: int, points: int) -> dict[str, float]:
     """Profile so many images and return the seconds and the MB that it took."""
     torch.set_num_threads(1)
     subject, data = tutorial(), Pictures(images)
@@ -57,7 +57,7 @@ def one(images: int) -> dict[str, float]:
     influence = DistributionalInfluence(
         subject.model,
         LAYERS,
-        distribution=StratifiedPath(n=4),
+        distribution=StratifiedPath(n=points),
         quantity=[ClassScore(k) for k in range(10)],
     )
     loader = DataLoader(data, batch_size=50)
@@ -69,6 +69,7 @@ def one(images: int) -> dict[str, float]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "images": images,
+        "points": points,
         "seconds": seconds,
         "MB": peak / 1024,
         "grown": (peak - before) / 1024,
@@ -79,23 +80,24 @@ def main() -> int:
     """Make one run, or all of them in fresh processes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profiles", description=__doc__)
     parser.add_argument("--images", type=int)
+    parser.add_argument("--points", type=int, default=4)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     if asked.images:
-        found = one(asked.images)
+        found = one(asked.images, asked.points)
         if os.environ.get("RANK", "0") == "0":
             print(json.dumps(found))
         return 0
     rows = []
-    for images, processes in ((200, 1), (2000, 1), (2000, 2)):
+    for images, points, processes in ((200, 4, 1), (2000, 4, 1), (2000, 50, 1), (2000, 50, 2)):
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command = [sys.executable, *(launcher if processes > 1 else [])]
-        command += ["-m", "benchmarks.profiles", "--images", str(images)]
+        command += ["-m", "benchmarks.profiles", "--images", str(images), "--points", str(points)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         row = json.loads(done.stdout.strip().splitlines()[-1])
         rows.append(row | {"processes": processes})
         print(rows[-1], flush=True)
-    print(f"2 processes: {rows[1]['seconds'] / rows[2]['seconds']:.2f} times as fast")
+    print(f"2 processes: {rows[2]['seconds'] / rows[3]['seconds']:.2f} times as fast")
     print(f"memory of 2000 images: {rows[1]['MB'] / rows[0]['MB']:.3f} of that of 200")
     if asked.out:
         asked.out.parent.mkdir(parents=True, exist_ok=True)
