@@ -124,9 +124,13 @@ def peers(found: Row) -> str:
     return table(["against", "network", "question", "theirs, s", *_TIMING], rows)
 
 
+def _seconds(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
 def _timing(row: Row) -> tuple[str, ...]:
     return (
-        *(f"{row[name]:.3g}" for name in ("peer_cpu", "ours_cpu")),
+        *(_seconds(row[name]) for name in ("peer_cpu", "ours_cpu")),
         *(f"{row[name]:.2f}" for name in ("ratio", "ratio_wall")),
         f"{row['difference']:.0e}",
     )
