@@ -74,12 +74,17 @@ def test_the_forward_comes_back_after_an_error(counted: list[Callable[..., Any]]
 
 
 @pytest.mark.filterwarnings("ignore")  # the compiler's own, some of which it can't bear as errors
-def test_the_compiler_itself_gives_the_same_answer() -> None:
+def test_the_compiler_itself_gives_the_same_answer(caplog: pytest.LogCaptureFixture) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
     x = torch.rand(4, 3)
     plain = DistributionalInfluence(model, "0").attribute(x, target=1)
     influence = DistributionalInfluence(model, "0", execution=Execution(compile="default"))
-    assert torch.allclose(plain, influence.attribute(x, target=1), atol=1e-6)
+    compiled = influence.attribute(x, target=1)
+    assert torch.allclose(plain, compiled, atol=1e-6)
+    refused = [message for message in caplog.messages if "runs uncompiled" in message]
+    if refused and all("compiler" in message.lower() for message in refused):
+        pytest.skip("torch.compile has no C++ compiler here")
+    assert not refused
 
 
 def test_what_cannot_be_compiled_runs_as_it_is(
