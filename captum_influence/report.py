@@ -12,6 +12,7 @@ from captum_influence.explain import (
     Essence,
     ExpertCurves,
     Explanation,
+    Finding,
     Pair,
     Prototype,
 )
@@ -24,9 +25,6 @@ from captum_influence.reports.pair import pair_page
 from captum_influence.reports.prototype import prototype_page
 
 __all__ = ["render_report", "write_figures", "write_report"]
-
-Finding = Explanation | Essence | Pair | Counterfactual | ExpertCurves | Prototype
-"""What has a page."""
 
 
 def write_report(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from captum_influence.explain import Explanation
-from captum_influence.report import Finding, write_report
+from captum_influence.explain import Explanation, Finding
+from captum_influence.report import write_report
 from captum_influence.training import BiasReport
 
 __all__ = [

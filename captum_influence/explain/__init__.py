@@ -10,6 +10,7 @@ from captum_influence.explain.curves import ExpertCurves, OneAgainstRest, expert
 from captum_influence.explain.essence import Essence, EssentialUnit
 from captum_influence.explain.expert import Expert
 from captum_influence.explain.explanation import Explanation, InterpretedUnit, Prediction
+from captum_influence.explain.finding import Finding
 from captum_influence.explain.flipping import Collateral, Controls
 from captum_influence.explain.geometry import Geometry
 from captum_influence.explain.interpretation import explain
@@ -64,6 +65,7 @@ __all__ = [
     "Expert",
     "ExpertCurves",
     "Explanation",
+    "Finding",
     "Gamma",
     "Geometry",
     "InterpretedUnit",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,12 +26,13 @@ from captum_influence.explain.viewing import View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from captum_influence.explain.finding import Finding
 
 __all__ = ["Counterfactual", "counterfactual"]
 
 
 @dataclass(frozen=True, eq=False)
-class Counterfactual:
+class Counterfactual(Finding):
     """The units without which a network's answer changes, as verified by removing them.
 
     Attributes:
@@ -138,22 +137,6 @@ class Counterfactual:
         lines = [f"    {name}={value!r}," for name, value in self.settings.items()]
         first = f"    model, image, {self.layer!r},"
         return "\n".join(["counterfactual(", first, *lines, ")"])
-
-    def to_html(
-        self,
-        path: str | PathLike[str],
-        *,
-        command: str | None = None,
-        figures: str | PathLike[str] | None = None,
-    ) -> Path:
-        """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
-
-        Raises:
-            ImportError: if Jinja is not installed.
-        """
-        from captum_influence.report import write_report
-
-        return write_report(self, path, command=command, figures=figures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the picture, as JSON can hold it."""

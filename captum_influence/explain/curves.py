@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -25,6 +23,7 @@ from captum_influence.frames import frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from captum_influence.explain.finding import Finding
 
 __all__ = ["ExpertCurves", "OneAgainstRest", "expert_curves"]
 
@@ -82,7 +81,7 @@ class OneAgainstRest:
 
 
 @dataclass(frozen=True, eq=False)
-class ExpertCurves:
+class ExpertCurves(Finding):
     """One-against-rest scores of experts of k units, for each k and each ranking.
 
     Attributes:
@@ -136,22 +135,6 @@ class ExpertCurves:
         for score in SCORES:
             columns[score] = [getattr(self.counts[name][place], score) for name, place in rows]
         return frame(columns)
-
-    def to_html(
-        self,
-        path: str | PathLike[str],
-        *,
-        command: str | None = None,
-        figures: str | PathLike[str] | None = None,
-    ) -> Path:
-        """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
-
-        Raises:
-            ImportError: if Jinja is not installed.
-        """
-        from captum_influence.report import write_report
-
-        return write_report(self, path, command=command, figures=figures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -24,6 +22,7 @@ from captum_influence.explain.units import By, UnitInfluence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from captum_influence.explain.finding import Finding
 
 __all__ = ["Essence", "EssentialUnit"]
 
@@ -76,7 +75,7 @@ class EssentialUnit:
 
 
 @dataclass(frozen=True, eq=False)
-class Essence:
+class Essence(Finding):
     """What a class is to a network at one layer.
 
     Attributes:
@@ -237,22 +236,6 @@ class Essence:
             title=self.headline,
             unit=self.measure,
         )
-
-    def to_html(
-        self,
-        path: str | PathLike[str],
-        *,
-        command: str | None = None,
-        figures: str | PathLike[str] | None = None,
-    ) -> Path:
-        """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
-
-        Raises:
-            ImportError: if Jinja is not installed.
-        """
-        from captum_influence.report import write_report
-
-        return write_report(self, path, command=command, figures=figures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the tensors, as JSON can hold it."""

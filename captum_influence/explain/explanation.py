@@ -21,6 +21,7 @@ from captum_influence.explain.units import UnitInfluence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from captum_influence.explain.finding import Finding
 
 __all__ = ["Code", "Explanation", "InterpretedUnit", "Prediction", "installed_versions"]
 
@@ -127,7 +128,7 @@ class InterpretedUnit:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Finding):
     """Why a network said what it said about one picture, at one layer.
 
     Attributes:
@@ -191,27 +192,6 @@ class Explanation:
             for row in self.units
         ]
         return visualization.overview(self.picture, rows, title=self.headline)
-
-    def to_html(
-        self,
-        path: str | PathLike[str],
-        *,
-        command: str | None = None,
-        figures: str | PathLike[str] | None = None,
-    ) -> Path:
-        """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
-
-        Args:
-            path: the file to write.
-            command: the shell command that made this explanation; None: one is suggested.
-            figures: a folder for the figures.
-
-        Raises:
-            ImportError: if Jinja is not installed.
-        """
-        from captum_influence.report import write_report
-
-        return write_report(self, path, command=command, figures=figures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the tensors, as JSON can hold it."""

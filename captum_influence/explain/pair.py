@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captum_influence import strips
@@ -20,6 +18,7 @@ from captum_influence.explain.units import UnitInfluence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from captum_influence.explain.finding import Finding
 
 __all__ = ["Pair", "SeparatingUnit", "Side"]
 
@@ -115,7 +114,7 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class Pair(Finding):
     """What separates two classes at one layer.
 
     Attributes:
@@ -209,22 +208,6 @@ class Pair:
             "contributions",
             measure=f"contribution of each pixel to {self.quantity}",
         )
-
-    def to_html(
-        self,
-        path: str | PathLike[str],
-        *,
-        command: str | None = None,
-        figures: str | PathLike[str] | None = None,
-    ) -> Path:
-        """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
-
-        Raises:
-            ImportError: if Jinja is not installed.
-        """
-        from captum_influence.report import write_report
-
-        return write_report(self, path, command=command, figures=figures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the tensors, as JSON can hold it."""

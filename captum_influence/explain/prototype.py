@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +18,7 @@ from captum_influence.explain.phrasing import Names, layer_name, quantity_in_wor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from captum_influence.explain.finding import Finding
 
 __all__ = ["Prototype", "prototype"]
 
@@ -27,7 +26,7 @@ Size = int | tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Prototype:
+class Prototype(Finding):
     """A picture made to raise a quantity.
 
     Attributes:
@@ -59,22 +58,6 @@ class Prototype:
     def plot(self) -> Figure:
         """Return the picture, and how the quantity rose, as one Matplotlib figure."""
         return charts.prototype_figure(self.image, self.history, title=self.headline)
-
-    def to_html(
-        self,
-        path: str | PathLike[str],
-        *,
-        command: str | None = None,
-        figures: str | PathLike[str] | None = None,
-    ) -> Path:
-        """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
-
-        Raises:
-            ImportError: if Jinja is not installed.
-        """
-        from captum_influence.report import write_report
-
-        return write_report(self, path, command=command, figures=figures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the picture, as JSON can hold it."""
