@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 from typing import Any
 
 from captum_influence import visualization
 from captum_influence.cli.labels import class_index
-from captum_influence.cli.options import add_model_options, add_preprocessing_options, count
+from captum_influence.cli.options import (
+    add_model_options,
+    add_preprocessing_options,
+    count,
+    subcommand,
+)
 from captum_influence.cli.subject import Subject
 from captum_influence.demo import demo_scene
 from captum_influence.explain import Comparison, Score, compare
@@ -40,13 +45,12 @@ examples:
 
 def add_compare_parser(commands: _SubParsersAction[Any]) -> None:
     """Add the subcommand and its options."""
-    parser = commands.add_parser(
+    parser = subcommand(
+        commands,
         "compare",
-        help="the same question put to other methods",
+        "the same question put to other methods",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     add_model_options(parser)
     _add_question_options(parser)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from typing import Any
 
 from captum_influence.cli.collection import Collection, add_collection_options
-from captum_influence.cli.options import add_model_options, add_preprocessing_options, count
+from captum_influence.cli.options import (
+    add_model_options,
+    add_preprocessing_options,
+    count,
+    subcommand,
+)
 from captum_influence.cli.output import ESSENCE, ReportFolder
 from captum_influence.explain import Prototype, essence, prototype
 
@@ -31,13 +36,12 @@ examples:
 
 def add_essence_parser(commands: _SubParsersAction[Any]) -> None:
     """Add the subcommand and its options."""
-    parser = commands.add_parser(
+    parser = subcommand(
+        commands,
         "essence",
-        help="what a class is to a network, over pictures of it",
+        "what a class is to a network, over pictures of it",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     add_model_options(parser)
     add_collection_options(parser)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +17,7 @@ from captum_influence.cli.options import (
     chosen_preprocessing,
     count,
     refuse_preprocessing,
+    subcommand,
 )
 from captum_influence.cli.output import PROTOTYPE, ReportFolder
 from captum_influence.demo import CLASSES, load_demo_network
@@ -43,13 +44,12 @@ examples:
 
 def add_prototype_parser(commands: _SubParsersAction[Any]) -> None:
     """Add the subcommand and its options."""
-    parser = commands.add_parser(
+    parser = subcommand(
+        commands,
         "prototype",
-        help="the picture that a class or a unit answers to most",
+        "the picture that a class or a unit answers to most",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     add_model_options(parser)
     add_preprocessing_options(parser)

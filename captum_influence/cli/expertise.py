@@ -7,14 +7,13 @@ from argparse import (
     ArgumentParser,
     ArgumentTypeError,
     Namespace,
-    RawDescriptionHelpFormatter,
     _SubParsersAction,
 )
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from captum_influence.cli.collection import Collection, add_collection_options
-from captum_influence.cli.options import add_model_options, add_preprocessing_options
+from captum_influence.cli.options import add_model_options, add_preprocessing_options, subcommand
 from captum_influence.cli.output import EXPERT, ReportFolder
 from captum_influence.explain import ExpertCurves, UnitInfluence, class_rankings, expert_curves
 from captum_influence.explain.phrasing import counted
@@ -40,13 +39,12 @@ examples:
 
 def add_expert_parser(commands: _SubParsersAction[Any]) -> None:
     """Add the subcommand and its options."""
-    parser = commands.add_parser(
+    parser = subcommand(
+        commands,
         "expert",
-        help="the few units that tell a class from the rest",
+        "the few units that tell a class from the rest",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     add_model_options(parser)
     add_collection_options(parser)

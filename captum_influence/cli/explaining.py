@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -11,7 +11,12 @@ from torch.utils.data import DataLoader
 from captum_influence.attr import ClassScore, Cut, Quantity
 from captum_influence.cli.examples import examples
 from captum_influence.cli.layers import layer_table
-from captum_influence.cli.options import add_model_options, add_preprocessing_options, count
+from captum_influence.cli.options import (
+    add_model_options,
+    add_preprocessing_options,
+    count,
+    subcommand,
+)
 from captum_influence.cli.output import ReportFolder
 from captum_influence.cli.question import (
     add_question_options,
@@ -46,13 +51,12 @@ examples:
 
 def add_explain_parser(commands: _SubParsersAction[Any]) -> None:
     """Add the subcommand and its options."""
-    parser = commands.add_parser(
+    parser = subcommand(
+        commands,
         "explain",
-        help="which units caused what a network says of a picture",
+        "which units caused what a network says of a picture",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # a new option must not change what an old command means
+        examples=_EXAMPLES,
     )
     add_model_options(parser)
     _add_picture_options(parser)

@@ -18,10 +18,26 @@ __all__ = [
     "chosen_preprocessing",
     "count",
     "refuse_preprocessing",
+    "subcommand",
 ]
 
 _IMAGENET = "--size 224 --resize 256 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
 _FIELDS = ("size", "resize", "fit", "mean", "std", "channel_order", "value_range", "interpolation")
+
+
+def subcommand(
+    commands: Any, name: str, purpose: str, *, description: str, examples: str
+) -> ArgumentParser:
+    """Add a subcommand to the program's, whose help ends with examples, and return its parser."""
+    parser: ArgumentParser = commands.add_parser(
+        name,
+        help=purpose,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # a new option must not change what an old command means
+    )
+    return parser
 
 
 def add_model_options(parser: ArgumentParser) -> None:

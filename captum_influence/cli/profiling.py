@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from captum_influence.cli.options import (
     chosen_device,
     chosen_preprocessing,
     count,
+    subcommand,
 )
 from captum_influence.demo import CLASSES, SceneDataset, load_demo_network
 from captum_influence.explain.phrasing import quantity_in_words
@@ -56,13 +57,12 @@ examples:
 
 def add_profile_parser(commands: _SubParsersAction[Any]) -> None:
     """Add the subcommand and its options."""
-    parser = commands.add_parser(
+    parser = subcommand(
+        commands,
         "profile",
-        help="which units a class rests on, over a folder of pictures",
+        "which units a class rests on, over a folder of pictures",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     add_model_options(parser)
     _add_data_options(parser)

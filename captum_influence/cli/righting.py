@@ -6,7 +6,6 @@ from argparse import (
     ArgumentParser,
     ArgumentTypeError,
     Namespace,
-    RawDescriptionHelpFormatter,
     _SubParsersAction,
 )
 from collections.abc import Iterable
@@ -17,7 +16,12 @@ from torch.utils.data import DataLoader, Subset
 
 from captum_influence.cli.examples import answered_examples
 from captum_influence.cli.labels import class_index
-from captum_influence.cli.options import add_model_options, add_preprocessing_options, count
+from captum_influence.cli.options import (
+    add_model_options,
+    add_preprocessing_options,
+    count,
+    subcommand,
+)
 from captum_influence.cli.output import COUNTERFACTUAL, ReportFolder
 from captum_influence.cli.subject import Subject
 from captum_influence.demo import SceneDataset
@@ -44,13 +48,12 @@ examples:
 
 def add_counterfactual_parser(commands: _SubParsersAction[Any]) -> None:
     """Add the subcommand and its options."""
-    parser = commands.add_parser(
+    parser = subcommand(
+        commands,
         "counterfactual",
-        help="the units without which a wrong answer would be right",
+        "the units without which a wrong answer would be right",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     add_model_options(parser)
     _add_question_options(parser)

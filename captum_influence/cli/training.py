@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,12 @@ from torch import Tensor
 from torch.nn import CrossEntropyLoss
 
 from captum_influence.cli.disturbing import DISTURBANCES, disturbance_name
-from captum_influence.cli.options import add_model_options, add_preprocessing_options, count
+from captum_influence.cli.options import (
+    add_model_options,
+    add_preprocessing_options,
+    count,
+    subcommand,
+)
 from captum_influence.cli.output import STUDY, ReportFolder
 from captum_influence.cli.study import Study
 from captum_influence.training import (
@@ -59,13 +64,12 @@ examples:
 
 def add_training_parser(commands: _SubParsersAction[Any]) -> None:
     """Add the subcommand and its options."""
-    parser = commands.add_parser(
+    parser = subcommand(
+        commands,
         "train-influence",
-        help="which training images shape a network's answers, layer by layer",
+        "which training images shape a network's answers, layer by layer",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # a new option must not change what an old command means
+        examples=_EXAMPLES,
     )
     add_model_options(parser)
     _add_data_options(parser)

@@ -11,7 +11,7 @@ from captum_influence.explain import Counterfactual, UnitInfluence
 from captum_influence.reports.embedding import chart, embedded
 from captum_influence.reports.looks import Shown, shown
 from captum_influence.reports.page import Figures, Page, number, share
-from captum_influence.reports.tables import Bar, bars
+from captum_influence.reports.tables import Bar, Tile, bars
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,12 +60,6 @@ class _Answer:
     before: float
     after: float
     chosen: bool
-
-
-@dataclass(frozen=True)
-class _Tile:
-    value: str
-    words: str
 
 
 @dataclass(frozen=True)
@@ -135,21 +129,21 @@ def _counted(found: Counterfactual, count: int) -> str:
     return f"{count} {axis}{'s' * (count != 1)}"
 
 
-def _tiles(found: Counterfactual) -> Iterator[_Tile]:
+def _tiles(found: Counterfactual) -> Iterator[Tile]:
     count = len(found.units)
     words = {
         "true": f"of {found.layer} less, and it says {found.answer}, which is right",
         "other": f"of {found.layer} less, and it says {found.answer}, wrong again",
         "none": f"of {found.layer} less, and it still says {found.answer}",
     }
-    yield _Tile(_counted(found, count), words[found.outcome])
+    yield Tile(_counted(found, count), words[found.outcome])
     if found.controls is not None:
-        yield _Tile(
+        yield Tile(
             f"{found.controls.to_true} of {found.controls.sets}",
             f"random draws of as many active units lead to {found.true}",
         )
     if found.collateral is not None:
-        yield _Tile(
+        yield Tile(
             f"{share(found.collateral.before)} → {share(found.collateral.after)}",
             f"of {found.collateral.examples} other pictures are answered right",
         )

@@ -20,7 +20,7 @@ from captum_influence.reports.glances import (
     mask_figure,
 )
 from captum_influence.reports.page import Figures, Page, number, share
-from captum_influence.reports.tables import Bar, bars
+from captum_influence.reports.tables import Bar, Tile, bars
 from captum_influence.visualization import LIGHT, Theme
 
 if TYPE_CHECKING:
@@ -79,12 +79,6 @@ class _TableRow:
     row: EssentialUnit
     anchor: str
     bar: Bar
-
-
-@dataclass(frozen=True)
-class _Tile:
-    value: str
-    words: str
 
 
 def _drawing(essence: Essence) -> Figures:
@@ -158,22 +152,22 @@ def _table(essence: Essence) -> list[_TableRow]:
     ]
 
 
-def _tiles(essence: Essence) -> Iterator[_Tile]:
+def _tiles(essence: Essence) -> Iterator[Tile]:
     removed, k = essence.removed, essence.needed
     at, whole = removed.ks.index(k), removed.whole
     pictures = whole.hits + whole.misses
     words = f"of {counted(pictures, 'picture')} of {essence.name} recognised"
-    yield _Tile(share(whole.recall), words)
-    yield _Tile(
+    yield Tile(share(whole.recall), words)
+    yield Tile(
         share(removed.curve("recall", essence.by)[at]),
         f"without the first {k} of {essence.channels} channels by {essence.by}",
     )
-    yield _Tile(share(removed.curve("recall", "random")[at]), f"without {k} at random")
+    yield Tile(share(removed.curve("recall", "random")[at]), f"without {k} at random")
     if essence.kept is None or essence.chosen is None:
         return
     by, k = essence.chosen
     at = essence.kept.ks.index(k)
-    yield _Tile(
+    yield Tile(
         f"{essence.kept.curve('f1', by)[at]:.2f}",
         f"F1 with nothing but {k} channels; the whole network has {essence.kept.whole.f1:.2f}, "
         f"{k} at random {essence.kept.curve('f1', 'random')[at]:.2f}",

@@ -19,7 +19,7 @@ from captum_influence.reports.glances import (
     mask_figure,
 )
 from captum_influence.reports.page import Figures, Page, number, share
-from captum_influence.reports.tables import Bar, bars
+from captum_influence.reports.tables import Bar, Tile, bars
 from captum_influence.visualization import LIGHT, Theme
 
 if TYPE_CHECKING:
@@ -80,12 +80,6 @@ class _TableRow:
     bar: Bar
 
 
-@dataclass(frozen=True)
-class _Tile:
-    value: str
-    words: str
-
-
 def _drawing(pair: Pair) -> Figures:
     return lambda: _figures(pair)
 
@@ -140,18 +134,18 @@ def _table(pair: Pair, sides: list[_SideShown]) -> list[_TableRow]:
     return [_TableRow(card.row, card.anchor, bar) for card, bar in both]
 
 
-def _tiles(pair: Pair) -> Iterator[_Tile]:
+def _tiles(pair: Pair) -> Iterator[Tile]:
     first, second = pair.sides
     for own, other in ((first, second), (second, first)):
         if not own.moves.ks or not own.moves.answers:
             continue
         k, moved, chance = own.best()
-        yield _Tile(
+        yield Tile(
             share(moved),
             f"of {counted(own.moves.answers, 'right answer')} “{own.name}” become “{other.name}” "
             f"without {k} of its units",
         )
-        yield _Tile(share(chance), f"of them without {k} at random")
+        yield Tile(share(chance), f"of them without {k} at random")
 
 
 def _method(pair: Pair) -> str:

@@ -1,11 +1,11 @@
-"""Rows of a table with a bar each, on one scale around a common zero."""
+"""Bars in the rows of a table, on one scale around a common zero, and numbers in large type."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Bar", "bars"]
+__all__ = ["Bar", "Tile", "bars"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,14 @@ class Bar:
     left: float
     width: float
     minus: bool
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number in large type, and what it counts."""
+
+    value: str
+    words: str
 
 
 def bars(values: Sequence[float]) -> list[Bar]:
