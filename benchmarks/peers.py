@@ -3,8 +3,8 @@
 - Captum on a network that the user has converted to channels last already, which we then read in
   that layout too; and Captum on the network as it is against ours with BatchNorms folded in.
 - TruLens, where it is installed (``pip install --no-deps trulens==0.13.4``), on the points that it
-  takes: a closed grid, equally weighted. In-place modules give it wrong gradients, so these
-  networks have none; it has no micro-batches.
+  takes: a closed grid, equally weighted, in its own batches of 32 rows. In-place modules give it
+  wrong gradients, so these networks have none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.scenarios import FAST, find
 from captum_influence import ClassScore, DistributionalInfluence, LinearPath
 from captum_influence.attr import Rule, fold_batchnorm
 
-POINTS = 50
+POINTS, ROWS = 50, 32
 VISION = (("VGG16", "features.14"), ("ResNet-50", "layer3.5.relu3"))
 
 
@@ -126,6 +126,7 @@ def _trulens_run(attribution: Any, model: nn.Module, x: Tensor, layer: str) -> R
         quantities.ClassQoI(0),
         distributions.LinearDoi(torch.zeros_like(x).numpy(), POINTS, cut=slices.InputCut()),
         multiply_activation=False,
+        rebatch_size=ROWS,
     )
 
     def run() -> Sequence[Tensor]:
