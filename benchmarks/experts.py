@@ -23,19 +23,19 @@ from torch import Tensor, nn
 
 from benchmarks.__main__ import machine
 from benchmarks.trained import TutorialNet, data_folder
-from captum_influence.attr import (
+from captum_influence import (
     ClassScore,
     Cut,
     Distribution,
     DistributionalInfluence,
     LinearPath,
-    Midpoint,
     Point,
 )
+from captum_influence.attr import Midpoint
 from captum_influence.demo import CLASSES, SceneDataset, load_demo_network
-from captum_influence.explain import ExpertCurves, class_rankings, expert_curves
-from captum_influence.explain.axes import Axis
-from captum_influence.explain.reruns import activations, reruns
+from captum_influence.experts import ExpertCurves, class_rankings, expert_curves
+from captum_influence.network.substitution import activations, reruns
+from captum_influence.units.axes import Axis
 
 DISTRIBUTIONS: dict[str, Distribution] = {
     "path of 50": LinearPath(0.0, 50, Midpoint()),

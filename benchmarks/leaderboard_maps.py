@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.leaderboard_units import HOUSE, contrast, ordering_scores
-from captum_influence.attr import ClassScore, LinearPath, Midpoint, Quantity
+from captum_influence import ClassScore, LinearPath, Quantity, compare, explain
+from captum_influence.attr import Midpoint
 from captum_influence.demo import (
     load_demo_network,
     load_shortcut_network,
     make_scene,
     misled_scenes,
 )
-from captum_influence.explain import compare, explain
 from captum_influence.metrics import flip_pixels, localize, pixel_orderings
 
 LAYER, PAIR, POINTS = "relu5", ("coupe", "convertible"), 25

@@ -9,7 +9,15 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from captum_influence.canvas import BLUE, GRID, LIGHT, ORANGE, draw_title, empty_figure, plain_axes
+from captum_influence.visualization.style import (
+    BLUE,
+    GRID,
+    LIGHT,
+    ORANGE,
+    draw_title,
+    empty_figure,
+    plain_axes,
+)
 
 Values = Mapping[str, Mapping[str, Sequence[float]]]  # method -> score -> one value for each seed
 

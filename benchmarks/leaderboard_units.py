@@ -17,7 +17,8 @@ from captum.attr import (
 )
 from torch import Tensor, nn
 
-from captum_influence.attr import DistributionalInfluence, LinearPath, Midpoint, Point
+from captum_influence import DistributionalInfluence, Expert, LinearPath, Point
+from captum_influence.attr import Midpoint
 from captum_influence.demo import (
     CLASSES,
     PLANTED,
@@ -26,13 +27,7 @@ from captum_influence.demo import (
     load_shortcut_network,
     misled_scenes,
 )
-from captum_influence.explain import Expert
-from captum_influence.metrics import (
-    Orderings,
-    ablate_units,
-    spearman,
-    unit_orderings,
-)
+from captum_influence.metrics import Orderings, ablate_units, spearman, unit_orderings
 
 POINTS, FIRST, REMOVED = 25, 5, (5, 10, 16)
 CHANGE = "influence, path × change"

@@ -28,7 +28,8 @@ from benchmarks.measure import Run, in_turn
 from benchmarks.networks import images, network
 from benchmarks.scenarios import FAST, find
 from captum_influence import ClassScore, DistributionalInfluence, LinearPath
-from captum_influence.attr import Rule, fold_batchnorm
+from captum_influence.attr import Rule
+from captum_influence.network import fold_batchnorm
 
 POINTS, ROWS = 50, 32
 VISION = (("VGG16", "features.14"), ("ResNet-50", "layer3.5.relu3"))

@@ -6,8 +6,8 @@ and for the plain class score; its input influence is drawn as ``explain`` draws
 whether the map's largest entry lies on the part (Zhang et al. 2016). Beside it, Captum's Grad-CAM,
 integrated gradients and input × gradient with both quantities; how often the answer becomes the
 twin when that one unit is set to zero; and where the first 1, 3 and 8 units together look.
-``--out FOLDER`` keeps the numbers. ``--weights FILE ...`` asks other networks instead, which
-``python -m captum_influence.demo.train --seed N --out FILE`` trained: the coupe only, at the point.
+``--out FOLDER`` keeps the numbers. ``--weights FILE ...`` asks other networks instead, trained by
+``python -m captum_influence.demo.recipe --seed N --out FILE``: the coupe only, at the point.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from benchmarks.__main__ import machine
-from captum_influence.attr import (
+from captum_influence import (
     ClassScore,
     Cut,
     Distribution,
     DistributionalInfluence,
     LinearPath,
-    Midpoint,
     Point,
     Quantity,
 )
+from captum_influence.attr import Midpoint
 from captum_influence.demo import CLASSES, load_demo_network, make_scene
-from captum_influence.explain.regions import blurred
-from captum_influence.explain.reruns import activations, reruns
 from captum_influence.metrics import localize
+from captum_influence.network.substitution import activations, reruns
+from captum_influence.units.regions import blurred
 
 LAYERS = ("relu1", "relu2", "relu3", "relu4", "relu5")
 POINT, PATH = Point(), LinearPath(0.0, 8, Midpoint())

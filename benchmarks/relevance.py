@@ -24,8 +24,9 @@ from captum.attr import InputXGradient, IntegratedGradients, NoiseTunnel, Salien
 from torch import Tensor, nn
 
 from benchmarks.__main__ import machine
+from captum_influence import compare
 from captum_influence.demo import load_demo_network, make_scene
-from captum_influence.explain import AlphaBeta, Bounded, Composite, Gamma, Rule, compare, relevance
+from captum_influence.methods import AlphaBeta, Bounded, Composite, Gamma, Rule, relevance
 from captum_influence.metrics import shattering
 
 DEPTHS, WIDTH, INPUTS = (1, 4, 8, 16, 32), 100, 50

@@ -28,11 +28,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.utils.data import TensorDataset
 
+from captum_influence import LayerInfluence
 from captum_influence.training import (
     AmplitudeSwap,
     ChannelStatistics,
     DenseGGN,
-    LayerInfluence,
     NoiseBackground,
     log_odds_loss,
 )

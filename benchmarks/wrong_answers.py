@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from benchmarks.__main__ import machine
 from benchmarks.trained import data_folder, squeezenet
-from captum_influence.attr import Cut, Distribution, LinearPath, Midpoint, Point
-from captum_influence.explain import Counterfactual, Expert, counterfactual
-from captum_influence.explain.reruns import activations
+from captum_influence import Cut, Distribution, Expert, LinearPath, Point, counterfactual
+from captum_influence.attr import Midpoint
+from captum_influence.explanations import Counterfactual
+from captum_influence.network.substitution import activations
 
 LAYER = "features.12"
 DISTRIBUTIONS: dict[str, Distribution] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import captum_influence
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # where the extensions mathml and notebooks are
+sys.path.insert(0, str(HERE / "_ext"))  # where the extensions mathml and notebooks are
 
 project = "captum_influence"
 author = "The captum_influence authors"
@@ -40,7 +40,7 @@ nb_output_stderr = "warn"
 # A public name that is mentioned and isn't in the reference is a mistake. Names of other packages
 # can't be followed without a network; private ones, as in annotations, have no page.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!captum_influence).*|captum_influence\.\w+\.\w+\.\w+")]
+nitpick_ignore_regex = [("py:.*", r"(?!captum_influence).*|captum_influence(\.\w+){3,}")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -60,10 +60,14 @@ import captum_influence
 from captum_influence import *
 from captum_influence.attr import *
 from captum_influence.demo import *
-from captum_influence.explain import *
+from captum_influence.experts import *
+from captum_influence.explanations import *
+from captum_influence.methods import *
 from captum_influence.metrics import *
+from captum_influence.network import *
 from captum_influence.testing import *
 from captum_influence.training import *
+from captum_influence.units import *
 
 torch.manual_seed(0)
 """

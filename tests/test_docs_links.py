@@ -1,4 +1,4 @@
-"""docs/links.py finds what is broken, and README's own links aren't."""
+"""docs/_ext/links.py finds what is broken, and README's own links aren't."""
 
 import importlib.util
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SPEC = importlib.util.spec_from_file_location("links", ROOT / "docs" / "links.py")
+SPEC = importlib.util.spec_from_file_location("links", ROOT / "docs" / "_ext" / "links.py")
 assert SPEC is not None
 assert SPEC.loader is not None
 links = importlib.util.module_from_spec(SPEC)

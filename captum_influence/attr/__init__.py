@@ -1,6 +1,5 @@
-"""The measure: distributional influence, its distributions, quantities, slices and engine."""
+"""The measure: distributional influence, its distributions and quantities."""
 
-from captum_influence.attr.cuts import Cut
 from captum_influence.attr.distributions import (
     Baselines,
     Distribution,
@@ -9,10 +8,8 @@ from captum_influence.attr.distributions import (
     Point,
     Samples,
 )
-from captum_influence.attr.execution import Execution
-from captum_influence.attr.folding import fold_batchnorm
 from captum_influence.attr.influence import DistributionalInfluence
-from captum_influence.attr.interventions import intervene
+from captum_influence.attr.integral import Execution
 from captum_influence.attr.paths import LinearPath, StratifiedPath
 from captum_influence.attr.points import WeightedPoint
 from captum_influence.attr.profile import Difference, InfluenceProfile, UnitStatistic
@@ -32,12 +29,10 @@ from captum_influence.attr.quantities import (
     Quantity,
     Unit,
 )
-from captum_influence.attr.slices import Slice
 
 __all__ = [
     "Baselines",
     "ClassScore",
-    "Cut",
     "Difference",
     "Distribution",
     "DistributionalInfluence",
@@ -57,12 +52,9 @@ __all__ = [
     "RightRiemann",
     "Rule",
     "Samples",
-    "Slice",
     "StratifiedPath",
     "Trapezoid",
     "Unit",
     "UnitStatistic",
     "WeightedPoint",
-    "fold_batchnorm",
-    "intervene",
 ]

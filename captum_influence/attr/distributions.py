@@ -11,13 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from captum_influence.attr.points import (
-    Block,
-    Tensors,
-    WeightedPoint,
-    column,
-    packed,
-)
+from captum_influence.attr.points import Block, Tensors, WeightedPoint, column, packed
 
 __all__ = [
     "Baselines",
@@ -59,6 +53,11 @@ class Distribution(ABC):
         """The number of points, if it is known beforehand."""
         return None
 
+    def in_words(self) -> str:
+        """Return over which inputs the gradient is averaged, as a reader calls them."""
+        size = "" if self.size is None else f", {self.size} points"
+        return f"{type(self).__name__}{size}"
+
     def reference(self, origin: Tensors) -> Tensors | None:
         """Return where displacements start, shaped like ``origin``; None: at zero activation."""
         return None
@@ -85,6 +84,9 @@ class Point(Distribution):
 
     def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
         yield WeightedPoint(1.0, origin)
+
+    def in_words(self) -> str:
+        return "the picture itself"
 
     @property
     def size(self) -> int:
@@ -120,6 +122,9 @@ class Noise(Distribution):
     @property
     def size(self) -> int:
         return self.n
+
+    def in_words(self) -> str:
+        return f"{self.n} draws of noise around the picture"
 
     def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
         for x in origin:

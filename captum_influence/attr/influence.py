@@ -11,17 +11,17 @@ from captum.attr import GradientAttribution, LayerAttribution
 from captum.log import log_usage
 from torch import Tensor, nn
 
-from captum_influence.attr.answer import Answer, Question, answer, by_cut, expanded
-from captum_influence.attr.cuts import Cut, Side
 from captum_influence.attr.distributions import Distribution, Point
-from captum_influence.attr.engine import read
-from captum_influence.attr.execution import Execution
+from captum_influence.attr.integral.answers import Answer, Question, answer, by_cut, expanded
+from captum_influence.attr.integral.engine import read
+from captum_influence.attr.integral.execution import Execution
+from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.points import Tensors, Values
-from captum_influence.attr.problem import Options, Problem
 from captum_influence.attr.quantities import ClassScore, Quantity
-from captum_influence.attr.slices import Slice
-from captum_influence.captum_private import format_additional_forward_args, format_output
+from captum_influence.network.captum_private import format_additional_forward_args, format_output
+from captum_influence.network.cuts import Cut, Side
+from captum_influence.network.slices import Slice
 
 __all__ = ["DistributionalInfluence"]
 

@@ -115,6 +115,13 @@ class LinearPath(Distribution):
     def size(self) -> int | None:
         return None if isinstance(self.n, str) else self.n
 
+    def in_words(self) -> str:
+        start = self.baseline
+        begin = (
+            f"an input of {start:g} everywhere" if isinstance(start, int | float) else "a baseline"
+        )
+        return f"{self.n} points on the straight path from {begin} to the picture"
+
     def _nodes(self) -> PathNodes:
         n = 54 if self.n == "auto" else self.n  # a fixed choice where none can be made
         check_count(n)

@@ -12,6 +12,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from captum_influence.network.predictions import Names, class_name
+from captum_influence.reports.asked import code_of
+
 __all__ = [
     "ClassScore",
     "Function",
@@ -57,6 +60,10 @@ class Quantity(ABC):
     def needs_reference(self) -> bool:
         """Whether :meth:`resolve` has to be called with the explained instances' output."""
         return type(self).resolve is not Quantity.resolve
+
+    def in_words(self, names: Names = None) -> str:
+        """Return what is asked as a reader calls it; ``names`` are those of the classes."""
+        return type(self).__name__
 
     def __add__(self, other: Quantity) -> Quantity:
         """Return the sum of two quantities."""
@@ -113,6 +120,22 @@ class ClassScore(Quantity):
     def examples(self) -> int | None:
         return None if self._index is None else len(self._index)
 
+    @property
+    def class_index(self) -> int | None:
+        """The one class that it is the score of, or None if it isn't one."""
+        target = self.target
+        if isinstance(target, Tensor) and target.numel() == 1:
+            return int(target)
+        if isinstance(target, list | tuple) and len(target) == 1:
+            target = target[0]
+        return target if isinstance(target, int) else None
+
+    def in_words(self, names: Names = None) -> str:
+        if self.target is None:
+            return "score(output)"
+        index = self.class_index
+        return f"score({code_of(self.target) if index is None else class_name(index, names)})"
+
     def rows(self, examples: Tensor) -> Quantity:
         return self if self._index is None else _TargetRows(self._index[examples.cpu()])
 
@@ -141,6 +164,9 @@ class PredictedClass(Quantity):
 
     It is decided once, on the instance, and stays the same along the path or within the noise.
     """
+
+    def in_words(self, names: Names = None) -> str:
+        return "score(predicted class)"
 
     def resolve(self, reference: Any) -> Quantity:
         scores = _as_tensor(reference, self)
@@ -173,6 +199,9 @@ class Unit(Quantity):
     def __post_init__(self) -> None:
         if self.reduce not in ("sum", "mean", "max"):
             raise ValueError(f'expected reduce="sum", "mean" or "max", got {self.reduce!r}')
+
+    def in_words(self, names: Names = None) -> str:
+        return f"unit {code_of(self.index)}"
 
     def __call__(self, output: Any) -> Tensor:
         units = _as_tensor(output, self)
@@ -212,6 +241,9 @@ class Loss(Quantity):
     def examples(self) -> int | None:
         return len(self.labels)
 
+    def in_words(self, names: Names = None) -> str:
+        return "loss"
+
     def rows(self, examples: Tensor) -> Quantity:
         return Loss(self.loss_fn, self.labels[examples.to(self.labels.device)])
 
@@ -236,6 +268,10 @@ class Function(Quantity):
 
     function: Callable[[Any], Tensor]
 
+    def in_words(self, names: Names = None) -> str:
+        name = getattr(self.function, "__name__", "<lambda>")
+        return "a function of the output" if name == "<lambda>" else f"{name}(output)"
+
     def __call__(self, output: Any) -> Tensor:
         return self.function(output)
 
@@ -255,6 +291,19 @@ class _Weighted(Quantity):
             )
         terms = quantity.terms if isinstance(quantity, _Weighted) else ((1.0, quantity),)
         return _Weighted(tuple((factor * weight, term) for weight, term in terms))
+
+    def in_words(self, names: Names = None) -> str:
+        parts = [_signed(weight, term.in_words(names), " × ") for weight, term in self.terms]
+        words = "".join(f" {sign} {term}" for sign, term in parts).replace(" - ", " − ")
+        return words.removeprefix(" + ").strip()
+
+    def code(self) -> str:
+        """Return the Python that builds the sum."""
+        parts = [_signed(weight, code_of(term), " * ") for weight, term in self.terms]
+        code = "".join(f" {sign} {term}" for sign, term in parts)
+        return (
+            code.removeprefix(" + ") if code.startswith(" + ") else "-" + code.removeprefix(" - ")
+        )
 
     @property
     def needs_reference(self) -> bool:
@@ -282,6 +331,11 @@ class _Weighted(Quantity):
         if len(shapes) > 1:
             raise ValueError(f"the terms of a sum of quantities differ in shape: {sorted(shapes)}")
         return torch.stack(values).sum(dim=0)
+
+
+def _signed(weight: float, term: str, times: str) -> tuple[str, str]:
+    size = "" if abs(weight) == 1 else f"{abs(weight):g}{times}"
+    return ("-" if weight < 0 else "+"), size + term
 
 
 def _combine(left: Quantity, a: float, right: object, b: float) -> Quantity:

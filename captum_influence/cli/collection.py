@@ -12,17 +12,19 @@ from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import DataLoader
 
-from captum_influence.cli.folder import PictureFolder
-from captum_influence.cli.labels import class_index, read_class_names
 from captum_influence.cli.options import (
     chosen_device,
     chosen_preprocessing,
     count,
     refuse_preprocessing,
 )
-from captum_influence.demo import CLASSES, SceneDataset, load_demo_network
-from captum_influence.models import load_model
-from captum_influence.pictures import Preparation, Preprocessing
+from captum_influence.data.folders import PictureFolder
+from captum_influence.data.labels import class_index, read_class_names
+from captum_influence.data.pictures import Preparation, Preprocessing
+from captum_influence.demo.objects import CLASSES
+from captum_influence.demo.scene_net import load_demo_network
+from captum_influence.demo.scenes import SceneDataset
+from captum_influence.network.loading import load_model
 
 __all__ = ["Collection", "add_collection_options"]
 

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from captum_influence.cli.folder import PictureFolder
 from captum_influence.cli.subject import Subject
+from captum_influence.data.folders import PictureFolder
 
-__all__ = ["answered_examples", "examples"]
+__all__ = ["answered_examples", "examples_in"]
 
 _BATCH = 16
 
 
-def examples(folder: str, subject: Subject) -> DataLoader[Any]:
+def examples_in(folder: str, subject: Subject) -> DataLoader[Any]:
     """Return a loader of a folder's pictures, labelled if folders or files are named as classes.
 
     Raises:

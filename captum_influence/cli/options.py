@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from captum_influence.pictures import Preparation, Preprocessing
+from captum_influence.data.pictures import Preparation, Preprocessing
 
 __all__ = [
     "add_model_options",

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from captum_influence.explain import Explanation, Finding
-from captum_influence.report import write_report
-from captum_influence.training import BiasReport
+from captum_influence.explanations.instances.result import Explanation
+from captum_influence.reports.finding import Finding
+from captum_influence.training.bias.result import BiasReport
 
 __all__ = [
     "COUNTERFACTUAL",
@@ -102,7 +102,7 @@ class ReportFolder:
         text = json.dumps({**about, **finding.to_dict(), **further}, indent=1, ensure_ascii=False)
         (self.path / self.contents.text).write_text(text + "\n", "utf-8")
         place = self.path / _REPORT
-        return write_report(finding, place, command=command, figures=self.path / _FIGURES)
+        return finding.to_html(place, command=command, figures=self.path / _FIGURES)
 
     def write_study(self, report: BiasReport, command: str) -> Path:
         """Write a bias study's report and numbers; return the report's path."""

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from captum_influence import __version__
-from captum_influence.cli.comparing import add_compare_parser
-from captum_influence.cli.distilling import add_essence_parser
-from captum_influence.cli.dreaming import add_prototype_parser
-from captum_influence.cli.expertise import add_expert_parser
-from captum_influence.cli.explaining import add_explain_parser
-from captum_influence.cli.profiling import add_profile_parser
-from captum_influence.cli.righting import add_counterfactual_parser
-from captum_influence.cli.separating import add_pair_parser
-from captum_influence.cli.training import add_training_parser
+from captum_influence.cli.commands.compare import add_compare_parser
+from captum_influence.cli.commands.counterfactual import add_counterfactual_parser
+from captum_influence.cli.commands.essence import add_essence_parser
+from captum_influence.cli.commands.expert import add_expert_parser
+from captum_influence.cli.commands.explain import add_explain_parser
+from captum_influence.cli.commands.pair import add_pair_parser
+from captum_influence.cli.commands.profile import add_profile_parser
+from captum_influence.cli.commands.prototype import add_prototype_parser
+from captum_influence.cli.commands.train_influence import add_training_parser
 
 __all__ = ["main"]
 

@@ -5,22 +5,15 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
 
-from captum_influence.attr import (
-    ClassScore,
-    Distribution,
-    LinearPath,
-    Midpoint,
-    Noise,
-    Point,
-    PredictedClass,
-    Quantity,
-)
-from captum_influence.cli.labels import class_index
+from captum_influence.attr.distributions import Distribution, Noise, Point
+from captum_influence.attr.paths import LinearPath
+from captum_influence.attr.quadrature import Midpoint
+from captum_influence.attr.quantities import ClassScore, PredictedClass, Quantity
 from captum_influence.cli.options import count
+from captum_influence.data.labels import class_index
+from captum_influence.visualization.blur import gaussian_blur
 
 __all__ = ["add_question_options", "chosen_distribution", "chosen_quantity"]
 
@@ -107,18 +100,5 @@ def _baseline(kind: str, inputs: Tensor) -> float | Tensor:
         return 0.0
     if kind == "mean":
         return inputs.mean(dim=(2, 3), keepdim=True).expand_as(inputs).clone()
-    return _blurred(inputs)
-
-
-def _blurred(inputs: Tensor) -> Tensor:
-    """Blur by a Gaussian so wide, a tenth of the shorter side, that no object is left."""
-    sigma = min(inputs.shape[2:]) / 10
-    reach = min(int(3 * sigma), min(inputs.shape[2:]) - 1)
-    offsets = torch.arange(-reach, reach + 1, dtype=inputs.dtype, device=inputs.device)
-    weights = torch.exp(-(offsets**2) / (2 * sigma**2))
-    kernel = (weights / weights.sum()).expand(inputs.shape[1], 1, 1, -1)
-    for sideways in (True, False):
-        sides = (reach, reach, 0, 0) if sideways else (0, 0, reach, reach)
-        turned = kernel if sideways else kernel.transpose(2, 3)
-        inputs = conv2d(pad(inputs, sides, mode="reflect"), turned, groups=inputs.shape[1])
-    return inputs
+    # A tenth of the shorter side: so wide that no object is left.
+    return gaussian_blur(inputs, min(inputs.shape[2:]) / 10, "mirror")

@@ -14,17 +14,15 @@ from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import Dataset, TensorDataset
 
-from captum_influence.cli.disturbing import disturbances
-from captum_influence.cli.folder import PictureFolder
-from captum_influence.cli.labels import class_index, read_class_names
-from captum_influence.cli.options import (
-    chosen_device,
-    chosen_preprocessing,
-    refuse_preprocessing,
-)
-from captum_influence.demo import CLASSES, SceneDataset, load_demo_network
-from captum_influence.models import load_model
-from captum_influence.pictures import Preparation, Preprocessing, read_picture
+from captum_influence.cli.options import chosen_device, chosen_preprocessing, refuse_preprocessing
+from captum_influence.data.folders import PictureFolder
+from captum_influence.data.labels import class_index, read_class_names
+from captum_influence.data.pictures import Preparation, Preprocessing, read_picture
+from captum_influence.demo.objects import CLASSES
+from captum_influence.demo.scene_net import load_demo_network
+from captum_influence.demo.scenes import SceneDataset
+from captum_influence.network.loading import load_model
+from captum_influence.training.bias.disturbances import disturbances_named
 
 __all__ = ["Study"]
 
@@ -72,7 +70,7 @@ class Study:
     def groups(self, names: Sequence[str], seed: int) -> dict[str, tuple[Tensor, Tensor]]:
         """Return the test inputs and their classes, as they are and under each disturbance."""
         found = {"original": self.pictures}
-        for name, disturb in disturbances(names, seed).items():
+        for name, disturb in disturbances_named(names, seed).items():
             if self.masks is None and name.startswith("background"):
                 raise ValueError(
                     f"expected --masks FOLDER beside --disturb {name}, got none: a background can "
@@ -107,7 +105,7 @@ def _demo(args: Namespace, show_progress: bool) -> Study:
     pictures, labels, masks = _scenes(_DEMO_TRAIN, args.seed)
     one = torch.nonzero(labels == CLASSES.index(_DEMO_CLASS)).flatten()
     planted = one[: round(_DEMO_SHARE * len(one))]
-    disturb = disturbances(args.disturb[:1], args.seed)[args.disturb[0]]
+    disturb = disturbances_named(args.disturb[:1], args.seed)[args.disturb[0]]
     pictures[planted] = disturb(pictures[planted], masks[planted])
     train = TensorDataset(pictures, labels)
     model = load_demo_network().to(chosen_device(args.device))

@@ -10,15 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from captum_influence.cli.labels import read_class_names
-from captum_influence.cli.options import (
-    chosen_device,
-    chosen_preprocessing,
-    refuse_preprocessing,
-)
-from captum_influence.demo import CLASSES, demo_scene, load_demo_network
-from captum_influence.models import LoadedModel, load_model
-from captum_influence.pictures import Preparation, Preprocessing, read_picture
+from captum_influence.cli.options import chosen_device, chosen_preprocessing, refuse_preprocessing
+from captum_influence.data.labels import read_class_names
+from captum_influence.data.pictures import Preparation, Preprocessing, read_picture
+from captum_influence.demo.objects import CLASSES
+from captum_influence.demo.scene_net import demo_scene, load_demo_network
+from captum_influence.network.loading import LoadedModel, load_model
 
 __all__ = ["Subject"]
 

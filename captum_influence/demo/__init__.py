@@ -2,8 +2,8 @@
 
 from captum_influence.demo.handwired import HandWired, handwired_networks
 from captum_influence.demo.layout import Layout
-from captum_influence.demo.network import SceneNet, demo_scene, load_demo_network
 from captum_influence.demo.objects import CLASSES
+from captum_influence.demo.scene_net import SceneNet, demo_scene, load_demo_network
 from captum_influence.demo.scenes import Scene, SceneDataset, Shortcut, make_scene, render
 from captum_influence.demo.shortcuts import (
     PLANTED,

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from captum_influence.demo.network import SceneNet, load_weights
 from captum_influence.demo.objects import CLASSES
+from captum_influence.demo.scene_net import SceneNet, load_weights
 from captum_influence.demo.scenes import Scene, SceneDataset, Shortcut, make_scene
 from captum_influence.demo.surfaces import Colour
 
@@ -37,7 +37,7 @@ def load_shortcut_network(weights: str | PathLike[str] | None = None) -> SceneNe
     have the same names. Its weights are kept in half precision and loaded in single.
 
     Args:
-        weights: A file written by ``python -m captum_influence.demo.train --shortcut house``; None
+        weights: A file written by ``python -m captum_influence.demo.recipe --shortcut house``; None
             takes the weights in the package.
 
     Raises:

@@ -6,6 +6,7 @@ from captum_influence.metrics.ablation import (
     ablate_units,
     ablation_curve,
 )
+from captum_influence.metrics.autocorrelation import Autocorrelation, shattering
 from captum_influence.metrics.captum_adapter import ForCaptumMetrics, for_captum_metrics
 from captum_influence.metrics.localization import Localization, localize
 from captum_influence.metrics.ordering import Orderings, pixel_orderings, unit_orderings
@@ -21,7 +22,6 @@ from captum_influence.metrics.sanity import (
 )
 from captum_influence.metrics.scores import FlippingScore, LocalizationScore
 from captum_influence.metrics.selectivity import Selectivity, unit_selectivity
-from captum_influence.metrics.shattering import Autocorrelation, shattering
 
 __all__ = [
     "AblationCurve",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from captum_influence.data.frames import frame
 from captum_influence.metrics.ranks import spearman
 from captum_influence.metrics.removal import Layer, UnitFill, removing
-from captum_influence.metrics.tables import line_figure, table
+from captum_influence.visualization.lines import line_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ class UnitEffects:
     def to_frame(self) -> Any:
         """Return a pandas table with one row per example and unit."""
         examples, units = self.effects.shape
-        return table(
+        return frame(
             {
                 "example": torch.arange(examples).repeat_interleave(units),
                 "unit": torch.arange(units).repeat(examples),
@@ -91,7 +92,7 @@ class AblationCurve:
     def to_frame(self) -> Any:
         """Return a pandas table with one row per example and step."""
         examples, steps = self.scores.shape
-        return table(
+        return frame(
             {
                 "example": torch.arange(examples).repeat_interleave(steps),
                 "units": self.counts.repeat(examples),

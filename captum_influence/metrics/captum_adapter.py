@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from captum_influence.attr import Cut, DistributionalInfluence, Slice
+from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.network.cuts import Cut
+from captum_influence.network.slices import Slice
 
 __all__ = ["ForCaptumMetrics", "for_captum_metrics"]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from captum_influence.metrics.tables import bar_figure, table
+from captum_influence.data.frames import frame
+from captum_influence.visualization.lines import bar_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +38,7 @@ class Localization:
 
     def to_frame(self) -> Any:
         """Return a pandas table with one row per example."""
-        return table(vars(self))
+        return frame(vars(self))
 
     def plot(self) -> Figure:
         """Draw the means over the examples that have a score."""

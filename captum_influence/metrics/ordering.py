@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from captum_influence.data.frames import frame
 from captum_influence.metrics.pixel_flipping import checked_maps, squares
 from captum_influence.metrics.removal import (
     Layer,
@@ -18,7 +19,7 @@ from captum_influence.metrics.removal import (
     removing,
     removing_pixels,
 )
-from captum_influence.metrics.tables import line_figure, table
+from captum_influence.visualization.lines import line_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +90,7 @@ class Orderings:
     def to_frame(self) -> Any:
         """Return a pandas table with one row per example."""
         names = ("n_ord", "s_ord", "tpn", "tps", "span")
-        return table({name: getattr(self, name) for name in names})
+        return frame({name: getattr(self, name) for name in names})
 
     def plot(self) -> Figure:
         """Draw the curves, averaged over the examples, against the share of the attribution."""

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
+from captum_influence.data.frames import frame
 from captum_influence.metrics.removal import PixelFill, removing_pixels
-from captum_influence.metrics.tables import line_figure, table
+from captum_influence.visualization.lines import line_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +69,7 @@ class PixelFlipping:
                         row = (example, fill, order, share, score)
                         for name, value in zip(_COLUMNS, row, strict=True):
                             columns.setdefault(name, []).append(value)
-        return table(columns)
+        return frame(columns)
 
     def plot(self) -> Figure:
         """Draw all curves, averaged over the examples."""

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from captum_influence.attr import Cut, Quantity, Slice
+from captum_influence.attr.quantities import Quantity
+from captum_influence.network.cuts import Cut
+from captum_influence.network.slices import Slice
 
 __all__ = [
     "Layer",

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from captum_influence.data.frames import frame
 from captum_influence.metrics.ranks import spearman
-from captum_influence.metrics.tables import bar_figure, line_figure, table
+from captum_influence.visualization.lines import bar_figure, line_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +64,7 @@ class Stability:
     def to_frame(self) -> Any:
         """Return a pandas table with one row per example."""
         mean = self.similarity.nanmean(0)
-        return table({"similarity": mean, "deviation": self.deviation})
+        return frame({"similarity": mean, "deviation": self.deviation})
 
     def plot(self) -> Figure:
         """Draw the mean similarity of repeats for each example."""
@@ -91,7 +92,7 @@ class Agreement:
     def to_frame(self) -> Any:
         """Return a pandas table with one row per pair of methods."""
         pairs = list(combinations(range(len(self.names)), 2))
-        return table(
+        return frame(
             {
                 "first": [self.names[a] for a, _ in pairs],
                 "second": [self.names[b] for _, b in pairs],
@@ -219,7 +220,7 @@ def _permute(module: nn.Module, generator: torch.Generator) -> None:
 
 def _similarity_table(names: tuple[str, ...], heading: str, values: Tensor) -> Any:
     examples = values.shape[1]
-    return table(
+    return frame(
         {
             heading: [name for name in names for _ in range(examples)],
             "example": list(range(examples)) * len(names),

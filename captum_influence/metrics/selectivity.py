@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from captum_influence.attr import Cut, Slice
+from captum_influence.data.frames import frame
 from captum_influence.metrics.ranks import average_ranks
 from captum_influence.metrics.removal import Layer
-from captum_influence.metrics.tables import line_figure, table
+from captum_influence.network.cuts import Cut
+from captum_influence.network.slices import Slice
+from captum_influence.visualization.lines import line_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +41,7 @@ class Selectivity:
 
     def to_frame(self) -> Any:
         """Return a pandas table with one row per unit."""
-        return table({"unit": range(len(self.auc)), "auc": self.auc, "shift": self.shift})
+        return frame({"unit": range(len(self.auc)), "auc": self.auc, "shift": self.shift})
 
     def plot(self) -> Figure:
         """Draw the AUC of each unit, the surest first."""

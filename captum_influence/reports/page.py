@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captum_influence import visualization
-from captum_influence.explain.phrasing import counted
+from captum_influence.reports.words import counted
+from captum_influence.visualization import maps
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -26,12 +26,12 @@ class Page:
     """What a page says and shows.
 
     Attributes:
-        template: which of the package's templates; they all extend ``base.html.j2``.
+        template: the file, beside the ``page.py`` that fills it; it extends ``base.html.j2``.
         content: what the template asks for.
         figures: draws each figure when it is asked for, with its name.
     """
 
-    template: str
+    template: Path
     content: Mapping[str, Any]
     figures: Figures
 
@@ -43,8 +43,8 @@ class Page:
         """
         page: str = (
             _environment()
-            .get_template(self.template)
-            .render(gradient=visualization.GRADIENT, counted=counted, **self.content)
+            .from_string(self.template.read_text("utf-8"))
+            .render(gradient=maps.GRADIENT, counted=counted, **self.content)
         )
         return page
 
@@ -61,7 +61,7 @@ class Page:
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in self.figures():
             paths.append(folder / f"{name}.png")
-            paths[-1].write_bytes(visualization.png(figure))
+            paths[-1].write_bytes(maps.png(figure))
         return paths
 
 
@@ -96,7 +96,7 @@ def _environment() -> Environment:
     except ImportError:
         raise ImportError("a report needs Jinja: pip install captum_influence[report]") from None
     environment = Environment(
-        loader=PackageLoader("captum_influence"),
+        loader=PackageLoader("captum_influence.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -11,7 +11,8 @@ from captum.attr import LayerAttribution
 from torch import Tensor
 from torch.nn import Module
 
-from captum_influence.attr import Cut, Slice
+from captum_influence.network.cuts import Cut
+from captum_influence.network.slices import Slice
 from captum_influence.testing.agreement import agree, require
 from captum_influence.testing.models import linear_model, relu_model
 from captum_influence.testing.state import preserved, quietly, unchanged
@@ -45,7 +46,7 @@ def check_attribution(
         AssertionError: saying what was violated.
 
     Example:
-        >>> from captum_influence import DistributionalInfluence, Noise
+        >>> from captum_influence.attr import DistributionalInfluence, Noise
         >>> check_attribution(
         ...     lambda model, layer: DistributionalInfluence(
         ...         model, layer, distribution=Noise(0.1, n=4)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_influence.attr import Distribution, WeightedPoint
+from captum_influence.attr.distributions import Distribution
+from captum_influence.attr.points import WeightedPoint
 from captum_influence.testing.agreement import close, copies, require
 from captum_influence.testing.state import preserved, quietly, seed_all
 from captum_influence.testing.values import numbers
@@ -41,7 +42,7 @@ def check_distribution(
         AssertionError: saying what was violated.
 
     Example:
-        >>> from captum_influence import Noise
+        >>> from captum_influence.attr import Noise
         >>> check_distribution(Noise(0.1, n=3))
     """
     origin = (numbers(3, 4),) if origin is None else origin

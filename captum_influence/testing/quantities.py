@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_influence.attr import Quantity
+from captum_influence.attr.quantities import Quantity
 from captum_influence.testing.agreement import close, copies, require
 from captum_influence.testing.state import quietly
 from captum_influence.testing.values import mapped, numbers, tensors_of
@@ -33,7 +33,7 @@ def check_quantity(quantity: Quantity, output: Any = None, *, picklable: bool = 
         AssertionError: saying what was violated.
 
     Example:
-        >>> from captum_influence import ClassScore
+        >>> from captum_influence.attr import ClassScore
         >>> check_quantity(ClassScore(3) - ClassScore(5))
     """
     output = numbers(quantity.examples or 4, 10) if output is None else output

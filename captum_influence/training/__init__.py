@@ -1,7 +1,34 @@
 """Which training images: influence functions per layer, disturbances, the study of a bias."""
 
-from captum_influence.training.bias import BiasReport, bias_report
+from captum_influence.training.bias import (
+    AmplitudeSwap,
+    Background,
+    BiasReport,
+    BlurredBackground,
+    ChannelStatistics,
+    Difference,
+    Disturbance,
+    FourierStyle,
+    GradientShapley,
+    GramTransfer,
+    MeanBackground,
+    Measurement,
+    NoiseBackground,
+    OtherBackground,
+    PatchShuffle,
+    Retraining,
+    RetrainingResult,
+    SampledShapley,
+    Shapley,
+    WhiteBackground,
+    all_disturbances,
+    bias_report,
+    gallery,
+    measure,
+    retrain_and_measure,
+)
 from captum_influence.training.checkpoints import load_checkpoint
+from captum_influence.training.collectors import KMostInfluentialResults
 from captum_influence.training.curvature import (
     EKFAC,
     Block,
@@ -9,23 +36,6 @@ from captum_influence.training.curvature import (
     DenseGGN,
     Estimator,
     Identity,
-)
-from captum_influence.training.differences import Difference
-from captum_influence.training.disturbances import (
-    AmplitudeSwap,
-    Background,
-    BlurredBackground,
-    ChannelStatistics,
-    Disturbance,
-    FourierStyle,
-    GramTransfer,
-    MeanBackground,
-    NoiseBackground,
-    OtherBackground,
-    PatchShuffle,
-    WhiteBackground,
-    all_disturbances,
-    gallery,
 )
 from captum_influence.training.layer_influence import LayerInfluence
 from captum_influence.training.losses import (
@@ -35,16 +45,7 @@ from captum_influence.training.losses import (
     SampledFisher,
     log_odds_loss,
 )
-from captum_influence.training.ranking import KMostInfluentialResults
-from captum_influence.training.retraining import (
-    Measurement,
-    Retraining,
-    RetrainingResult,
-    measure,
-    retrain_and_measure,
-)
 from captum_influence.training.scoring import LayerScores
-from captum_influence.training.shapley import GradientShapley, SampledShapley, Shapley
 
 __all__ = [
     "EKFAC",

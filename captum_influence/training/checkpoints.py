@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from captum_influence.training.recording import restored_weights
+from captum_influence.network.recording import restored_weights
 
 __all__ = ["Weights", "fingerprint", "load_checkpoint"]
 

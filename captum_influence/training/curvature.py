@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from captum_influence.network.recording import Record
 from captum_influence.training.gradients import EmbeddingGradient, LayerGradient, MatrixGradient
-from captum_influence.training.recording import Record
 
 __all__ = ["EKFAC", "Block", "Curvature", "DenseGGN", "Estimator", "Identity"]
 

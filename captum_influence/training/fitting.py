@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from captum_influence.sharding import Shard
+from captum_influence.data.sharding import Shard
+from captum_influence.data.streams import Batch, ResumeFile, Source
+from captum_influence.network.recording import Recorder
 from captum_influence.training.curvature import Estimator
 from captum_influence.training.losses import ExampleLoss, Fisher
-from captum_influence.training.recording import Recorder
-from captum_influence.training.streaming import Batch, ResumeFile, Source
 
 __all__ = ["CurvatureFit"]
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn import Module
 
-from captum_influence.training.recording import Record
+from captum_influence.network.recording import Record
 
 __all__ = [
     "ConvolutionGradient",

@@ -13,15 +13,13 @@ from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import DataLoader, Dataset
 
-from captum_influence.sharding import Shard
+from captum_influence.data.sharding import Shard
+from captum_influence.data.streams import Batch, ResumeFile, Source, check_identity, write_whole
+from captum_influence.network.captum_private import KMostInfluentialResults
+from captum_influence.network.recording import Recorder, restored_weights
 from captum_influence.training.checkpoints import Weights, fingerprint, load_checkpoint
-from captum_influence.training.curvature import Curvature, Estimator
-from captum_influence.training.fitting import CurvatureFit
-from captum_influence.training.gradients import treatable_layers
-from captum_influence.training.losses import ExampleLoss, Fisher
-from captum_influence.training.ranking import (
+from captum_influence.training.collectors import (
     AllScores,
-    KMostInfluentialResults,
     Reader,
     Sink,
     TopScores,
@@ -29,15 +27,11 @@ from captum_influence.training.ranking import (
     progress,
     restore,
 )
-from captum_influence.training.recording import Recorder, restored_weights
+from captum_influence.training.curvature import Curvature, Estimator
+from captum_influence.training.fitting import CurvatureFit
+from captum_influence.training.gradients import treatable_layers
+from captum_influence.training.losses import ExampleLoss, Fisher
 from captum_influence.training.scoring import Group, LayerScores, Scorer
-from captum_influence.training.streaming import (
-    Batch,
-    ResumeFile,
-    Source,
-    check_identity,
-    write_whole,
-)
 
 __all__ = ["LayerInfluence"]
 

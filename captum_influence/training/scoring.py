@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from captum_influence.data.arrays import read_arrays, write_arrays
+from captum_influence.data.streams import Batch
+from captum_influence.network.recording import Record, Recorder
 from captum_influence.training.curvature import Block
 from captum_influence.training.gradients import LayerGradient
 from captum_influence.training.losses import ExampleLoss
-from captum_influence.training.recording import Record, Recorder
-from captum_influence.training.score_files import read_arrays, write_arrays
-from captum_influence.training.streaming import Batch
 
 __all__ = ["Group", "LayerScores", "Scorer"]
 

@@ -9,15 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Uniform
 
-from captum_influence import (
-    Baselines,
-    Distribution,
-    LinearPath,
-    Mixture,
-    Noise,
-    Point,
-    Samples,
-)
+from captum_influence import Baselines, Distribution, LinearPath, Mixture, Noise, Point, Samples
 from captum_influence.attr import Midpoint, StratifiedPath, WeightedPoint
 from captum_influence.testing import check_distribution
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from captum_influence import LinearPath
 from captum_influence.attr import (
     GaussLegendre,
     LeftRiemann,
-    LinearPath,
     Midpoint,
     RightRiemann,
     Rule,

@@ -3,9 +3,9 @@ from importlib.resources import files
 import pytest
 import torch
 
-from captum_influence.demo import train
-from captum_influence.demo.network import SceneNet, load_demo_network
+from captum_influence.demo import recipe as train
 from captum_influence.demo.objects import CLASSES
+from captum_influence.demo.scene_net import SceneNet, load_demo_network
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.demo.shortcuts import (
     PLANTED,

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from captum_influence.attr import Cut, DistributionalInfluence, Point, PredictedClass
+from captum_influence import Cut, DistributionalInfluence, Point, PredictedClass
 from captum_influence.demo import handwired_networks
 from captum_influence.metrics import ablate_units, ablation_curve
 

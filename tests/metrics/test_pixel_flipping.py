@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from captum_influence.attr import PredictedClass
+from captum_influence import PredictedClass
 from captum_influence.metrics import flip_pixels
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from captum_influence.attr import DistributionalInfluence, Noise, Point
+from captum_influence import DistributionalInfluence, Noise, Point
 from captum_influence.metrics import agreement, randomize, stability
 
 

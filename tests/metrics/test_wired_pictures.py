@@ -7,7 +7,7 @@ two 3/2, each of the crown's four -1/2, and the other six nothing.
 import pytest
 import torch
 
-from captum_influence.attr import DistributionalInfluence, LinearPath, Point
+from captum_influence import DistributionalInfluence, LinearPath, Point
 from captum_influence.demo import handwired_networks
 from captum_influence.metrics import (
     ablate_units,

@@ -7,8 +7,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from captum_influence.sharding import joined_shard
-from captum_influence.training import LayerInfluence
+from captum_influence import LayerInfluence
+from captum_influence.data.sharding import joined_shard
 
 
 def problem() -> tuple[nn.Module, TensorDataset, tuple[torch.Tensor, torch.Tensor]]:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from captum_influence.training import EKFAC, DenseGGN, LayerInfluence
+from captum_influence import LayerInfluence
+from captum_influence.training import EKFAC, DenseGGN
 from captum_influence.training.curvature import Block, Estimator
 from captum_influence.training.gradients import treatable_layers
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from captum_influence.network.recording import Recorder
 from captum_influence.training.gradients import treatable_layers
 from captum_influence.training.losses import ExampleLoss
-from captum_influence.training.recording import Recorder
 
 B = 4
 

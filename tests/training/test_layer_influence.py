@@ -11,8 +11,9 @@ from captum.influence import NaiveInfluenceFunction, TracInCP, TracInCPFast
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from captum_influence.training import DenseGGN, KMostInfluentialResults, LayerInfluence
-from captum_influence.training import streaming as streaming_module
+from captum_influence import LayerInfluence
+from captum_influence.data import streams as streaming_module
+from captum_influence.training import DenseGGN, KMostInfluentialResults
 
 N, Q = 30, 5
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from captum_influence.training import LayerInfluence
+from captum_influence import LayerInfluence
 
 WIDTH = 24
 

@@ -1,0 +1,224 @@
+"""From a question to its answer: what is read beforehand, and what is made of the integral."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from captum_influence.attr.integral.accuracy import Estimate, estimated, norms, with_standard_error
+from captum_influence.attr.integral.engine import read
+from captum_influence.attr.integral.problem import Layers, Options, Problem
+from captum_influence.attr.integral.sums import Integral
+from captum_influence.attr.points import Tensors, Values, values_like
+from captum_influence.network.slices import Reading
+
+__all__ = ["Answer", "Question", "answer", "by_cut", "expanded"]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A problem whose origin is not known yet, and what is wanted of its integral.
+
+    Attributes:
+        problem: the integral; its ``origin`` and resolved quantities are filled in here.
+        options: how to compute it.
+        multiply: multiply by displacements.
+        reference: inputs where displacements start, in place of the distribution's own.
+        delta: also the completeness deltas.
+        standard_error: also the standard errors.
+        error_estimate: also the nested estimates of the quadrature error.
+        points: also how many points each example took.
+    """
+
+    problem: Problem
+    options: Options
+    multiply: bool = False
+    reference: Values | None = None
+    delta: bool = False
+    standard_error: bool = False
+    error_estimate: bool = False
+    points: bool = False
+
+    def __post_init__(self) -> None:
+        if self.standard_error and self.error_estimate:
+            raise ValueError(
+                "a distribution either draws, and has a standard error, or follows a path, and "
+                "has an error estimate: ask for one of them"
+            )
+        if self.delta and not self.multiply:
+            raise ValueError(
+                "return_convergence_delta needs multiply_by_inputs=True: plain influences don't "
+                "sum to a difference of the quantity"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What came out, for every tensor of every cut in turn, (quantities, examples, ...).
+
+    ``tensors`` tells how many tensors each cut has; ``deltas`` and ``estimates`` hold one
+    (quantities, examples) per cut; ``points`` is (examples,).
+    """
+
+    attributions: Tensors
+    errors: Tensors
+    deltas: tuple[Tensor, ...]
+    estimates: tuple[Tensor, ...]
+    points: Tensor
+    tensors: tuple[int, ...]
+
+
+def answer(question: Question) -> Answer:
+    """Read what is needed of the explained instances, integrate, multiply, compare."""
+    explained, question = _explained(question)
+    start = _start(question) if question.multiply else None
+    anchored = question.multiply and start is None and question.problem.distribution.is_anchored
+    estimate = _estimate(question, explained.cuts if anchored else None)
+    integral = estimate.integral
+    attributions, variances, change = integral.sums, estimate.variances, estimate.change
+    if question.multiply and not anchored:
+        displacement = _displacement(explained, start)
+        attributions, change = (
+            _products(attributions, displacement),
+            _products(change, displacement),
+        )
+        variances = _products(variances, [d**2 for d in displacement])
+    _check_numbers(question, attributions, integral.tensors)
+    deltas = _deltas(question, attributions, explained, start, integral) if question.delta else ()
+    errors = [variance.clamp(min=0).sqrt() for variance in variances]
+    return Answer(
+        _cast(attributions, integral.dtypes),
+        _cast(errors, integral.dtypes),
+        deltas,
+        tuple(norms(c) for c in by_cut(change, integral.tensors)) if change else (),
+        estimate.points,
+        integral.tensors,
+    )
+
+
+def expanded(values: Values, inputs: Tensors, name: str) -> Tensors:
+    """Return a value per input (a number, one example, or as many) as tensors like the inputs."""
+    tensors = values_like(values, inputs, name)
+    return tuple(value.expand_as(x) for value, x in zip(tensors, inputs, strict=True))
+
+
+def _explained(question: Question) -> tuple[Reading, Question]:
+    """Run the explained instances once, if anything about them has to be known."""
+    problem, sample_at = question.problem, question.problem.slice.sample_at
+    curious = any(quantity.needs_reference for quantity in problem.quantities)
+    if sample_at is None and not curious and not question.multiply:
+        return Reading((), None), replace(question, problem=replace(problem, origin=problem.inputs))
+    cuts = problem.slice.cuts if question.multiply else ()
+    inner = sample_at is not None
+    reading = read(problem, problem.inputs, question.options, cuts=cuts, record=inner)
+    problem = replace(
+        problem,
+        origin=reading.cuts[0] if inner else problem.inputs,
+        quantities=tuple(quantity.resolve(reading.output) for quantity in problem.quantities),
+    )
+    explained = Reading(reading.cuts[int(inner) :], reading.output)
+    return explained, replace(question, problem=problem)
+
+
+def _start(question: Question) -> Reading | None:
+    """Read the activations where displacements start; None: at zero, or at the points' anchors."""
+    problem, sample_at = question.problem, question.problem.slice.sample_at
+    cuts, options = problem.slice.cuts, question.options
+    if question.reference is not None:
+        inputs = expanded(question.reference, problem.inputs, "reference")
+        return read(problem, inputs, options, cuts=cuts)
+    reference = problem.distribution.reference(problem.origin)
+    if reference is None:
+        return None
+    if sample_at is None:
+        return read(problem, reference, options, cuts=cuts)
+    overwrite = {sample_at: reference}
+    return read(problem, problem.inputs, options, cuts=cuts, overwrite=overwrite)
+
+
+def _estimate(question: Question, activations: Layers | None) -> Estimate:
+    problem = replace(question.problem, activations=activations)
+    if question.standard_error:
+        return with_standard_error(problem, question.options)
+    return estimated(problem, question.options, coarse=question.error_estimate)
+
+
+def _displacement(explained: Reading, start: Reading | None) -> list[Tensor]:
+    here = [z for cut in explained.cuts for z in cut]
+    if start is None:
+        return here
+    begins = [z for cut in start.cuts for z in cut]
+    return [z - begin for z, begin in zip(here, begins, strict=True)]
+
+
+def _products(left: Tensors, right: Sequence[Tensor]) -> Tensors:
+    return tuple(a * b for a, b in zip(left, right, strict=False))
+
+
+def _cast(tensors: Iterable[Tensor], dtypes: Sequence[torch.dtype]) -> Tensors:
+    return tuple(t.to(dtype).contiguous() for t, dtype in zip(tensors, dtypes, strict=False))
+
+
+def _deltas(
+    question: Question,
+    attributions: Tensors,
+    explained: Reading,
+    start: Reading | None,
+    integral: Integral,
+) -> tuple[Tensor, ...]:
+    """Return sum of attributions - (q(x) - q(start)) at each cut, (quantities, examples)."""
+    ends = _values(question, explained)
+    deltas = []
+    for c, tensors in enumerate(by_cut(attributions, integral.tensors)):
+        begins = _begins(question, explained, start, integral, c)
+        sums = [t.double().reshape(*t.shape[:2], -1).sum(dim=2) for t in tensors]
+        deltas.append(torch.stack(sums).sum(dim=0) - (ends - begins))
+    return tuple(deltas)
+
+
+def _begins(
+    question: Question, explained: Reading, start: Reading | None, integral: Integral, c: int
+) -> Tensor:
+    """Return the quantities where displacements start: at anchors, and at zero without one."""
+    if start is not None:
+        return _values(question, start)
+    at_zero = 1 - integral.anchored_weight
+    if integral.anchored is None:
+        return _values(question, _at_zero(question, explained, c))
+    begins = integral.anchored.to(explained.cuts[c][0].device)
+    if at_zero < 1e-6:
+        return begins
+    return begins + at_zero * _values(question, _at_zero(question, explained, c))
+
+
+def by_cut(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[Tensors]:
+    """Group a flat sequence of tensors into one tuple for each cut."""
+    remaining = iter(tensors)
+    return [tuple(islice(remaining, count)) for count in counts]
+
+
+def _values(question: Question, reading: Reading) -> Tensor:
+    examples = torch.arange(question.problem.examples)
+    quantities = question.problem.quantities
+    return torch.stack([q.rows(examples)(reading.output).double() for q in quantities])
+
+
+def _at_zero(question: Question, explained: Reading, c: int) -> Reading:
+    """Run the explained instances with the activations at one cut set to zero."""
+    problem = question.problem
+    zeros = tuple(torch.zeros_like(z) for z in explained.cuts[c])
+    return read(problem, problem.inputs, question.options, overwrite={problem.slice.cuts[c]: zeros})
+
+
+def _check_numbers(question: Question, attributions: Tensors, counts: Sequence[int]) -> None:
+    groups = by_cut(attributions, counts)
+    for cut, tensors in zip(question.problem.slice.cuts, groups, strict=True):
+        if any(bool(torch.isnan(t).any()) for t in tensors):
+            raise RuntimeError(
+                f"the influence at the {cut} holds NaN: look for NaN weights, for an overflow "
+                "(half precision?), or for a function without a gradient there (sqrt or norm at 0)"
+            )

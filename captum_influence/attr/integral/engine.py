@@ -1,0 +1,175 @@
+"""The one loop: expected gradients at every cut, for every quantity, in the memory of one block."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from captum_influence.attr.integral.plan import Plan
+from captum_influence.attr.integral.problem import Options, Problem, span_of
+from captum_influence.attr.integral.sums import Integral, Sums
+from captum_influence.attr.points import Block, Tensors
+from captum_influence.attr.quantities import Quantity
+from captum_influence.network.cuts import Cut, concatenated
+from captum_influence.network.memory import freed_memory_kept
+from captum_influence.network.slices import Reading, Trace
+
+__all__ = ["expected_gradient", "read"]
+
+_log = logging.getLogger(__name__)
+_FEW_ROWS = 16
+
+
+def expected_gradient(problem: Problem, options: Options) -> Integral:
+    r"""Return :math:`E_{x \sim P}[\partial q / \partial z]` for every quantity q and cut z.
+
+    Raises:
+        RuntimeError: if a cut is not upstream of a quantity.
+        ValueError: if a quantity is not one number per row.
+    """
+    plan, sums = Plan.of(problem, options), Sums(problem)
+    rows = plan.rows
+    pooled = options.execution.pooled and _blocks(problem, rows) > 1
+    with freed_memory_kept(pooled), _progress(problem, options) as bar:
+        for block in problem.distribution.blocks(problem.origin, plan.rows):
+            for part in block.split(rows):
+                rows = min(rows, _add_block(problem, plan, sums, part, frozenset()))
+            bar.update(len(block))
+    return sums.integral()
+
+
+def _add_block(
+    problem: Problem, plan: Plan, sums: Sums, block: Block, done: frozenset[object]
+) -> int:
+    """Add a block to the sums, in halves if memory doesn't suffice; return the rows that fitted.
+
+    ``done`` names what has been added of it before memory ran out.
+    """
+    added: set[object] = set(done)
+    try:
+        _add_terms(problem, plan, sums, block, added)
+    except torch.cuda.OutOfMemoryError:
+        if len(block) == 1:
+            raise
+        _log.info("out of memory with %d rows: going on with half as many", len(block))
+    else:
+        return len(block)
+    halves = block.split((len(block) + 1) // 2)
+    return min(_add_block(problem, plan, sums, half, frozenset(added)) for half in halves)
+
+
+def _add_terms(problem: Problem, plan: Plan, sums: Sums, block: Block, added: set[object]) -> None:
+    """Run a block once and add the terms of every quantity that is not ``added`` yet."""
+    inputs, extra = problem.arguments(block.channels_last() if plan.channels_last else block)
+    trace = problem.slice.trace(inputs, extra, block.points, block.examples)
+    _check_rows(problem.slice.cuts, trace, len(block))
+    values = [_value(quantity, block, trace.output) for quantity in problem.quantities]
+    displacement, anchored = _displacement(problem, block, inputs, extra)
+    for which, grads in plan.gradients(problem.slice.cuts, trace, values, block):
+        if str(which) in added:
+            continue
+        if displacement is not None:
+            grads = tuple(grad * d for grad, d in zip(grads, displacement, strict=True))
+        sums.add(which, block, grads)
+        added.add(str(which))
+    sums.add_rows(block, trace.like, anchored)
+
+
+def read(
+    problem: Problem,
+    inputs: Tensors,
+    options: Options,
+    *,
+    cuts: Sequence[Cut] = (),
+    overwrite: Mapping[Cut, Tensors] | None = None,
+    record: bool = False,
+    cuts_only: bool = False,
+) -> Reading:
+    """Run examples through without a graph, a few at a time.
+
+    ``record``: also read ``sample_at``, first, and remember what ran before it;
+    ``cuts_only``: the output isn't needed.
+    """
+    count = len(inputs[0])
+    readings = []
+    for examples in torch.split(torch.arange(count), options.rows or _FEW_ROWS):
+        span = slice(int(examples[0]), int(examples[-1]) + 1)
+        extra = tuple(span_of(argument, span, count) for argument in problem.extra)
+        part = tuple(x[span] for x in inputs)
+        if record:
+            readings.append(problem.slice.record(part, extra, cuts=cuts))
+            continue
+        new = {cut: tuple(t[span] for t in tensors) for cut, tensors in (overwrite or {}).items()}
+        replay = examples if problem.slice.sample_at in new else None
+        readings.append(
+            problem.slice.read(
+                part, extra, cuts=cuts, overwrite=new, examples=replay, cuts_only=cuts_only
+            )
+        )
+    columns = zip(*[reading.cuts for reading in readings], strict=True)
+    layers = tuple(concatenated(column) for column in columns)
+    return Reading(layers, concatenated([reading.output for reading in readings]))
+
+
+def _displacement(
+    problem: Problem, block: Block, inputs: Tensors, extra: tuple[Any, ...]
+) -> tuple[Tensors | None, Tensor | None]:
+    """Return z(x) - z(anchor) and the quantities at the anchors, (quantities, rows).
+
+    That is, if anchors differ from point to point; otherwise displacements are not our business.
+    """
+    if problem.activations is None:
+        return None, None
+    activations = [z for cut in problem.activations for z in cut]
+    here = tuple(z[block.examples.to(z.device)] for z in activations)
+    if block.anchors is None:
+        return here, None
+    sample_at = problem.slice.sample_at
+    overwrite = {} if sample_at is None else {sample_at: block.anchors}
+    entering = block.anchors if sample_at is None else inputs
+    reading = problem.slice.read(
+        entering, extra, cuts=problem.slice.cuts, overwrite=overwrite, examples=block.examples
+    )
+    values = [_value(quantity, block, reading.output).double() for quantity in problem.quantities]
+    anchors = [z for cut in reading.cuts for z in cut]
+    there = tuple(z - anchor for z, anchor in zip(here, anchors, strict=True))
+    return there, torch.stack(values)
+
+
+def _value(quantity: Quantity, block: Block, output: Any) -> Tensor:
+    values = quantity.rows(block.examples)(output)
+    if not isinstance(values, Tensor) or values.shape != (len(block),):
+        came = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise ValueError(
+            f"{type(quantity).__name__} must return one number per row, shape ({len(block)},), "
+            f"got {came}: reduce all dimensions but the first"
+        )
+    return values
+
+
+def _check_rows(cuts: Sequence[Cut], trace: Trace, rows: int) -> None:
+    for cut, tensors in zip(cuts, trace.like, strict=True):
+        for tensor in tensors:
+            if tensor.ndim == 0 or len(tensor) != rows:
+                raise ValueError(
+                    f"expected examples in the first dimension of the {cut}, that is {rows} rows, "
+                    f"got shape {tuple(tensor.shape)}: use batch_first=True, or a layer that "
+                    "keeps the batch apart"
+                )
+
+
+def _blocks(problem: Problem, rows: int) -> float:
+    size = problem.distribution.size
+    return math.inf if size is None else size * problem.examples / rows
+
+
+def _progress(problem: Problem, options: Options) -> tqdm[Any]:
+    size = problem.distribution.size
+    total = None if size is None else size * problem.examples
+    return tqdm(total=total, unit="row", desc="influence", disable=not options.show_progress)

@@ -1,0 +1,6 @@
+"""Reading and keeping: pictures, folders, labels, batches, shards, files."""
+
+from captum_influence.data.folders import PictureFolder
+from captum_influence.data.pictures import Preparation, Preprocessing, read_picture
+
+__all__ = ["PictureFolder", "Preparation", "Preprocessing", "read_picture"]

@@ -1,0 +1,6 @@
+"""How well units tell a class when they are kept alone or removed."""
+
+from captum_influence.experts.curves.find import expert_curves
+from captum_influence.experts.curves.result import ExpertCurves, OneAgainstRest
+
+__all__ = ["ExpertCurves", "OneAgainstRest", "expert_curves"]

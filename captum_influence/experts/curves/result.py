@@ -1,0 +1,149 @@
+"""How well each expert tells a class, by the number of its units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor
+
+from captum_influence.data.frames import frame
+from captum_influence.experts.curves.page import expert_page
+from captum_influence.reports.page import Page
+from captum_influence.visualization import charts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+from captum_influence.reports.finding import Finding
+
+__all__ = ["SCORES", "ExpertCurves", "OneAgainstRest"]
+
+
+Score = Literal["precision", "recall", "f1", "accuracy"]
+
+
+SCORES: tuple[Score, ...] = ("precision", "recall", "f1", "accuracy")
+
+
+@dataclass(frozen=True)
+class OneAgainstRest:
+    """How often a network says a class, and how often it is right to.
+
+    Attributes:
+        hits: images of the class that it is said of.
+        false_alarms: other images that it is said of.
+        misses: images of the class that another is said of.
+        rest: all others.
+    """
+
+    hits: int
+    false_alarms: int
+    misses: int
+    rest: int
+
+    @staticmethod
+    def of(said: Tensor, true: Tensor) -> OneAgainstRest:
+        """Count over bool tensors (examples,): whether the class is said, and is true."""
+        count = [(a & b).sum() for a in (said, ~said) for b in (true, ~true)]
+        return OneAgainstRest(*(int(number) for number in count))
+
+    def __add__(self, other: OneAgainstRest) -> OneAgainstRest:
+        """Return the counts over both sets of examples."""
+        pairs = zip(asdict(self).values(), asdict(other).values(), strict=True)
+        return OneAgainstRest(*(a + b for a, b in pairs))
+
+    @property
+    def precision(self) -> float:
+        """The share of what it is said of that is of the class; 0 if it is never said."""
+        return self.hits / max(self.hits + self.false_alarms, 1)
+
+    @property
+    def recall(self) -> float:
+        """The share of the class that it is said of."""
+        return self.hits / max(self.hits + self.misses, 1)
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall."""
+        return 2 * self.hits / max(2 * self.hits + self.false_alarms + self.misses, 1)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of all examples on which it is right, one class against the rest."""
+        total = self.hits + self.false_alarms + self.misses + self.rest
+        return (self.hits + self.rest) / max(total, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class ExpertCurves(Finding):
+    """One-against-rest scores of experts of k units, for each k and each ranking.
+
+    Attributes:
+        ks: how many units.
+        counts: ranking -> what was counted for each k.
+        whole: the same for the untouched network.
+        question: what was asked, in words.
+        mode: whether the units were kept or removed.
+    """
+
+    ks: tuple[int, ...]
+    counts: Mapping[str, tuple[OneAgainstRest, ...]]
+    whole: OneAgainstRest
+    question: str
+    mode: str
+
+    def curve(self, score: Score, ranking: str) -> tuple[float, ...]:
+        """Return one score against k."""
+        return tuple(getattr(counts, score) for counts in self.counts[ranking])
+
+    @property
+    def best_k(self) -> dict[str, int]:
+        """For each ranking the smallest k with the highest F1; of removals, the lowest recall.
+
+        Not the highest recall: an expert that says its class of everything has that.
+        """
+        if self.mode == "remove":
+            return {name: self._first("recall", name, min) for name in self.counts}
+        return {name: self._first("f1", name, max) for name in self.counts}
+
+    def _first(self, score: Score, ranking: str, best: Callable[[Sequence[float]], float]) -> int:
+        values = self.curve(score, ranking)
+        return self.ks[values.index(best(values))]
+
+    def plot(self) -> Figure:
+        """Return all curves as one Matplotlib figure, a panel for each score."""
+        panels: dict[str, dict[str, tuple[float, ...]]] = {
+            score: {n: self.curve(score, n) for n in self.counts} for score in SCORES
+        }
+        whole: dict[str, float] = {score: getattr(self.whole, score) for score in SCORES}
+        verb = {"keep": "units kept", "remove": "units removed"}[self.mode]
+        return charts.curve_panels(self.ks, panels, whole, title=self.question, xlabel=verb)
+
+    def to_frame(self) -> Any:
+        """Return a pandas table with one row per ranking and number of units."""
+        rows = [(name, place) for name in self.counts for place in range(len(self.ks))]
+        columns: dict[str, list[Any]] = {
+            "ranking": [name for name, _ in rows],
+            "units": [self.ks[place] for _, place in rows],
+        }
+        for score in SCORES:
+            columns[score] = [getattr(self.counts[name][place], score) for name, place in rows]
+        return frame(columns)
+
+    def page(self, command: str | None = None) -> Page:
+        return expert_page(self, command)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it."""
+        return {
+            "question": self.question,
+            "mode": self.mode,
+            "ks": list(self.ks),
+            "whole": {**asdict(self.whole), **{s: getattr(self.whole, s) for s in SCORES}},
+            "curves": {
+                name: {score: list(self.curve(score, name)) for score in SCORES}
+                for name in self.counts
+            },
+            "best_k": self.best_k,
+        }

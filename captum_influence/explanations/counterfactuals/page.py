@@ -1,0 +1,261 @@
+"""The page of a wrong answer: which units it hung on, and what they looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captum_influence.explanations.thumbnails import Shown, shown
+from captum_influence.reports.page import Figures, Page, number, share
+from captum_influence.reports.parts import Bar, Tile, bars, chart, embedded
+from captum_influence.units.ranking import UnitInfluence
+from captum_influence.visualization import charts, maps
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from captum_influence.explanations.counterfactuals.result import Counterfactual
+
+__all__ = ["counterfactual_page"]
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+def counterfactual_page(found: Counterfactual, command: str | None = None) -> Page:
+    """Return the page of a wrong answer."""
+    said, _, rest = found.headline.partition(". ")
+    content = {
+        "window": f"{found.predicted}, not {found.true}, at {found.layer}",
+        "eyebrow": f"{found.network} · layer {found.layer} · {found.quantity}",
+        "title": f"{said}.",
+        "lead": rest,
+        "c": found,
+        "picture": None if found.picture is None else embedded(found.picture, 120),
+        "answers": _answers(found),
+        "scores": _scores(found),
+        "tiles": list(_tiles(found)),
+        "table": _table(found),
+        "intro": _intro(found),
+        "control": _control(found),
+        "margins": chart(
+            lambda theme: charts.margin_figure(found.flip, theme=theme),
+            f"{found.quantity} as units are removed",
+        ),
+        "damage": _damage(found),
+        "collateral": _collateral(found),
+        "cards": _cards(found),
+        "method": _method(found),
+        "facts": list(_facts(found)),
+        "python": "from captum_influence import counterfactual\n\n"
+        f'{found.call}.to_html("wrong.html")',
+        "commanded": command is not None,
+        "command": command or _suggested(found),
+        "caveats": list(_caveats(found)),
+    }
+    return Page(TEMPLATE, content, _drawing(found))
+
+
+@dataclass(frozen=True)
+class _Answer:
+    name: str
+    note: str
+    before: float
+    after: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class _TableRow:
+    unit: UnitInfluence
+    anchor: str
+    bar: Bar
+    margin: float
+
+
+@dataclass(frozen=True)
+class _Damaged:
+    name: str
+    before: float
+    after: float
+    random: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Card:
+    unit: UnitInfluence
+    shown: Shown
+    subject: str
+
+
+def _drawing(found: Counterfactual) -> Figures:
+    return lambda: _figures(found)
+
+
+def _figures(found: Counterfactual) -> Iterator[tuple[str, Figure]]:
+    yield "overview", found.plot()
+    yield "margins", charts.margin_figure(found.flip)
+    if found.picture is None:
+        return
+    yield "picture", maps.picture_figure(found.picture)
+    for i, row in enumerate(found.seen, start=1):
+        unit = f"contribution of each pixel to {found.quantity} through {row.unit.name}"
+        yield f"unit{i}_heat", maps.heat_map(row.heat, found.picture, unit=unit)
+        yield f"unit{i}_mask", maps.mask_outline(row.mask, found.picture, box=row.box)
+
+
+def _answers(found: Counterfactual) -> list[_Answer]:
+    notes = {found.predicted: "said", found.true: "true"}
+    return [
+        _Answer(
+            before.name,
+            notes.get(before.name, ""),
+            before.probability,
+            after.probability,
+            before.name in notes,
+        )
+        for before, after in zip(found.before, found.after, strict=True)
+    ]
+
+
+def _scores(found: Counterfactual) -> str:
+    chosen = [
+        f"{b.name} {number(b.score)} → {number(a.score)}"
+        for b, a in zip(found.before, found.after, strict=True)
+        if b.name in (found.true, found.predicted)
+    ]
+    return ", ".join(chosen)
+
+
+def _counted(found: Counterfactual, count: int) -> str:
+    axis = found.units[0].axis if found.units else "unit"
+    return f"{count} {axis}{'s' * (count != 1)}"
+
+
+def _tiles(found: Counterfactual) -> Iterator[Tile]:
+    count = len(found.units)
+    words = {
+        "true": f"of {found.layer} less, and it says {found.answer}, which is right",
+        "other": f"of {found.layer} less, and it says {found.answer}, wrong again",
+        "none": f"of {found.layer} less, and it still says {found.answer}",
+    }
+    yield Tile(_counted(found, count), words[found.outcome])
+    if found.controls is not None:
+        yield Tile(
+            f"{found.controls.to_true} of {found.controls.sets}",
+            f"random draws of as many active units lead to {found.true}",
+        )
+    if found.collateral is not None:
+        yield Tile(
+            f"{share(found.collateral.before)} → {share(found.collateral.after)}",
+            f"of {found.collateral.examples} other pictures are answered right",
+        )
+
+
+def _table(found: Counterfactual) -> list[_TableRow]:
+    drawn, seen = bars([unit.share for unit in found.units]), len(found.seen)
+    rows = zip(found.units, drawn, found.margins[1:], strict=True)
+    return [
+        _TableRow(unit, f"unit-{i}" if i <= seen else "", bar, margin)
+        for i, (unit, bar, margin) in enumerate(rows, start=1)
+    ]
+
+
+def _intro(found: Counterfactual) -> str:
+    if found.outcome == "none":
+        return (
+            f"These speak most for {found.predicted} rather than {found.true}; the answer stays, "
+            "whatever number of them is removed."
+        )
+    return (
+        f"The first units by contribution to {found.quantity} that suffice to change the answer, "
+        "less those that turned out not to be needed: none of them can be left out."
+    )
+
+
+def _control(found: Counterfactual) -> str:
+    if found.controls is None:
+        return "No random units were removed for comparison."
+    many = f"{found.controls.sets} sets of {_counted(found, found.controls.size)}"
+    return (
+        f"{many}, drawn at random from those that are active on this picture, were removed "
+        f"instead: {found.controls.to_true} led to {found.true}, {found.controls.away} away from "
+        f"{found.predicted}. If many of them had changed the answer, it would say little that "
+        "these do."
+    )
+
+
+def _damage(found: Counterfactual) -> str:
+    if found.collateral is None:
+        return (
+            "Not measured: give a loader of correctly answered pictures (from the shell, "
+            "--examples) to see what removing these units does to them."
+        )
+    return (
+        f"The same units were removed while {found.collateral.examples} other pictures were "
+        "answered. If little is lost, these can be answered without them; if much, the units do "
+        "work there that removing them would undo."
+    )
+
+
+def _collateral(found: Counterfactual) -> list[_Damaged]:
+    loss = found.collateral
+    if loss is None:
+        return []
+    rows = [_Damaged(f"all {loss.examples} pictures", loss.before, loss.after, loss.random)]
+    if loss.of_predicted:
+        name = f"the {loss.of_predicted} of {found.predicted}"
+        rows.append(_Damaged(name, loss.predicted_before, loss.predicted_after, None))
+    return rows
+
+
+def _cards(found: Counterfactual) -> list[_Card]:
+    if found.picture is None:
+        return []
+    return [
+        _Card(row.unit, shown(row, found.picture), f"{found.quantity} through {row.unit.name}")
+        for row in found.seen
+    ]
+
+
+def _method(found: Counterfactual) -> str:
+    return (
+        f"Units of {found.layer} are ranked by contribution to {found.quantity}: their influence "
+        "on it, averaged along a path to the picture, times what removing them changes. The "
+        "network is then run without the first 1, 2, 3, ... of them until the answer changes, and "
+        "each is put back if the others suffice. What is reported was run, not predicted."
+    )
+
+
+def _facts(found: Counterfactual) -> Iterator[tuple[str, str]]:
+    yield "network, layer", f"{found.network}, {found.layer}"
+    yield "asked", found.quantity
+    yield "units tried", f"at most {found.settings['max_units']}"
+    yield "lead", f"{number(found.margins[0])} before, {number(found.margins[-1])} after"
+    yield "seed", str(found.settings["seed"])
+
+
+def _suggested(found: Counterfactual) -> str:
+    return (
+        "captum-influence counterfactual --model MODEL --weights WEIGHTS --image IMAGE \\\n"
+        f"    --layer {found.layer} --true {found.settings['true']}"
+    )
+
+
+def _caveats(found: Counterfactual) -> Iterator[str]:
+    yield (
+        "That the answer hung on these units doesn't make them its cause, nor faulty: a network "
+        "that hesitates is moved by little. The random sets and the damage say which it was."
+    )
+    yield (
+        "A smaller set of other units may exist; these are the first by contribution, with none "
+        "too many."
+    )
+    if found.margins[0] < 1:
+        yield (
+            f"{found.predicted} leads {found.true} by only {number(found.margins[0])} here: little "
+            "was needed."
+        )
+    yield "A removed unit is set to a value that it may never have taken in training."
+    yield "The maps show which pixels speak through a unit, not what the unit has learnt to find."

@@ -1,0 +1,251 @@
+"""The page of a class: what it is to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from captum_influence.experts.curves.result import ExpertCurves
+from captum_influence.explanations.thumbnails import (
+    Glance,
+    best_crop,
+    example_rows,
+    glances,
+    in_words,
+    joint_limit,
+    mask_figure,
+)
+from captum_influence.reports.page import Figures, Page, number, share
+from captum_influence.reports.parts import Bar, Tile, bars, chart, embedded
+from captum_influence.reports.words import counted
+from captum_influence.visualization import charts, maps, strips
+from captum_influence.visualization.style import LIGHT, Theme
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from captum_influence.explanations.essences.result import Essence, EssentialUnit
+
+__all__ = ["essence_page"]
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+def essence_page(essence: Essence, command: str | None = None) -> Page:
+    """Return the page of a class."""
+    title, _, lead = essence.headline.partition(". ")
+    chosen = essence.chosen
+    content = {
+        "window": f"{essence.name} at {essence.layer}",
+        "eyebrow": f"{essence.network} · layer {essence.layer} · {essence.quantity} over "
+        f"{counted(essence.count, 'picture')}",
+        "title": f"{title}." if lead else title,
+        "lead": lead,
+        "e": essence,
+        "kind": "channel",
+        "prototype": _prototype(essence),
+        "typical": _typical(essence),
+        "tiles": list(_tiles(essence)),
+        "table": _table(essence),
+        "has_rest": essence.kept is not None,
+        "curves": [
+            chart(draw, f"{name}, against the number of units")
+            for name, draw in _curves(essence).items()
+        ],
+        "chosen": None if chosen is None else {"by": chosen[0], "k": chosen[1]},
+        "cards": [_card(row, essence) for row in essence.units],
+        "percent_kept": f"{100 - essence.settings['percentile']:g} %",
+        "method": _method(essence),
+        "facts": list(_facts(essence)),
+        "python": "from captum_influence.explain import essence\n\n"
+        f'{essence.call}.to_html("class.html")',
+        "commanded": command is not None,
+        "command": command or _suggested(essence),
+        "caveats": list(_caveats(essence)),
+    }
+    return Page(TEMPLATE, content, _drawing(essence))
+
+
+@dataclass(frozen=True, eq=False)
+class _Card:
+    row: EssentialUnit
+    best: str | None
+    glances: list[Glance]
+    limit: float
+    purity: str
+    active: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _TableRow:
+    row: EssentialUnit
+    anchor: str
+    bar: Bar
+
+
+def _drawing(essence: Essence) -> Figures:
+    return lambda: _figures(essence)
+
+
+def _figures(essence: Essence) -> Iterator[tuple[str, Figure]]:
+    yield "overview", essence.plot()
+    both = [*essence.units, *_others(essence)]
+    rows = [row.strip(essence.by) for row in both]
+    yield "units", strips.error_bars(rows, unit=essence.measure)
+    for name, draw in _curves(essence).items():
+        yield name.split()[0].lower() + "_curves", draw(LIGHT)
+    if essence.prototype is not None:
+        yield "prototype", essence.prototype.plot()
+    for i, row in enumerate(essence.units, start=1):
+        words = f"contribution of each pixel to {essence.quantity} through {row.unit.name}"
+        strip = row.strip(essence.by)
+        yield f"unit{i}", strips.strips_figure([strip], unit=essence.measure, measure=words)
+        for j, look in enumerate(row.looks, start=1):
+            yield f"unit{i}_mask{j}", mask_figure(look)
+        active = [example.image for example in row.active]
+        if active:
+            names = [str(example.label_name) for example in row.active]
+            yield f"unit{i}_active", maps.crop_grid(active, names)
+
+
+def _curves(essence: Essence) -> dict[str, Callable[[Theme], Figure]]:
+    """Return what draws each score that tells whether the class rests on its units."""
+    found = {"Recall without k units": _curve(essence.removed, "recall")}
+    if essence.kept is not None:
+        found["F1 with nothing but k units"] = _curve(essence.kept, "f1")
+    return found
+
+
+def _curve(curves: ExpertCurves, score: Literal["recall", "f1"]) -> Callable[[Theme], Figure]:
+    panel = {name: curves.curve(score, name) for name in curves.counts}
+    words = "without" if curves.mode == "remove" else "with nothing but"
+    title = f"{'F1' if score == 'f1' else score} {words} k units"
+    whole = {title: getattr(curves.whole, score)}
+    return lambda theme: charts.curve_panels(
+        curves.ks, {title: panel}, whole, xlabel="k", theme=theme
+    )
+
+
+def _prototype(essence: Essence) -> dict[str, str] | None:
+    made = essence.prototype
+    if made is None:
+        return None
+    return {"image": embedded(made.image, 90, smooth=True), "quantity": made.quantity}
+
+
+def _typical(essence: Essence) -> dict[str, str] | None:
+    """Return the class's picture on which its first unit contributes most."""
+    looks = [look for row in essence.units for look in row.looks]
+    return {"image": embedded(looks[0].example.image, 90)} if looks else None
+
+
+def _others(essence: Essence) -> list[EssentialUnit]:
+    """Return the units with the lowest values that aren't among the first, upwards."""
+    named = {row.unit.index for row in essence.units}
+    return [row for row in reversed(essence.against) if row.unit.index not in named]
+
+
+def _table(essence: Essence) -> list[_TableRow]:
+    both = [*essence.units, *_others(essence)]
+    drawn, first = bars([row.unit.share for row in both]), len(essence.units)
+    return [
+        _TableRow(row, f"unit-{i}" if i <= first else "", bar)
+        for i, (row, bar) in enumerate(zip(both, drawn, strict=True), start=1)
+    ]
+
+
+def _tiles(essence: Essence) -> Iterator[Tile]:
+    removed, k = essence.removed, essence.needed
+    at, whole = removed.ks.index(k), removed.whole
+    pictures = whole.hits + whole.misses
+    words = f"of {counted(pictures, 'picture')} of {essence.name} recognised"
+    yield Tile(share(whole.recall), words)
+    yield Tile(
+        share(removed.curve("recall", essence.by)[at]),
+        f"without the first {k} of {essence.channels} channels by {essence.by}",
+    )
+    yield Tile(share(removed.curve("recall", "random")[at]), f"without {k} at random")
+    if essence.kept is None or essence.chosen is None:
+        return
+    by, k = essence.chosen
+    at = essence.kept.ks.index(k)
+    yield Tile(
+        f"{essence.kept.curve('f1', by)[at]:.2f}",
+        f"F1 with nothing but {k} channels; the whole network has {essence.kept.whole.f1:.2f}, "
+        f"{k} at random {essence.kept.curve('f1', 'random')[at]:.2f}",
+    )
+
+
+def _card(row: EssentialUnit, essence: Essence) -> _Card:
+    end = joint_limit(row.looks)
+    own = sum(example.label == essence.target for example in row.active)
+    purity = ""
+    if row.active and essence.kept is not None:
+        purity = (
+            f"{own} of the {len(row.active)} pictures where it is most active are {essence.name}"
+        )
+    active = example_rows(row.active)
+    return _Card(row, best_crop(row.looks), glances(row.looks, end, in_words), end, purity, active)
+
+
+def _method(essence: Essence) -> str:
+    return (
+        f"A unit's influence is the gradient of {essence.quantity} at the unit, averaged over "
+        f"{essence.facts['means']} and over the pictures of {essence.name}, and summed over the "
+        "unit's positions; its contribution is the same times how far its activation moved from "
+        "where the path starts. The maps ask at the pixels what passes through the unit, over "
+        f"{essence.facts['maps']}, added over colours."
+    )
+
+
+def _facts(essence: Essence) -> Iterator[tuple[str, str]]:
+    yield "network, layer", f"{essence.network}, {essence.layer}"
+    yield "asked", f"{essence.quantity}, ranked by {essence.by}"
+    yield "pictures", f"{counted(essence.count, 'picture')} of {essence.name}"
+    yield "tried on", essence.removed.question + (", held out" if essence.held_out else "")
+    if essence.prototype is not None:
+        made = essence.prototype
+        yield (
+            "prototype",
+            f"{made.quantity} from {number(made.start)} to {number(made.value)} in "
+            f"{len(made.history)} steps",
+        )
+    yield "versions", ", ".join(f"{k} {v}" for k, v in essence.versions.items())
+    yield "time", f"{essence.seconds:.1f} s"
+
+
+def _suggested(essence: Essence) -> str:
+    return (
+        "captum-influence essence --model MODEL --weights WEIGHTS --images FOLDER \\\n"
+        f"    --layer {essence.layer} --class {essence.target} --by {essence.by}"
+    )
+
+
+def _caveats(essence: Essence) -> Iterator[str]:
+    yield (
+        "Means hide what differs from picture to picture: a class may rest on one unit here and "
+        "on another there. The examples are the extremes, not the typical ones."
+    )
+    if not essence.held_out:
+        yield (
+            "The units were tried on the pictures that they were chosen on, which flatters them: "
+            "give held-out pictures to be sure."
+        )
+    if essence.count < 10:
+        yield (
+            f"There {'is' if essence.count == 1 else 'are'} only "
+            f"{counted(essence.count, 'picture')} of {essence.name}: standard errors are rough or "
+            "unknown, and single pictures weigh much."
+        )
+    if essence.kept is None:
+        yield (
+            "There were no pictures of other classes, so that nothing says what is special to "
+            f"{essence.name}."
+        )
+    yield (
+        "A removed unit is silenced, which may be a state that the network never saw. And the "
+        "class may have other ways through the network, around this layer."
+    )
+    yield "Channels share work: one that looks dispensable may have a stand-in."

@@ -1,0 +1,278 @@
+"""What a class is to a network: its units over many pictures, what they look at, what they bear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from captum_influence.attr.profile.result import InfluenceProfile
+from captum_influence.data.archives import plain
+from captum_influence.experts.curves.result import ExpertCurves
+from captum_influence.experts.expert import Expert
+from captum_influence.explanations.essences.page import essence_page
+from captum_influence.explanations.instances.headline import percent
+from captum_influence.explanations.prototypes.result import Prototype
+from captum_influence.network.cuts import Cut
+from captum_influence.reports.page import Page
+from captum_influence.reports.words import counted
+from captum_influence.units.exemplars import Look
+from captum_influence.units.interpreted import Example
+from captum_influence.units.ranking import By, UnitInfluence
+from captum_influence.visualization import strips
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+from captum_influence.reports.finding import Finding
+
+__all__ = ["Essence", "EssentialUnit"]
+
+
+@dataclass(frozen=True, eq=False)
+class EssentialUnit:
+    """A unit of a class, over the class's pictures.
+
+    Attributes:
+        unit: which one; its value is the mean of what ranks it, its share that of all units.
+        influence: the mean influence on the quantity.
+        influence_error: the standard error of that.
+        contribution: the mean contribution to the quantity.
+        contribution_error: the standard error of that.
+        outside: its mean activation on pictures of other classes; None without any.
+        looks: what it looks at in the class's pictures on which it contributes most.
+        active: the pictures, of any class, on which it is most active.
+    """
+
+    unit: UnitInfluence
+    influence: float
+    influence_error: float
+    contribution: float
+    contribution_error: float
+    outside: float | None
+    looks: tuple[Look, ...] = ()
+    active: tuple[Example, ...] = ()
+
+    def strip(self, by: By) -> strips.Strip:
+        """Return what a figure shows of it."""
+        looks = [(look.seen.heat, look.example.image) for look in self.looks]
+        error = self.influence_error if by == "influence" else self.contribution_error
+        return strips.Strip(self.unit.name, self.unit.value, error, looks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the tensors, as JSON can hold it."""
+        return {
+            **asdict(self.unit),
+            "name": self.unit.name,
+            "influence": self.influence,
+            "influence_error": self.influence_error,
+            "contribution": self.contribution,
+            "contribution_error": self.contribution_error,
+            "activation_elsewhere": self.outside,
+            "looks": [look.to_dict() for look in self.looks],
+            "most_active": [
+                {"number": e.number, "label": e.label, "value": e.value} for e in self.active
+            ],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Essence(Finding):
+    """What a class is to a network at one layer.
+
+    Attributes:
+        network: the class of the network.
+        layer: the layer's name.
+        target: the class's number.
+        name: what it is called.
+        quantity: what was asked of its pictures, in words.
+        by: what ranks the units: influence or contribution.
+        units: those that do most, the first one first, each with what it looks at.
+        against: those that lower the quantity most, the strongest first.
+        channels: how many units the layer has.
+        influences: the profile of influences; its group is ``target``.
+        contributions: the profile of contributions.
+        kept: how well few units alone tell the class from the rest; None without a rest.
+        removed: how well the network does without few units.
+        prototype: the picture that the class answers to most; None if none was made.
+        held_out: whether experts were tried on other pictures than they were chosen on.
+        settings: the arguments, JSON-able.
+        facts: over which inputs, in words.
+        versions: of what computed it.
+        seconds: how long it took.
+    """
+
+    network: str
+    layer: str
+    target: int
+    name: str
+    quantity: str
+    by: By
+    units: tuple[EssentialUnit, ...]
+    against: tuple[EssentialUnit, ...]
+    channels: int
+    influences: InfluenceProfile
+    contributions: InfluenceProfile
+    kept: ExpertCurves | None
+    removed: ExpertCurves
+    prototype: Prototype | None
+    held_out: bool
+    settings: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    versions: Mapping[str, str]
+    seconds: float
+
+    @property
+    def count(self) -> int:
+        """How many pictures of the class were asked about."""
+        return self.influences.count(self.target)
+
+    @property
+    def chosen(self) -> tuple[By, int] | None:
+        """By which ranking, and how many units, the class is told best: the highest F1."""
+        if self.kept is None:
+            return None
+        best = self.kept.best_k
+        names: tuple[By, ...] = ("influence", "contribution")
+        curves = {name: max(self.kept.curve("f1", name)) for name in names}
+        by = max(names, key=lambda name: (curves[name], -best[name]))
+        return by, best[by]
+
+    @property
+    def needed(self) -> int:
+        """How many of the first units have to go for the recall to halve; all that were tried."""
+        recalls = self.removed.curve("recall", self.by)
+        halved = [k for k, r in zip(self.removed.ks, recalls, strict=True) if self._halves(r)]
+        return halved[0] if halved else self.removed.ks[-1]
+
+    def _halves(self, recall: float) -> bool:
+        return recall <= self.removed.whole.recall / 2
+
+    def expert(
+        self, model: nn.Module, layer: nn.Module | str | Cut | None = None, **settings: Any
+    ) -> Expert:
+        """Return the network with only the units that tell the class best.
+
+        Raises:
+            ValueError: if there was no rest to tell the class from.
+        """
+        if self.chosen is None:
+            raise ValueError(
+                f"expected pictures of other classes to choose {self.name}'s expert by, got none: "
+                "give a loader that has some, or Expert.from_profile(..., k=...) a number"
+            )
+        by, k = self.chosen
+        profile = self.influences if by == "influence" else self.contributions
+        cut = self.layer if layer is None else layer
+        return Expert.from_profile(profile, self.target, k, model=model, layer=cut, **settings)
+
+    @property
+    def headline(self) -> str:
+        """What the class is to the network, in a few sentences that say what was measured."""
+        parts = (self._first(), self._without(), self._alone())
+        return " ".join(part for part in parts if part)
+
+    def _first(self) -> str:
+        top = [row.unit for row in self.units[:3] if row.unit.value > 0]
+        if not top:
+            return f"No {self._kind} of {self.layer} speaks for {self.name}."
+        numbers = _and([str(unit.index[0]) for unit in top])
+        share = percent(sum(unit.share for unit in top))
+        several = "s" * (len(top) > 1)
+        return (
+            f"To this network, {self.name} is first of all {self._kind}{several} {numbers} of "
+            f"{self.layer}: {share} of all {self.by}s there."
+        )
+
+    def _without(self) -> str:
+        k, whole = self.needed, self.removed.whole
+        pictures = whole.hits + whole.misses
+        if not whole.hits:
+            return f"It recognises none of {counted(pictures, 'picture')} of {self.name}."
+        at = self.removed.ks.index(k)
+        after, chance = (
+            percent(self.removed.curve("recall", name)[at]) for name in (self.by, "random")
+        )
+        number = "its strongest" if k == 1 else f"its {k} strongest"
+        return (
+            f"Of {counted(pictures, 'picture')} of {self.name} it recognises "
+            f"{percent(whole.recall)}; without {number} of {self.channels} {self._kind}s "
+            f"{after}, without {k} at random {chance}."
+        )
+
+    def _alone(self) -> str:
+        if self.kept is None or self.chosen is None:
+            return ""
+        by, k = self.chosen
+        at = self.kept.ks.index(k)
+        own, chance = (self.kept.curve("f1", name)[at] for name in (by, "random"))
+        whole = self.kept.whole.f1
+        still = "" if own > whole else "still "  # what the whole network couldn't isn't kept
+        return (
+            f"With nothing but {counted(k, self._kind)} it {still}tells {self.name} from the "
+            f"rest, F1 {own:.2f} (whole network {whole:.2f}, {k} at random {chance:.2f})."
+        )
+
+    @property
+    def _kind(self) -> str:
+        return self.units[0].unit.axis if self.units else "channel"
+
+    @property
+    def measure(self) -> str:
+        """What ranks the units, in words."""
+        return f"mean {self.by} {'on' if self.by == 'influence' else 'to'} {self.quantity}"
+
+    @property
+    def call(self) -> str:
+        """The Python call that asks the same again."""
+        lines = [f"    {name}={value!r}," for name, value in self.settings.items()]
+        first = f"    model, {self.layer!r}, loader, {self.target},"
+        return "\n".join(["essence(", first, *lines, ")"])
+
+    def plot(self) -> Figure:
+        """Return the class's units, where they look, and its expert's curves as one figure."""
+        prototype = None if self.prototype is None else self.prototype.image
+        return strips.strips_figure(
+            [row.strip(self.by) for row in self.units],
+            prototype,
+            title=self.headline,
+            unit=self.measure,
+        )
+
+    def page(self, command: str | None = None) -> Page:
+        return essence_page(self, command)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the tensors, as JSON can hold it."""
+        chosen = self.chosen
+        found: dict[str, Any] = plain(
+            {
+                "headline": self.headline,
+                "network": self.network,
+                "layer": self.layer,
+                "class": self.target,
+                "name": self.name,
+                "quantity": self.quantity,
+                "by": self.by,
+                "pictures": self.count,
+                "channels": self.channels,
+                "units": [row.to_dict() for row in self.units],
+                "against": [row.to_dict() for row in self.against],
+                "expert": None if chosen is None else {"by": chosen[0], "k": chosen[1]},
+                "kept": None if self.kept is None else self.kept.to_dict(),
+                "removed": self.removed.to_dict(),
+                "prototype": None if self.prototype is None else self.prototype.to_dict(),
+                "held_out": self.held_out,
+                "settings": dict(self.settings),
+                "facts": dict(self.facts),
+                "versions": dict(self.versions),
+                "seconds": self.seconds,
+            }
+        )
+        return found
+
+
+def _and(words: list[str]) -> str:
+    """Return ``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,111 @@
+"""How many answers move from one class to another when units are removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from captum_influence.data.loaders import labelled
+from captum_influence.network.cuts import Cut
+from captum_influence.network.substitution import Reruns, reruns
+from captum_influence.units.replacement import Replacement
+from captum_influence.units.selection import Selection
+
+__all__ = ["Moves", "count_moves"]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What becomes of right answers when the first k units of a ranking are removed.
+
+    Attributes:
+        ks: how many units.
+        answers: how many pictures of the class the whole network answers right.
+        moved: ranking -> for each k the share of these that become the other class; of several
+            random rankings, the mean.
+        left: ranking -> the share that become any other.
+    """
+
+    ks: tuple[int, ...]
+    answers: int
+    moved: Mapping[str, tuple[float, ...]]
+    left: Mapping[str, tuple[float, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it."""
+        return {
+            "ks": list(self.ks),
+            "answers": self.answers,
+            "moved": {name: list(values) for name, values in self.moved.items()},
+            "left": {name: list(values) for name, values in self.left.items()},
+        }
+
+
+def count_moves(
+    model: nn.Module,
+    cut: Cut,
+    rankings: Mapping[str, Sequence[int]],
+    loader: Iterable[Any],
+    source: int,
+    target: int,
+    ks: Sequence[int],
+    replacement: Replacement,
+    *,
+    show_progress: bool = False,
+) -> Moves:
+    """Remove the first k units of each ranking from pictures that are rightly called ``source``.
+
+    Rankings whose names begin with ``random`` are averaged as one, ``"random"``.
+    """
+    selections = {name: Selection.ensure(units) for name, units in rankings.items()}
+    rows: list[Tensor] = []
+    batches = labelled(loader, model)
+    for images, labels in tqdm(batches, desc="moves", unit="batch", disable=not show_progress):
+        own = images[labels == source]
+        if len(own):
+            with reruns(model, cut, own) as runs:
+                rows.append(_counted(runs, selections.values(), ks, (source, target), replacement))
+    total = sum(rows, start=torch.zeros(2 * len(selections) * len(ks) + 1, dtype=torch.long))
+    answers = int(total[0])
+    shares = (total[1:].double() / max(answers, 1)).reshape(len(selections), len(ks), 2)
+    return Moves(
+        tuple(ks),
+        answers,
+        _averaged(rankings, shares[:, :, 0]),
+        _averaged(rankings, shares[:, :, 1]),
+    )
+
+
+def _counted(
+    runs: Reruns,
+    selections: Iterable[Selection],
+    ks: Sequence[int],
+    classes: tuple[int, int],
+    replacement: Replacement,
+) -> Tensor:
+    """Count, int64 (1 + rankings × ks × 2,): right answers; of these, those moved, those left."""
+    source, target = classes
+    own, other = runs.activations, replacement.like(runs.activations)
+    right = runs.scores.argmax(dim=1) == source
+    found = [right.sum()]
+    for selection in selections:
+        masks = selection.masks(tuple(own.shape[1:])).to(own.device)
+        for k in ks:
+            scores = runs.answer(torch.where(masks[:k].any(dim=0), other, own))
+            answer = scores.argmax(dim=1)
+            found += [(right & (answer == target)).sum(), (right & (answer != source)).sum()]
+    return torch.stack(found).cpu()
+
+
+def _averaged(rankings: Iterable[str], shares: Tensor) -> dict[str, tuple[float, ...]]:
+    """Return the curve (ks,) of each ranking, all random ones as one."""
+    names = ["random" if name.startswith("random") else name for name in rankings]
+    return {
+        name: tuple(shares[[n == name for n in names]].mean(dim=0).tolist())
+        for name in dict.fromkeys(names)
+    }

@@ -1,0 +1,206 @@
+"""The page of two classes: what separates them for the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captum_influence.explanations.thumbnails import (
+    Glance,
+    best_crop,
+    glances,
+    in_words,
+    joint_limit,
+    mask_figure,
+)
+from captum_influence.reports.page import Figures, Page, number, share
+from captum_influence.reports.parts import Bar, Tile, bars, chart
+from captum_influence.reports.words import counted
+from captum_influence.visualization import charts, strips
+from captum_influence.visualization.style import LIGHT, Theme
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from captum_influence.explanations.pairs.result import Pair, SeparatingUnit, Side
+
+__all__ = ["pair_page"]
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+def pair_page(pair: Pair, command: str | None = None) -> Page:
+    """Return the page of two classes."""
+    title, _, lead = pair.headline.partition(". ")
+    sides = [_side(pair, i) for i in (0, 1)]
+    content = {
+        "window": f"{pair.first.name} or {pair.second.name} at {pair.layer}",
+        "eyebrow": f"{pair.network} · layer {pair.layer} · {pair.quantity} over "
+        f"{pair.first.count} + {pair.second.count} pictures",
+        "title": f"{title}." if lead else title,
+        "lead": lead,
+        "p": pair,
+        "sides": sides,
+        "tiles": list(_tiles(pair)),
+        "table": _table(pair, sides),
+        "curves": [
+            chart(draw, f"{name}, against the number of removed units")
+            for name, draw in _curves(pair).items()
+        ],
+        "percent_kept": f"{100 - pair.settings['percentile']:g} %",
+        "method": _method(pair),
+        "facts": list(_facts(pair)),
+        "python": f'from captum_influence.explain import pair\n\n{pair.call}.to_html("pair.html")',
+        "commanded": command is not None,
+        "command": command or _suggested(pair),
+        "caveats": list(_caveats(pair)),
+    }
+    return Page(TEMPLATE, content, _drawing(pair))
+
+
+@dataclass(frozen=True, eq=False)
+class _Card:
+    row: SeparatingUnit
+    anchor: str
+    best: str | None
+    glances: list[Glance]
+    limit: float
+
+
+@dataclass(frozen=True, eq=False)
+class _SideShown:
+    name: str
+    other: str
+    cards: list[_Card]
+
+
+@dataclass(frozen=True)
+class _TableRow:
+    row: SeparatingUnit
+    anchor: str
+    bar: Bar
+
+
+def _drawing(pair: Pair) -> Figures:
+    return lambda: _figures(pair)
+
+
+def _figures(pair: Pair) -> Iterator[tuple[str, Figure]]:
+    yield "overview", pair.plot()
+    rows = [row for side in pair.sides for row in side.units]
+    unit = f"for {pair.second.name} (−) or {pair.first.name} (+): difference of contributions"
+    yield "units", strips.error_bars([row.strip() for row in rows], unit=unit)
+    for i, draw in enumerate(_curves(pair).values(), start=1):
+        yield f"moves{i}", draw(LIGHT)
+    for i, row in enumerate(rows, start=1):
+        words = f"contribution of each pixel to {pair.quantity} through {row.unit.name}"
+        yield f"unit{i}", strips.strips_figure([row.strip()], unit=unit, measure=words)
+        for j, look in enumerate(row.looks, start=1):
+            yield f"unit{i}_mask{j}", mask_figure(look)
+
+
+def _curves(pair: Pair) -> dict[str, Callable[[Theme], Figure]]:
+    """Return what draws, for each class, how many answers move to the other."""
+    first, second = pair.sides
+    return {
+        f"answers “{own.name}” that become “{other.name}”": _curve(own, other, style)
+        for style, (own, other) in enumerate(((first, second), (second, first)))
+        if own.moves.ks and own.moves.answers
+    }
+
+
+def _curve(own: Side, other: Side, style: int) -> Callable[[Theme], Figure]:
+    title = f"share of “{own.name}” that become “{other.name}”"
+    panel = {f"{own.name}'s units": own.moves.moved["contribution"]}
+    panel["random"] = own.moves.moved["random"]
+    return lambda theme: charts.curve_panels(
+        own.moves.ks, {title: panel}, {}, xlabel="units removed", first_style=style, theme=theme
+    )
+
+
+def _side(pair: Pair, i: int) -> _SideShown:
+    own, other = pair.sides[i], pair.sides[1 - i]
+    cards = []
+    for n, row in enumerate(own.units, start=1):
+        end = joint_limit(row.looks)
+        shown = glances(row.looks, end, in_words)
+        cards.append(_Card(row, f"unit-{'ab'[i]}{n}", best_crop(row.looks), shown, end))
+    return _SideShown(own.name, other.name, cards)
+
+
+def _table(pair: Pair, sides: list[_SideShown]) -> list[_TableRow]:
+    cards = [card for side in sides for card in side.cards]
+    signed = [card.row.unit.share * (1 if card.row.is_for_first else -1) for card in cards]
+    both = zip(cards, bars(signed), strict=True)
+    return [_TableRow(card.row, card.anchor, bar) for card, bar in both]
+
+
+def _tiles(pair: Pair) -> Iterator[Tile]:
+    first, second = pair.sides
+    for own, other in ((first, second), (second, first)):
+        if not own.moves.ks or not own.moves.answers:
+            continue
+        k, moved, chance = own.best()
+        yield Tile(
+            share(moved),
+            f"of {counted(own.moves.answers, 'right answer')} “{own.name}” become “{other.name}” "
+            f"without {k} of its units",
+        )
+        yield Tile(share(chance), f"of them without {k} at random")
+
+
+def _method(pair: Pair) -> str:
+    return (
+        f"A unit's contribution is the gradient of {pair.quantity} at the unit, averaged over "
+        f"{pair.facts['means']}, times how far its activation moved from where the path starts, "
+        "summed over its positions. The difference of its means on the two classes says how far "
+        "it pulls them apart; over all units these differences add up to how far the quantity "
+        "lies apart. A unit speaks for the class on whose pictures it does more. The maps ask the "
+        f"same at the pixels, through the unit, over {pair.facts['maps']}."
+    )
+
+
+def _facts(pair: Pair) -> Iterator[tuple[str, str]]:
+    yield "network, layer", f"{pair.network}, {pair.layer}"
+    yield "asked", pair.quantity
+    for side in pair.sides:
+        yield (
+            f"pictures of {side.name}",
+            f"{side.count}; removal tried on {side.moves.answers} that are answered right"
+            + (", held out" if pair.held_out else ""),
+        )
+    first, second = pair.margins
+    yield "kept apart by", f"{number(first)} and {number(second)}: {number(first - second)}"
+    yield "versions", ", ".join(f"{k} {v}" for k, v in pair.versions.items())
+    yield "time", f"{pair.seconds:.1f} s"
+
+
+def _suggested(pair: Pair) -> str:
+    return (
+        "captum-influence pair --model MODEL --weights WEIGHTS --images FOLDER \\\n"
+        f"    --layer {pair.layer} --class {pair.first.target} --versus {pair.second.target}"
+    )
+
+
+def _caveats(pair: Pair) -> Iterator[str]:
+    if not pair.held_out:
+        yield (
+            "Removal was tried on the pictures that the units were chosen on, which flatters "
+            "them: give held-out pictures to be sure."
+        )
+    if min(side.count for side in pair.sides) < 10:
+        yield "There are few pictures: standard errors are rough and single pictures weigh much."
+    yield (
+        "What tells these two apart may be useless against a third class; and units that both "
+        "classes share don't show here, however much they matter."
+    )
+    yield (
+        "What differs between the pictures counts, whether it belongs to the classes or not: a "
+        "background that goes with one of them is found as well."
+    )
+    yield (
+        "A removed unit is silenced, which may be a state that the network never saw. And the "
+        "classes may be kept apart around this layer too."
+    )

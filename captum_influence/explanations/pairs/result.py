@@ -1,0 +1,236 @@
+"""What separates two classes for a network: its units, what they look at, what hangs on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from captum_influence.attr.profile.result import InfluenceProfile
+from captum_influence.data.archives import plain
+from captum_influence.explanations.instances.headline import percent
+from captum_influence.explanations.pairs.moves import Moves
+from captum_influence.explanations.pairs.page import pair_page
+from captum_influence.reports.page import Page
+from captum_influence.reports.words import counted
+from captum_influence.units.exemplars import Look
+from captum_influence.units.ranking import UnitInfluence
+from captum_influence.visualization import strips
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+from captum_influence.reports.finding import Finding
+
+__all__ = ["Pair", "SeparatingUnit", "Side"]
+
+
+@dataclass(frozen=True, eq=False)
+class SeparatingUnit:
+    """A unit that separates two classes.
+
+    Attributes:
+        unit: which one; its value is the difference of its mean contributions on pictures of the
+            first class and of the second, its share that of all units' differences.
+        error: the standard error of the difference.
+        on_first: its mean contribution to score(first) − score(second) on pictures of the first.
+        on_second: the same on pictures of the second.
+        looks: what it looks at in the pictures on which it does most.
+    """
+
+    unit: UnitInfluence
+    error: float
+    on_first: float
+    on_second: float
+    looks: tuple[Look, ...] = ()
+
+    @property
+    def is_for_first(self) -> bool:
+        """Whether it acts on pictures of the first class more than on those of the second."""
+        return self.on_first + self.on_second >= 0
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the difference is above two standard errors, or these aren't known."""
+        return math.isnan(self.error) or self.unit.value > 2 * self.error
+
+    def strip(self) -> strips.Strip:
+        """Return what a figure shows of it; what speaks for the second class is negative."""
+        looks = [(look.seen.heat, look.example.image) for look in self.looks]
+        value = self.unit.value if self.is_for_first else -self.unit.value
+        return strips.Strip(self.unit.name, value, self.error, looks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the tensors, as JSON can hold it."""
+        return {
+            **asdict(self.unit),
+            "name": self.unit.name,
+            "error": self.error,
+            "is_clear": self.is_clear,
+            "on_first": self.on_first,
+            "on_second": self.on_second,
+            "looks": [look.to_dict() for look in self.looks],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One of the two classes.
+
+    Attributes:
+        target: its number.
+        name: what it is called.
+        count: how many pictures of it were asked about.
+        units: the units that speak for it, the first one first.
+        moves: what becomes of its right answers when these are removed, the first ones first.
+    """
+
+    target: int
+    name: str
+    count: int
+    units: tuple[SeparatingUnit, ...]
+    moves: Moves
+
+    @property
+    def clearest(self) -> SeparatingUnit | None:
+        """The first unit whose difference is no accident."""
+        return next((row for row in self.units if row.is_clear), None)
+
+    def best(self) -> tuple[int, float, float]:
+        """Return how few units move most answers, the share that they move, and by chance."""
+        moved = self.moves.moved["contribution"]
+        at = moved.index(max(moved))
+        half = [i for i, share in enumerate(moved) if share >= max(moved) / 2]
+        at = half[0] if max(moved) > 0 else at
+        return self.moves.ks[at], moved[at], self.moves.moved["random"][at]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the tensors, as JSON can hold it."""
+        return {
+            "class": self.target,
+            "name": self.name,
+            "pictures": self.count,
+            "units": [unit.to_dict() for unit in self.units],
+            "moves": self.moves.to_dict(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Pair(Finding):
+    """What separates two classes at one layer.
+
+    Attributes:
+        network: the class of the network.
+        layer: the layer's name.
+        quantity: score(first) − score(second), in words.
+        first: the one class, with the units that speak for it.
+        second: the other.
+        margins: the mean of the quantity's change along the way on pictures of the first and of
+            the second: what all contributions add up to.
+        channels: how many units the layer has.
+        profile: of contributions; its groups are the two classes.
+        held_out: whether removal was tried on other pictures than the units were chosen on.
+        settings: the arguments, JSON-able.
+        facts: over which inputs, in words.
+        versions: of what computed it.
+        seconds: how long it took.
+    """
+
+    network: str
+    layer: str
+    quantity: str
+    first: Side
+    second: Side
+    margins: tuple[float, float]
+    channels: int
+    profile: InfluenceProfile
+    held_out: bool
+    settings: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    versions: Mapping[str, str]
+    seconds: float
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Both."""
+        return self.first, self.second
+
+    @property
+    def headline(self) -> str:
+        """What separates them, in a few sentences that say what was measured."""
+        parts = [self._named(), *(self._removal(*both) for both in self._directions())]
+        return " ".join(part for part in parts if part)
+
+    def _directions(self) -> tuple[tuple[Side, Side], tuple[Side, Side]]:
+        return (self.first, self.second), (self.second, self.first)
+
+    def _named(self) -> str:
+        clear = [side.clearest for side in self.sides]
+        if clear == [None, None]:
+            return (
+                f"No channel of {self.layer} clearly separates {self.first.name} from "
+                f"{self.second.name}."
+            )
+        words = [
+            f"no channel speaks clearly for {side.name}"
+            if top is None
+            else f"{top.unit.name} speaks for {side.name} ({percent(top.unit.share)})"
+            for side, top in zip(self.sides, clear, strict=True)
+        ]
+        return (
+            f"What separates {self.first.name} from {self.second.name} in {self.layer}: "
+            f"{', '.join(words)}."
+        )
+
+    def _removal(self, side: Side, other: Side) -> str:
+        if not side.units:
+            return ""
+        if not side.moves.answers:
+            return f"No picture of {side.name} is answered right, so that its units can't be tried."
+        k, share, chance = side.best()
+        return (
+            f"Without {'the first' if k == 1 else f'the first {k}'} of {side.name}'s units, "
+            f"{percent(share)} of {counted(side.moves.answers, 'answer')} “{side.name}” become "
+            f"“{other.name}”, without {k} at random {percent(chance)}."
+        )
+
+    @property
+    def call(self) -> str:
+        """The Python call that asks the same again."""
+        lines = [f"    {name}={value!r}," for name, value in self.settings.items()]
+        classes = f"{self.first.target}, {self.second.target}"
+        return "\n".join(["pair(", f"    model, {self.layer!r}, loader, {classes},", *lines, ")"])
+
+    def plot(self) -> Figure:
+        """Return the units of both classes and where they look as one figure."""
+        return strips.strips_figure(
+            [row.strip() for side in self.sides for row in side.units],
+            title=self.headline,
+            unit=f"speaks for {self.second.name} (−) or {self.first.name} (+): difference of mean "
+            "contributions",
+            measure=f"contribution of each pixel to {self.quantity}",
+        )
+
+    def page(self, command: str | None = None) -> Page:
+        return pair_page(self, command)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the tensors, as JSON can hold it."""
+        found: dict[str, Any] = plain(
+            {
+                "headline": self.headline,
+                "network": self.network,
+                "layer": self.layer,
+                "quantity": self.quantity,
+                "margins": list(self.margins),
+                "channels": self.channels,
+                "first": self.first.to_dict(),
+                "second": self.second.to_dict(),
+                "held_out": self.held_out,
+                "settings": dict(self.settings),
+                "facts": dict(self.facts),
+                "versions": dict(self.versions),
+                "seconds": self.seconds,
+            }
+        )
+        return found

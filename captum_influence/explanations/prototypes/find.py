@@ -1,0 +1,183 @@
+"""Prototypes: the picture that a class or a unit answers to most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from captum_influence.attr.quantities import Quantity, Unit
+from captum_influence.data.loaders import device_of, dtype_of
+from captum_influence.explanations.prototypes.images import Canvas, Prior, askew, total_variation
+from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.network.predictions import Names
+from captum_influence.network.slices import Slice
+
+if TYPE_CHECKING:
+    pass
+from captum_influence.explanations.prototypes.result import Prototype
+
+__all__ = ["prototype"]
+
+Size = int | tuple[int, int]
+
+
+def prototype(
+    model: nn.Module,
+    target: Quantity | Callable[[Any], Tensor] | int | None = None,
+    *,
+    layer: nn.Module | str | Cut | None = None,
+    unit: int | tuple[int | slice, ...] | None = None,
+    size: Size = 224,
+    steps: int = 256,
+    preprocess: Callable[[Tensor], Tensor] | None = None,
+    prior: Prior | None = None,
+    learning_rate: float = 0.02,
+    seed: int = 0,
+    class_names: Names = None,
+    show_progress: bool = False,
+) -> Prototype:
+    """Make the picture that raises a class score, or a unit, most: activation maximisation.
+
+    The picture is a sum of waves, coarse ones first, which Adam adjusts to raise the quantity
+    while the picture is shifted and scaled a little before every look. It shows what would excite
+    the network, which needn't look like anything it has seen.
+
+    Args:
+        model: the network, in eval mode.
+        target: a class, or any quantity, read at ``layer`` if that is given, else at the output.
+        layer: where a unit is, with ``unit``.
+        unit: which one, as in :class:`Unit`; its mean over positions is raised.
+        size: height and width of the picture.
+        steps: how many looks.
+        preprocess: turns pictures (1, 3, height, width) in [0, 1] into what the network takes,
+            differentiably; None: it takes these.
+        prior: what is known of pictures.
+        learning_rate: of Adam.
+        seed: of the first picture and of all shifts; the global state is left alone.
+        class_names: a name for each class.
+        show_progress: show a progress bar.
+
+    Raises:
+        ValueError: if neither a target nor a unit is given, or both; or if steps or size are not
+            positive.
+        RuntimeError: if the quantity doesn't depend on the picture, or becomes NaN.
+
+    Example:
+        >>> from captum_influence.demo import load_demo_network
+        >>> found = prototype(load_demo_network(), 0, size=64, steps=4)
+        >>> found.value > found.start
+        True
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width, steps) < 1:
+        raise ValueError(f"expected positive steps and size, got {steps} and {size}")
+    prior = Prior() if prior is None else prior
+    quantity = _quantity(target, layer, unit)
+    cut = None if layer is None else Cut.ensure(layer)
+    look = _Look(model, quantity, cut, preprocess or _as_it_is)
+    generator = torch.Generator().manual_seed(seed)
+    canvas = Canvas.blank((height, width), prior.decay, generator, device_of(model))
+    optimizer = torch.optim.Adam([canvas.waves], lr=learning_rate)
+    start, history = look.at(canvas.picture().detach()), []
+    for _ in tqdm(range(steps), disable=not show_progress, unit="step"):
+        value, canvas.waves.grad = look.pull(canvas, prior, generator)
+        optimizer.step()
+        history.append(value)
+    image = canvas.picture().detach()
+    return Prototype(
+        image.cpu(),
+        tuple(history),
+        look.at(image),
+        start,
+        quantity.in_words(class_names),
+        None if cut is None else layer_name(model, cut),
+        {
+            "size": [height, width],
+            "steps": steps,
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "prior": asdict(prior),
+        },
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """The network looking at a picture; nothing of it changes."""
+
+    model: nn.Module
+    quantity: Quantity
+    cut: Cut | None
+    preprocess: Callable[[Tensor], Tensor]
+
+    def at(self, picture: Tensor) -> float:
+        """Return the quantity on a picture (3, height, width)."""
+        return self._gradient(picture[None])[0]
+
+    def pull(
+        self, canvas: Canvas, prior: Prior, generator: torch.Generator
+    ) -> tuple[float, Tensor]:
+        """Return the quantity on a canvas seen askew, and which way its waves should not go."""
+        with torch.enable_grad():
+            picture = canvas.picture()
+            seen = askew(picture[None], prior, generator)
+            value, gradient = self._gradient(seen)
+            gradient = gradient / (gradient.abs().sum() + 1e-30)  # all scales pull alike
+            resistance = prior.total_variation * total_variation(picture)
+            (slope,) = torch.autograd.grad(resistance - (seen * gradient).sum(), canvas.waves)
+        return value, slope
+
+    def _gradient(self, pictures: Tensor) -> tuple[float, Tensor]:
+        """Return the quantity on pictures (1, 3, height, width), and its gradient there."""
+        with torch.enable_grad():
+            leaf = pictures.detach().requires_grad_()
+            inputs = self.preprocess(leaf).to(dtype_of(self.model))
+            value, slope = self._slope(inputs)
+            if not inputs.requires_grad:
+                raise RuntimeError(
+                    "expected a preprocess that torch can differentiate, got one whose result has "
+                    "no history: do it with tensors, without detach or numpy"
+                )
+            (gradient,) = torch.autograd.grad(inputs, leaf, slope)
+        return value, gradient
+
+    def _slope(self, inputs: Tensor) -> tuple[float, Tensor]:
+        slice_ = Slice(self.model, [Cut(self.model, "input")], measure_at=self.cut)
+        with slice_.opened():
+            points, rows = slice_.admitted(inputs), torch.zeros(1, dtype=torch.long)
+            trace = slice_.trace((points,), (), (points,), rows)
+            value = self.quantity.resolve(trace.output)(trace.output).sum()
+            (slope,) = torch.autograd.grad(value, trace.edges[0], allow_unused=True)
+        if slope is None or not bool(value.isfinite()):
+            raise RuntimeError(
+                "expected a finite quantity that depends on the picture, got "
+                + ("one that doesn't depend on it" if slope is None else "NaN or infinity")
+                + ": check the layer and the preprocessing"
+            )
+        return float(value.detach()), slope
+
+
+def _quantity(
+    target: Quantity | Callable[[Any], Tensor] | int | None,
+    layer: nn.Module | str | Cut | None,
+    unit: int | tuple[int | slice, ...] | None,
+) -> Quantity:
+    if (target is None) == (unit is None):
+        raise ValueError(
+            "expected a target or a unit, got " + ("neither" if unit is None else "both") + ": "
+            "prototype(model, 3) for a class, prototype(model, layer=..., unit=17) for a unit"
+        )
+    if unit is None:
+        return Quantity.ensure(target)
+    if layer is None:
+        raise ValueError(f"expected the layer of unit {unit}, got none: add layer=")
+    return Unit(unit, reduce="mean")
+
+
+def _as_it_is(pictures: Tensor) -> Tensor:
+    return pictures

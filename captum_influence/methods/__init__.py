@@ -1,0 +1,37 @@
+"""Other methods put to the same question, and the comparison."""
+
+from captum_influence.methods.captum_figures import captum_arrays, captum_figure
+from captum_influence.methods.find import Score, compare
+from captum_influence.methods.lrp import (
+    AlphaBeta,
+    Bounded,
+    ByCaptum,
+    ByZennit,
+    Composite,
+    Epsilon,
+    Gamma,
+    Propagation,
+    Relevance,
+    Rule,
+    relevance,
+)
+from captum_influence.methods.result import Comparison
+
+__all__ = [
+    "AlphaBeta",
+    "Bounded",
+    "ByCaptum",
+    "ByZennit",
+    "Comparison",
+    "Composite",
+    "Epsilon",
+    "Gamma",
+    "Propagation",
+    "Relevance",
+    "Rule",
+    "Score",
+    "captum_arrays",
+    "captum_figure",
+    "compare",
+    "relevance",
+]

@@ -1,0 +1,21 @@
+"""Layer-wise relevance propagation."""
+
+from captum_influence.methods.lrp.captum_backend import ByCaptum, Propagation
+from captum_influence.methods.lrp.find import relevance
+from captum_influence.methods.lrp.result import Relevance
+from captum_influence.methods.lrp.rules import AlphaBeta, Bounded, Composite, Epsilon, Gamma, Rule
+from captum_influence.methods.lrp.zennit_backend import ByZennit
+
+__all__ = [
+    "AlphaBeta",
+    "Bounded",
+    "ByCaptum",
+    "ByZennit",
+    "Composite",
+    "Epsilon",
+    "Gamma",
+    "Propagation",
+    "Relevance",
+    "Rule",
+    "relevance",
+]

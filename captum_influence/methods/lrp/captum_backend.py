@@ -1,0 +1,151 @@
+"""Propagation: who hands relevance down through a network, and Captum as the one who does."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from captum.attr import LRP
+from torch import Tensor, nn
+
+from captum_influence.attr.quantities import Quantity
+from captum_influence.methods.lrp.rules import Composite
+from captum_influence.network.cuts import Cut
+from captum_influence.network.interventions import intervene
+from captum_influence.network.tracing import Moved, obstacles, prepared
+
+__all__ = ["ByCaptum", "Propagated", "Propagation", "Unsuited", "probed"]
+
+
+class Unsuited(ValueError):
+    """Relevance would not be propagated rightly through this network; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Propagated:
+    """What a propagation found.
+
+    Attributes:
+        map: shaped like the inputs.
+        output: (examples,), the score that was distributed.
+        rules: dotted name of a module -> its rule, in words.
+        layers: the relevance of each layer that was asked for, in that order.
+        biased: the name of a bias that took part, or None.
+    """
+
+    map: Tensor
+    output: Tensor
+    rules: Mapping[str, str]
+    layers: tuple[Tensor, ...]
+    biased: str | None
+
+
+class Propagation(ABC):
+    """Hands relevance down through a network, on a copy of it."""
+
+    @abstractmethod
+    def propagated(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        target: Any,
+        composite: Composite | None,
+        layers: Sequence[Cut],
+    ) -> Propagated:
+        """Distribute a score over inputs (examples, ...), and note what reaches the layers.
+
+        Args:
+            model: the network; it isn't touched.
+            inputs: without a graph.
+            target: a class, or one per example.
+            composite: which rules; None: ε everywhere.
+            layers: by name.
+
+        Raises:
+            Unsuited: if the network isn't one on which the result would be right.
+        """
+
+
+@dataclass(frozen=True)
+class ByCaptum(Propagation):
+    """Captum's ``LRP``: for networks of modules that run once, one after another.
+
+    Rules of your own (``module.rule``) go before those of the composite.
+    """
+
+    def propagated(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        target: Any,
+        composite: Composite | None,
+        layers: Sequence[Cut],
+    ) -> Propagated:
+        copied = prepared(model)
+        found, order = obstacles(copied, inputs)
+        if found:
+            raise Unsuited("; ".join(found))
+        rules = _attached(copied, order, composite or Composite())
+        with torch.no_grad():
+            output = Quantity.ensure(target)(copied(inputs)).detach()
+        inside = [_contained(copied, cut) for cut in layers]
+        with ExitStack() as stack:
+            kept = [stack.enter_context(probed(copied, cut)) for cut in inside]
+            values = _distributed(copied, inputs, target)
+        scores = [output.reshape(-1, *[1] * (k[0].ndim - 1)) for k in kept]
+        inner = tuple(k[0] * s for k, s in zip(kept, scores, strict=True))  # Captum hands down ones
+        biased = next((n for n, _ in model.named_parameters() if n.endswith("bias")), None)
+        return Propagated(values, output, rules, inner, biased)
+
+
+@contextmanager
+def probed(model: nn.Module, cut: Cut) -> Iterator[list[Tensor]]:
+    """Within the block, keep the gradient that arrives at a cut by a backward pass."""
+    kept: list[Tensor] = []
+
+    def probe(tensor: Tensor) -> Tensor:
+        if tensor.requires_grad:
+            tensor.register_hook(lambda gradient: kept.append(gradient.detach()))  # type: ignore[no-untyped-call]
+        return tensor.clone()  # so that hooks on what goes on have run before the probe's
+
+    with intervene(model, cut, probe):
+        yield kept
+
+
+def _contained(copied: nn.Module, cut: Cut) -> Cut:
+    """Put a leaf into a container, outside of which Captum's hooks have done their work."""
+    name = str(cut.module)
+    if isinstance(copied, nn.Sequential) and not name:  # a single module, see prepared()
+        name = "0"
+    module = copied.get_submodule(name)
+    if not list(module.children()) or isinstance(module, Moved):
+        parent, _, own = name.rpartition(".")
+        setattr(copied.get_submodule(parent), own, nn.Sequential(module))
+    return Cut(name, cut.side, call=cut.call, select=cut.select)
+
+
+def _distributed(copied: nn.Module, inputs: Tensor, target: Any) -> Tensor:
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that inputs were made to require gradients
+        found: Tensor = LRP(copied).attribute(inputs.clone().requires_grad_(), target=target)
+    return found.detach()
+
+
+def _attached(copied: nn.Module, order: tuple[str, ...], composite: Composite) -> dict[str, str]:
+    """Give modules without a rule of their own that of the composite; say which has which."""
+    rules = {}
+    weighted = [n for n in order if isinstance(copied.get_submodule(n), nn.Linear | nn.Conv2d)]
+    for name in weighted:
+        module = copied.get_submodule(name)
+        chosen = composite.rule_for(module, first=name == weighted[0])
+        if getattr(module, "rule", None) is None:
+            module.rule = chosen.made()  # where Captum looks for it
+            rules[name] = repr(chosen)
+        else:
+            rules[name] = type(module.rule).__name__
+    return rules

@@ -1,0 +1,242 @@
+"""Cuts: places in a network, and how to pick and replace the tensors that pass there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+__all__ = [
+    "Cut",
+    "Forward",
+    "Side",
+    "Tensors",
+    "concatenated",
+    "layer_name",
+    "mapped",
+    "picked",
+    "substituted",
+    "tensors_in",
+    "unwrapped",
+]
+
+Tensors = tuple[Tensor, ...]
+Forward = Callable[..., Any]
+Side = Literal["output", "input"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A place in the network: the output (or input) of a module.
+
+    Args:
+        module: a module of the network, or its dotted name as in ``named_modules()``.
+        side: ``"output"`` or ``"input"``.
+        call: which call, counted from 0, of a module that runs several times in one forward pass.
+        select: what to take if the module returns more than one tensor: an index or key, or a
+            function that is given the output and returns one of its tensors. By default all
+            floating-point tensors of a tuple are taken.
+
+    Example:
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
+        >>> cut = Cut("0", side="output")
+    """
+
+    module: Module | str
+    side: Side = "output"
+    call: int | None = field(default=None, kw_only=True)
+    select: int | str | Callable[[Any], Tensor] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.module, (Module, str)):
+            raise TypeError(
+                "expected a torch.nn.Module or its dotted name as a layer, got "
+                f"{type(self.module).__name__}"
+            )
+        if self.side not in ("output", "input"):
+            raise ValueError(f'expected side="output" or side="input", got {self.side!r}')
+
+    @staticmethod
+    def ensure(value: Cut | Module | str, side: Side = "output") -> Cut:
+        """Return a cut as it is, and a module or a name as a cut at that side of it."""
+        return value if isinstance(value, Cut) else Cut(value, side)
+
+    def within(self, forward_func: Forward) -> Cut:
+        """Return the cut with its module found in the network and checked.
+
+        Raises:
+            ValueError: if the module is not part of the network.
+            TypeError: if it is scripted (such modules can't be observed).
+        """
+        module = self.module
+        inside = set(forward_func.modules()) if isinstance(forward_func, Module) else None
+        if isinstance(module, str):
+            module = _named(forward_func, module)
+        elif inside is not None and module not in inside:
+            inner = unwrapped(module)
+            module = inner if isinstance(inner, Module) else module
+        if inside is not None and module not in inside:
+            raise ValueError(
+                f"the layer, a {type(module).__name__}, is not a module of the network; pass one "
+                "of its own modules, or a name from dict(model.named_modules())"
+            )
+        if isinstance(module, torch.jit.ScriptModule):
+            raise TypeError(
+                "the layer sits inside a scripted or traced module, which can't be observed: "
+                "explain the network it was made from"
+            )
+        return replace(self, module=module)
+
+    def __str__(self) -> str:
+        """Name the cut in messages."""
+        name = self.module if isinstance(self.module, str) else type(self.module).__name__
+        return f"{self.side} of {name}" + ("" if self.call is None else f" (call {self.call})")
+
+
+def layer_name(model: Module, cut: Cut) -> str:
+    """Return a layer's dotted name in the network, and its side and call if they matter."""
+    module = cut.module
+    if not isinstance(module, str):
+        found = [name for name, other in model.named_modules() if other is module]
+        module = found[0] if found and found[0] else type(module).__name__
+    side = "" if cut.side == "output" else f" ({cut.side})"
+    return module + side + ("" if cut.call is None else f", call {cut.call}")
+
+
+def picked(value: Any, cut: Cut) -> Tensors:
+    """Return the tensors that the cut means out of a module's output or inputs."""
+    if cut.select is not None:
+        chosen = _selected(value, cut)
+        if not isinstance(chosen, Tensor):
+            raise TypeError(
+                f"select={cut.select!r} picked a {type(chosen).__name__} at the {cut}; expected "
+                "one of its tensors"
+            )
+        return (chosen,)
+    items = value if isinstance(value, (tuple, list)) else (value,)
+    tensors = tuple(t for t in items if isinstance(t, Tensor) and t.is_floating_point())
+    if not tensors:
+        raise TypeError(
+            f"the {cut} holds no floating-point tensor but {_described(value)}: pick one with "
+            "Cut(layer, select=...), an index, a key or a function"
+        )
+    return tensors
+
+
+def _selected(value: Any, cut: Cut) -> Any:
+    select = cut.select
+    value = value[0] if cut.side == "input" and len(value) == 1 and callable(select) else value
+    try:
+        if callable(select):
+            return select(value)
+        if isinstance(select, str) and not isinstance(value, Mapping):
+            return getattr(value, select)
+        return value[select]
+    except (KeyError, IndexError, AttributeError, TypeError):
+        raise ValueError(
+            f"select={select!r} is not in the {cut}, which holds {_described(value)}"
+        ) from None
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} with keys {list(value)}"
+    if is_dataclass(value):
+        return f"a {type(value).__name__} with fields {[f.name for f in fields(value)]}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {[type(item).__name__ for item in value]}"
+    return f"a {type(value).__name__}"
+
+
+def mapped(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """Return the same structure (tuples, lists, mappings, dataclasses) with its tensors changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        names = [f.name for f in fields(value) if f.init]
+        return replace(value, **{name: mapped(change, getattr(value, name)) for name in names})
+    if isinstance(value, Mapping):
+        items = {key: mapped(change, item) for key, item in value.items()}
+        return items if type(value) is dict else type(value)(items)  # type: ignore[call-arg]
+    if isinstance(value, (tuple, list)):
+        parts = [mapped(change, item) for item in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
+def substituted(value: Any, old: Tensors, new: Tensors) -> Any:
+    """Return the same structure with tensors replaced by others, by identity.
+
+    Of a tensor that is listed several times, each occurrence gets its own; the last serves more.
+    """
+    waiting: dict[int, list[Tensor]] = {}
+    for tensor, other in zip(old, new, strict=True):
+        waiting.setdefault(id(tensor), []).append(other)
+
+    def change(tensor: Tensor) -> Tensor:
+        others = waiting.get(id(tensor), [tensor])
+        return others.pop(0) if len(others) > 1 else others[0]
+
+    return mapped(change, value)
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """Return the tensors of a structure in order."""
+    found: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    mapped(keep, value)
+    return found
+
+
+def concatenated(parts: Sequence[Any]) -> Any:
+    """Join equal structures along the first dimension of their tensors."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = iter(list(zip(*map(tensors_in, parts), strict=True)))
+
+    def join(first: Tensor) -> Tensor:
+        column = next(columns)
+        return torch.cat(column) if first.ndim else first
+
+    return mapped(join, parts[0])
+
+
+def unwrapped(forward_func: Forward) -> Forward:
+    """Return the network inside DataParallel or torch.compile, whose own hooks are ours to set."""
+    if isinstance(forward_func, torch.nn.DataParallel):
+        if len(forward_func.device_ids or ()) > 1:
+            raise ValueError(
+                f"the network runs on {len(forward_func.device_ids)} devices by DataParallel: "
+                "pass model.module, and start one process per device with torchrun"
+            )
+        return unwrapped(forward_func.module)
+    if isinstance(forward_func, Module) and hasattr(forward_func, "_orig_mod"):
+        inner: Any = forward_func._orig_mod
+        return unwrapped(inner)
+    return forward_func
+
+
+def _named(forward_func: Forward, name: str) -> Module:
+    if not isinstance(forward_func, Module):
+        raise ValueError(
+            f"the layer {name!r} was named, but the network is a {type(forward_func).__name__}, "
+            "not a Module: pass the module itself"
+        )
+    modules: dict[str, Module] = dict(forward_func.named_modules(remove_duplicate=False))
+    for known_as in (name, name.removeprefix("_orig_mod.").removeprefix("module.")):
+        if known_as in modules:
+            return modules[known_as]
+    near = [other for other in modules if other.split(".")[-1] == name.split(".")[-1]]
+    known = near or [other for other in modules if other]
+    raise ValueError(
+        f"the network has no layer named {name!r}; it has {', '.join(known[:12])}"
+        f"{', ...' if len(known) > 12 else ''}"
+    )

@@ -1,0 +1,72 @@
+"""What a network says of an input: its classes, by name, with their scores and probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "Names",
+    "Prediction",
+    "class_name",
+    "named_predictions",
+    "probabilities",
+    "top_predictions",
+]
+
+Names = Sequence[str] | Mapping[int, str] | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class, as the network sees it.
+
+    Attributes:
+        index: which class.
+        name: what it is called.
+        score: the network's output for it.
+        probability: the softmax of all scores there (the output itself if it already sums to 1).
+    """
+
+    index: int
+    name: str
+    score: float
+    probability: float
+
+
+def class_name(index: int, names: Names) -> str:
+    """Return the name of a class, ``class 3`` if it has none."""
+    if names is None:
+        return f"class {index}"
+    if isinstance(names, Mapping):
+        return str(names.get(index, f"class {index}"))
+    return str(names[index]) if -len(names) <= index < len(names) else f"class {index}"
+
+
+def probabilities(scores: Tensor) -> Tensor:
+    """Return scores (..., classes) as probabilities: as they are if they already sum to one."""
+    certain = (scores >= 0).all(-1, keepdim=True)
+    certain = certain & ((scores.sum(-1, keepdim=True) - 1).abs() < 1e-4)
+    return torch.where(certain, scores, scores.softmax(dim=-1))
+
+
+def named_predictions(row: Tensor, classes: Iterable[int], names: Names) -> tuple[Prediction, ...]:
+    """Return what a row of scores (classes,) says of some classes."""
+    row = row.detach().double().cpu()
+    chances = probabilities(row)
+    return tuple(
+        Prediction(i, class_name(i, names), float(row[i]), float(chances[i])) for i in classes
+    )
+
+
+def top_predictions(output: Any, names: Names, count: int = 5) -> tuple[Prediction, ...]:
+    """Return the classes with the highest scores, if the output holds one score per class."""
+    scores = getattr(output, "logits", output)
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < 2:
+        return ()
+    best = scores[0].detach().argsort(descending=True)[:count].tolist()
+    return named_predictions(scores[0], best, names)

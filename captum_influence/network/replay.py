@@ -1,0 +1,177 @@
+"""What a network computes before the points enter: run once per example, replayed per point."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from captum_influence.network.cuts import concatenated, mapped, tensors_in
+
+__all__ = ["Call", "Prefix", "Recorder"]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a module: what it was given and what it returned."""
+
+    module: Module
+    given: tuple[Tensor, ...]
+    returned: Any
+
+
+class Recorder:
+    """Follows a forward pass and knows, at any moment, which calls are complete.
+
+    Of nested calls only the outermost complete one counts: replaying it makes those inside
+    unnecessary.
+    """
+
+    def __init__(self, root: Module) -> None:
+        self._root = root
+        self._open: list[list[Call]] = [[]]
+        self._all: Counter[Module] = Counter()
+        self.calls: tuple[Call, ...] = ()
+        self.hidden: Counter[Module] = Counter()
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Hook into every module, before the user's own hooks, for one forward pass."""
+        with ExitStack() as hooks:
+            for module in self._root.modules():
+                enter = module.register_forward_pre_hook(self._enter, prepend=True)
+                leave = module.register_forward_hook(self._leave, prepend=True, with_kwargs=True)
+                hooks.callback(enter.remove)
+                hooks.callback(leave.remove)
+            yield
+
+    def stop(self) -> None:
+        """Take down what is complete by now."""
+        self.calls = tuple(call for level in self._open for call in level)
+        self.hidden = self._all - Counter(call.module for call in self.calls)
+
+    def _enter(self, module: Module, args: Any) -> None:
+        self._open.append([])
+
+    def _leave(self, module: Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        self._open.pop()
+        self._all[module] += 1
+        given = (*tensors_in(args), *tensors_in(kwargs))
+        self._open[-1].append(Call(module, given, output))
+
+
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """The complete calls before the points enter.
+
+    Attributes:
+        calls: the calls; what they returned is (examples, ...).
+        needed: for each call whether anything but a replayed call reads what it returned. What is
+            not needed is handed on as NaN of the right shape, without memory.
+        hidden: how many earlier calls of a module the replay leaves out.
+    """
+
+    calls: tuple[Call, ...]
+    needed: tuple[bool, ...]
+    hidden: Counter[Module] = field(default_factory=Counter)
+
+    @staticmethod
+    def of(recorder: Recorder) -> Prefix:
+        """Return the recorded calls; needed, at first sight, is what no other of them was given."""
+        given = {id(tensor) for call in recorder.calls for tensor in call.given}
+        needed = [
+            not all(id(tensor) in given for tensor in tensors_in(call.returned))
+            for call in recorder.calls
+        ]
+        if needed:
+            needed[-1] = False  # the last one returned what the points overwrite
+        return Prefix(recorder.calls, tuple(needed), recorder.hidden)
+
+    def all_needed(self) -> Prefix:
+        """Return the prefix with nothing left out."""
+        return replace(self, needed=(True,) * len(self.calls))
+
+    def slimmed(self) -> Prefix:
+        """Return the prefix without memory for what is not needed."""
+        pairs = zip(self.calls, self.needed, strict=True)
+        return replace(
+            self,
+            calls=tuple(
+                Call(c.module, (), c.returned if kept else mapped(_hollow, c.returned))
+                for c, kept in pairs
+            ),
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[Prefix]) -> Prefix:
+        """Return one prefix for the examples of several."""
+        columns = zip(*[part.calls for part in parts], strict=True)
+        calls = [
+            Call(column[0].module, (), concatenated([call.returned for call in column]))
+            for column in columns
+        ]
+        return replace(parts[0], calls=tuple(calls))
+
+    @contextmanager
+    def replayed(self, examples: Tensor, count: int) -> Iterator[None]:
+        """Let the recorded modules return what they did for these of ``count`` examples."""
+        rows: dict[Module, list[Callable[[], Any]]] = {}
+        for call, kept in zip(self.calls, self.needed, strict=True):
+            take = _Rows(examples, count, hollow=not kept)
+            rows.setdefault(call.module, []).append(partial(mapped, take, call.returned))
+        with ExitStack() as stack:
+            for module, returns in rows.items():
+                stack.enter_context(_forward_replaced(module, returns))
+            yield
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Hands out the rows that belong to the examples of a block."""
+
+    examples: Tensor
+    count: int
+    hollow: bool
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        if tensor.ndim == 0 or len(tensor) != self.count:
+            return tensor
+        if self.hollow:
+            return _hollow(tensor[:1]).expand(len(self.examples), *tensor.shape[1:])
+        return tensor[self.examples.to(tensor.device)]
+
+
+def _hollow(tensor: Tensor) -> Tensor:
+    """Return NaN of the same shape that takes the memory of one number."""
+    if not tensor.is_floating_point():
+        return tensor
+    return torch.full((), torch.nan, dtype=tensor.dtype, device=tensor.device).expand(tensor.shape)
+
+
+@contextmanager
+def _forward_replaced(module: Module, returns: Sequence[Callable[[], Any]]) -> Iterator[None]:
+    """Let the module's first calls in this thread return what is given, and run as ever after."""
+    original, own = module.forward, "forward" in module.__dict__
+    waiting, thread = list(returns), threading.get_ident()
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() != thread or not waiting:
+            return original(*args, **kwargs)
+        return waiting.pop(0)()
+
+    module.forward = forward
+    try:
+        yield
+    finally:
+        if own:
+            module.forward = original
+        else:
+            del module.forward

@@ -1,0 +1,93 @@
+"""What a network answers when activations at a layer are others, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from captum_influence.network.cuts import Cut
+from captum_influence.network.slices import Slice
+
+__all__ = ["Reruns", "activations", "class_scores", "reruns"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reruns:
+    """A batch at a cut, ready to be run on from there; only within a :func:`reruns` block.
+
+    Attributes:
+        activations: (examples, ...) at the cut.
+        scores: (examples, classes), the network's own answer.
+    """
+
+    activations: Tensor
+    scores: Tensor
+    _slice: Slice
+    _cut: Cut
+    _images: Tensor
+
+    def answer(self, changed: Tensor, examples: Tensor | None = None) -> Tensor:
+        """Return the scores (rows, classes) for activations (rows, ...) in place of the own ones.
+
+        Args:
+            changed: what shall pass the cut.
+            examples: int64 (rows,), to which example of the batch each row belongs; None: to each
+                its own.
+        """
+        rows = torch.arange(len(changed)) if examples is None else examples
+        images = self._images[rows.to(self._images.device)]
+        reading = self._slice.read((images,), (), overwrite={self._cut: (changed,)}, examples=rows)
+        return class_scores(reading.output)
+
+
+@contextmanager
+def reruns(model: nn.Module, cut: Cut, images: Tensor) -> Iterator[Reruns]:
+    """Run a batch up to the end once; within the block it can be run on from the cut again.
+
+    What comes before the cut is remembered where possible, not run again.
+    """
+    slice_ = Slice(model, [], sample_at=cut)
+    entry = cast(Cut, slice_.sample_at)  # the cut, found in the network
+    with slice_.opened():
+        images = slice_.admitted(images)
+        reading = slice_.record((images,), ())
+        found = _one(reading.cuts[0], cut)
+        yield Reruns(found, class_scores(reading.output), slice_, entry, images)
+
+
+def activations(model: nn.Module, cut: Cut, images: Tensor) -> Tensor:
+    """Return what passes a cut, (examples, ...), in one pass; nothing of the model changes."""
+    slice_ = Slice(model, [cut])
+    with slice_.opened():
+        images = slice_.admitted(images)
+        return _one(slice_.read((images,), (), cuts=slice_.cuts, cuts_only=True).cuts[0], cut)
+
+
+def class_scores(output: Any) -> Tensor:
+    """Return an output as scores (examples, classes).
+
+    Raises:
+        TypeError: if it isn't one score per class.
+    """
+    scores = getattr(output, "logits", output)
+    if isinstance(scores, Tensor) and scores.ndim == 2 and scores.shape[1] > 1:
+        return scores
+    came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+    raise TypeError(
+        f"expected a network that returns scores (examples, classes), got {came}: wrap it in a "
+        "Module that does"
+    )
+
+
+def _one(tensors: tuple[Tensor, ...], cut: Cut) -> Tensor:
+    if len(tensors) == 1:
+        return tensors[0]
+    raise TypeError(
+        f"expected one tensor (examples, ...) at the {cut}, got {len(tensors)}: pick one with "
+        "Cut(layer, select=...)"
+    )

@@ -1,0 +1,19 @@
+"""Phrases that findings share."""
+
+from __future__ import annotations
+
+__all__ = ["counted", "place"]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 picture``, ``2 pictures``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def place(row: float, column: float, height: int, width: int) -> str:
+    """Return where in a picture a pixel lies: ``upper left``, ``centre``, ``lower middle``, ..."""
+    down = ("upper", "", "lower")[min(int(3 * row / height), 2)]
+    across = ("left", "middle", "right")[min(int(3 * column / width), 2)]
+    if not down:
+        return "centre" if across == "middle" else f"{across} middle"
+    return f"{down} {across}"

@@ -1,0 +1,28 @@
+"""What counts as a unit; units ranked, selected, replaced, grouped; where a unit looks."""
+
+from captum_influence.units.axes import Axis
+from captum_influence.units.exemplars import Look
+from captum_influence.units.find import rank_layers, rank_units
+from captum_influence.units.geometry import Geometry
+from captum_influence.units.interpreted import Example, InterpretedUnit
+from captum_influence.units.ranking import JointRanking, Ranking, UnitInfluence
+from captum_influence.units.regions import Region
+from captum_influence.units.replacement import Constant, MeanActivation, Replacement, Resample
+
+__all__ = [
+    "Axis",
+    "Constant",
+    "Example",
+    "Geometry",
+    "InterpretedUnit",
+    "JointRanking",
+    "Look",
+    "MeanActivation",
+    "Ranking",
+    "Region",
+    "Replacement",
+    "Resample",
+    "UnitInfluence",
+    "rank_layers",
+    "rank_units",
+]

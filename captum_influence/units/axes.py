@@ -1,0 +1,164 @@
+"""What counts as one unit of a layer: a channel, a position, a head, a neuron, a user's group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captum_influence.units.groups import Grouping, Groups
+
+__all__ = ["Aggregate", "Axis", "AxisLike", "Selector"]
+
+Aggregate = Literal["sum", "mean", "max"]
+Selector = tuple[int | slice | list[int], ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What counts as one unit of a layer: which dimensions tell units apart.
+
+    The layout follows the number of dimensions: (N, C) flat; (N, T, C) tokens; (N, C, H, W), or
+    (N, C, D, H, W), channels first. For any other layout give the dimension as an int.
+
+    Attributes:
+        name: what one unit is called: ``"channel"``, ``"position"``, ``"neuron"``, ``"head"``,
+            ``"group"``.
+        shape: the layer's units for one example, without the batch dimension.
+        keep: the dimensions of ``shape`` that tell units apart; the others are pooled.
+        split: into how many equal parts the kept dimension is split (heads), or None.
+        groups: a user's groups of what the kept dimensions tell apart, or None.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    keep: tuple[int, ...]
+    split: int | None = None
+    groups: Groups | None = None
+
+    @staticmethod
+    def ensure(axis: AxisLike, shape: tuple[int, ...], heads: int | None = None) -> Axis:
+        """Return the axis of a layer with units of this shape, from what names it.
+
+        Args:
+            axis: a name; the dimension that tells units apart (0 is the batch); or a grouping, see
+                :func:`rank_units`.
+            shape: of one example's units.
+            heads: into how many heads the last dimension of (N, T, C) falls, for ``"head"``.
+
+        Raises:
+            ValueError: if the layer has no such units.
+        """
+        if not shape:
+            raise ValueError(
+                "expected a layer with at least one unit per example, shape (examples, units, "
+                "...); got one number per example: name a layer further up"
+            )
+        if isinstance(axis, Axis):
+            return axis
+        if isinstance(axis, int):
+            return _dimension(axis, shape)
+        if isinstance(axis, str):
+            named = axis != "head"
+            return Axis(axis, shape, _kept(axis, shape)) if named else _heads(shape, heads)
+        groups = Groups.ensure(axis, shape, _channel(shape))
+        return Axis("group", shape, groups.keep, groups=groups)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many units there are along each number of an index."""
+        if self.groups is not None:
+            return (len(self.groups.names),)
+        return tuple(self.split or self.shape[d] for d in self.keep)
+
+    def pool(self, values: Tensor, aggregate: Aggregate = "sum") -> Tensor:
+        """Pool (examples, ...) over all that belongs to one unit: one entry each per example."""
+        if self.groups is not None:
+            return self.groups.pool(values, lambda flat: _reduced(flat, [1], aggregate))
+        pooled = [1 + d for d in range(len(self.shape)) if d not in self.keep]
+        if self.split is not None:
+            last = 1 + self.keep[0]
+            values = torch.unflatten(values, last, (self.split, -1))
+            pooled = [d + (d > last) for d in pooled] + [last + 1]
+        return _reduced(values, pooled, aggregate) if pooled else values
+
+    def entry(self, pooled: Tensor, index: tuple[int, ...]) -> Tensor:
+        """Return one unit's column, (examples,), of what :meth:`pool` returned."""
+        flat = int(np.ravel_multi_index(index, tuple(pooled.shape[1:])))
+        return pooled.flatten(1)[:, flat]
+
+    def label(self, index: tuple[int, ...]) -> str | None:
+        """Return a group's own name; None for what is called by its number."""
+        return None if self.groups is None else self.groups.names[index[0]]
+
+    def selector(self, index: tuple[int, ...]) -> Selector:
+        """Return what addresses one unit in the layer: the index of a ``Unit`` quantity."""
+        if self.groups is not None:
+            return self.groups.selector(index[0], self.shape)
+        chosen: list[int | slice] = [slice(None)] * len(self.shape)
+        for dimension, i in zip(self.keep, index, strict=True):
+            chosen[dimension] = i
+        if self.split is not None:
+            width = self.shape[self.keep[0]] // self.split
+            chosen[self.keep[0]] = slice(index[0] * width, (index[0] + 1) * width)
+        return tuple(chosen)
+
+
+AxisLike = str | int | Axis | Grouping
+
+
+def _reduced(values: Tensor, dimensions: list[int], aggregate: Aggregate) -> Tensor:
+    if aggregate == "max":
+        return values.amax(dim=dimensions)
+    return values.sum(dim=dimensions) if aggregate == "sum" else values.mean(dim=dimensions)
+
+
+def _channel(shape: tuple[int, ...]) -> int:
+    return 1 if len(shape) == 2 else 0
+
+
+def _kept(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    everything, channel = tuple(range(len(shape))), _channel(shape)
+    if name == "neuron":
+        return everything
+    if name == "channel":
+        return (channel,)
+    if name == "group":
+        raise ValueError(
+            'expected the grouping itself as axis, got its name, "group": pass the same mapping or '
+            "labels that the units were ranked by"
+        )
+    if name != "position":
+        raise ValueError(
+            'expected axis="channel", "position", "neuron", "head", a dimension or a grouping, got '
+            f"{name!r}"
+        )
+    if len(shape) == 1:
+        raise ValueError(
+            f"a layer of shape (examples, {shape[0]}) has no positions: rank its channels"
+        )
+    return tuple(d for d in everything if d != channel)
+
+
+def _dimension(axis: int, shape: tuple[int, ...]) -> Axis:
+    dimension = axis if axis >= 0 else axis + len(shape) + 1
+    if not 1 <= dimension <= len(shape):
+        raise ValueError(
+            f"axis {axis} doesn't tell units apart in a layer of shape (examples, "
+            f"{', '.join(map(str, shape))}): give a dimension from 1 to {len(shape)}"
+        )
+    return Axis("unit", shape, (dimension - 1,))
+
+
+def _heads(shape: tuple[int, ...], heads: int | None) -> Axis:
+    if heads is None and len(shape) == 3:  # (N, heads, T, T) or (N, heads, T, d)
+        return Axis("head", shape, (0,))
+    if heads is None or heads < 1 or len(shape) not in (1, 2) or shape[-1] % heads:
+        raise ValueError(
+            'axis="head" expects a layer (N, heads, ..., ...), or heads= that divides the last '
+            f"dimension of (N, T, C); got units of shape {shape} and heads={heads}"
+        )
+    return Axis("head", shape, (len(shape) - 1,), heads)

@@ -1,0 +1,137 @@
+"""What takes the place of a unit that is removed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from captum_influence.data.loaders import images_of
+from captum_influence.network.cuts import Cut
+from captum_influence.network.substitution import activations
+
+__all__ = ["Constant", "MeanActivation", "Replace", "Replacement", "Resample"]
+
+Replace = float | Literal["mean", "resample"] | Tensor
+
+
+class Replacement(ABC):
+    """What is put where units are removed. A subclass answers :meth:`like`."""
+
+    @abstractmethod
+    def like(self, activations: Tensor) -> Tensor:
+        """Return replacements for a batch (examples, ...), broadcastable to its shape."""
+
+    @staticmethod
+    def ensure(
+        replace: Replace | Replacement,
+        model: nn.Module,
+        cut: Cut,
+        reference: Tensor | Iterable[Any] | None = None,
+        seed: int = 0,
+    ) -> Replacement:
+        """Return a number, a tensor, ``"mean"`` or ``"resample"`` as the object that it means.
+
+        Raises:
+            ValueError: if there is no such replacement, or it lacks its reference.
+        """
+        if isinstance(replace, Replacement):
+            return replace
+        if isinstance(replace, str) and replace in ("mean", "resample"):
+            known = _reference(model, cut, reference, replace)
+            return MeanActivation.of(known) if replace == "mean" else Resample.of(known, seed)
+        if reference is not None:
+            raise ValueError(
+                f'expected replace="mean" or "resample" beside a reference, got {replace!r}: leave '
+                "one out"
+            )
+        if isinstance(replace, str):
+            raise ValueError(
+                f'expected replace as a number, a tensor, "mean" or "resample", got {replace!r}'
+            )
+        return Constant(torch.as_tensor(replace))
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Replacement):
+    """The same for every example: a number, or a tensor shaped like one example's activations."""
+
+    value: Tensor
+
+    def like(self, activations: Tensor) -> Tensor:
+        return _fitting(self.value, activations)
+
+
+@dataclass(frozen=True, eq=False)
+class MeanActivation(Replacement):
+    """The mean activation over reference examples, entry by entry, shape (...)."""
+
+    value: Tensor
+
+    @staticmethod
+    def of(batches: Iterable[Tensor]) -> MeanActivation:
+        """Return the mean over batches of activations (examples, ...)."""
+        total, count = torch.zeros((), dtype=torch.float64), 0
+        for batch in batches:
+            total, count = total + batch.double().sum(dim=0).cpu(), count + len(batch)
+        return MeanActivation(total / count)
+
+    def like(self, activations: Tensor) -> Tensor:
+        return _fitting(self.value, activations)
+
+
+@dataclass(frozen=True, eq=False)
+class Resample(Replacement):
+    """The activations of a reference example, drawn at random for each row of a batch.
+
+    All units of a row come from the same example. Every pass draws the same: row i of each batch
+    gets the same example.
+
+    Attributes:
+        values: (reference examples, ...).
+        seed: of the draw; the global state is left alone.
+    """
+
+    values: Tensor
+    seed: int = 0
+
+    @staticmethod
+    def of(batches: Iterable[Tensor], seed: int = 0) -> Resample:
+        """Return the draw from batches of activations (examples, ...), which are kept."""
+        return Resample(torch.cat([batch.cpu() for batch in batches]), seed)
+
+    def like(self, activations: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        rows = torch.randint(len(self.values), (len(activations),), generator=generator)
+        _fitting(self.values[0], activations)
+        return self.values[rows].to(activations)
+
+
+def _reference(
+    model: nn.Module, cut: Cut, reference: Tensor | Iterable[Any] | None, replace: str
+) -> Iterable[Tensor]:
+    """Return batches of activations: those given, or those of a loader's images."""
+    if reference is None:
+        raise ValueError(
+            f"replace={replace!r} takes a reference: activations at the layer as a tensor "
+            "(examples, ...), or a loader of images"
+        )
+    if isinstance(reference, Tensor):
+        if not len(reference):
+            raise ValueError("expected reference activations of at least one example, got none")
+        return [reference.detach()]
+    return (activations(model, cut, images) for images in images_of(reference, model))
+
+
+def _fitting(value: Tensor, activations: Tensor) -> Tensor:
+    shape = tuple(activations.shape[1:])
+    if value.ndim and tuple(value.shape) != shape:
+        raise ValueError(
+            f"expected replacements of shape {shape}, as one example's activations at the layer, "
+            f"got {tuple(value.shape)}"
+        )
+    return value.to(activations)

@@ -1,0 +1,139 @@
+import json
+from pathlib import Path
+
+import pytest
+
+Image = pytest.importorskip("PIL.Image", reason="the command line reads pictures with Pillow")
+
+from captum_influence.cli.program import main  # noqa: E402
+
+NETWORK = """
+import torch
+from torch import nn
+
+def build():
+    '''Says class 0, whatever it sees, as long as its first unit may speak.'''
+    head = nn.Linear(2, 2, bias=False)
+    head.weight = nn.Parameter(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    return nn.Sequential(Halves(), head)
+
+class Halves(nn.Module):
+    def forward(self, images):
+        return images.mean(dim=(1, 2)).reshape(len(images), 2, -1).mean(dim=2)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    Path("nets.py").write_text(NETWORK)
+    Path("names.json").write_text('["dark", "bright"]')
+    Image.new("RGB", (8, 8), (200, 200, 200)).save("photo.png")
+    model = ["--model", "nets.py:build", "--labels", "names.json", "--image", "photo.png"]
+    return ["counterfactual", *model, "--size", "8", "--layer", "0", "--true", "bright"]
+
+
+def test_the_default_rights_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["counterfactual"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("The network says fish; the truth is tree. Without ")
+    folder = tmp_path / "captum-influence-counterfactual"
+    content = json.loads((folder / "counterfactual.json").read_text("utf-8"))
+    assert content["outcome"] == "true"
+    assert content["collateral"]["examples"] == 80
+    assert (folder / "figures" / "overview.png").read_bytes().startswith(b"\x89PNG")
+    assert "The network says fish" in (folder / "report.html").read_text("utf-8")
+
+
+def test_a_users_own_network(own: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*own, "--controls", "4", "--out", "made/here"]) == 0
+    assert "Without 1 channel of 0 it says bright." in capsys.readouterr().out
+    content = json.loads(Path("made/here/counterfactual.json").read_text("utf-8"))
+    assert [unit["index"] for unit in content["units"]] == [[0]]
+    assert content["controls"]["sets"] == 4
+    assert main([*own, "--quiet", "--out", "made/here"]) == 0  # its own folder again
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--true", "dark"], "expected a wrong answer, got one that is true"),
+        (["--true", "grey"], "none of the 2 names"),
+        (["--out", "photo.png"], "photo.png is a file"),
+        (["--out", "taken"], "this program didn't write"),
+        (["--max-units", "0"], "positive whole number"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(
+    own: list[str], capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    Path("taken").mkdir()
+    Path("taken/counterfactual.json").write_text("{}")
+    assert main([*own, *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_a_network_needs_a_layer_and_a_truth(
+    own: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for left_out in ("--layer", "--true"):
+        at = own.index(left_out)
+        assert main([*own[:at], *own[at + 2 :]]) == 2
+        assert "expected --true CLASS" in capsys.readouterr().err
+
+
+# Examples out of a folder -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def others(own: list[str]) -> list[str]:
+    """Two pictures of "dark", which the network answers, and one of "bright", which it doesn't."""
+    for name, shades in {"dark": [200, 100], "bright": [200]}.items():
+        folder = Path("photos") / name
+        folder.mkdir(parents=True)
+        for i, shade in enumerate(shades):
+            Image.new("RGB", (8, 8), (shade, shade, shade)).save(folder / f"{i}.png")
+    return [*own, "--examples", "photos", "--controls", "2", "--quiet", "--out", "made"]
+
+
+def test_examples_tell_the_damage(others: list[str]) -> None:
+    assert main(others) == 0
+    damage = json.loads(Path("made/counterfactual.json").read_text("utf-8"))["collateral"]
+    # without its first unit the network says "bright" of everything
+    assert (damage["examples"], damage["before"], damage["after"]) == (
+        3,
+        pytest.approx(2 / 3),
+        pytest.approx(1 / 3),
+    )
+
+
+def test_their_mean_takes_the_place_of_removed_units(others: list[str]) -> None:
+    assert main([*others, "--replace", "mean"]) == 0
+    found = json.loads(Path("made/counterfactual.json").read_text("utf-8"))
+    # scores 2 z0 and z1, with z0 = z1 = 200 / 255: the mean of z0 is (200 + 100 + 200) / 3 / 255
+    assert found["margins"] == pytest.approx([200 / 255, (2 * 500 / 3 - 200) / 255], abs=1e-5)
+    assert found["outcome"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--replace", "mean"], "expected --examples FOLDER beside --replace mean"),
+        (["--replace", "median"], 'a number or "mean"'),
+        (["--examples", "photo.png"], "which is none"),
+        (["--examples", "odd"], "expected a subfolder for each class, named by it, or"),
+    ],
+)
+def test_bad_examples_are_named(
+    own: list[str], capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    Path("odd/grey").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save("odd/grey/0.png")
+    assert main([*own, *words]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,265 @@
+"""Every odd kind of picture is made here with Pillow; torchvision's transforms are the truth."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+Image = pytest.importorskip("PIL.Image", reason="reading pictures takes Pillow")
+
+from captum_influence.data.pictures import Preprocessing, Transform, read_picture  # noqa: E402
+
+RED, GREEN = (200, 30, 40), (20, 180, 60)
+
+
+def halves(mode: str = "RGB", size: tuple[int, int] = (8, 4)) -> "Image.Image":
+    """A picture whose left half is red and whose right half is green."""
+    image = Image.new("RGB", size, RED)
+    image.paste(GREEN, (size[0] // 2, 0, *size))
+    return image.quantize(4) if mode == "P" else image.convert(mode)
+
+
+def colours(path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    image = read_picture(path)
+    assert image.mode == "RGB"
+    return image.getpixel((0, 0)), image.getpixel((image.width - 1, image.height - 1))
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("RGB", "png"), ("P", "png"), ("RGBA", "png"), ("CMYK", "tiff"), ("YCbCr", "tiff")],
+)
+def test_colour_modes_keep_their_colours(tmp_path: Path, mode: str, suffix: str) -> None:
+    path = tmp_path / f"x.{suffix}"
+    halves(mode).save(path)
+    for got, wanted in zip(colours(path), (RED, GREEN), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=2)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA"])
+def test_grey_modes_have_three_equal_channels(tmp_path: Path, mode: str) -> None:
+    halves(mode).save(tmp_path / "x.png")
+    for got in colours(tmp_path / "x.png"):
+        assert len(set(got)) == 1
+
+
+def test_a_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
+    halves("CMYK", (64, 32)).save(tmp_path / "x.jpg", quality=95)
+    for got, wanted in zip(colours(tmp_path / "x.jpg"), (RED, GREEN), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=12)  # JPEG's own loss
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    halves().save(tmp_path / "x.png", exif=exif)
+    pixels = np.asarray(halves())
+    upright = {  # the EXIF standard: where row 0 and column 0 of the stored pixels belong
+        1: pixels,
+        2: pixels[:, ::-1],
+        3: pixels[::-1, ::-1],
+        4: pixels[::-1],
+        5: pixels.swapaxes(0, 1),
+        6: np.rot90(pixels, -1),
+        7: pixels[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(pixels),
+    }[orientation]
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "x.png")), upright)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_16_bit_grey_is_scaled_not_cut_off(tmp_path: Path, suffix: str) -> None:
+    values = np.array([[0, 255, 257], [32768, 65278, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / f"x.{suffix}")
+    found = np.asarray(read_picture(tmp_path / f"x.{suffix}"))[..., 0]
+    np.testing.assert_array_equal(found, [[0, 1, 1], [128, 254, 255]])  # value * 255 / 65535
+
+
+@pytest.mark.parametrize("background", [(255, 255, 255), (0, 0, 255)])
+def test_alpha_is_laid_over_the_background(tmp_path: Path, background: tuple[int, ...]) -> None:
+    layer = halves("RGBA")
+    layer.putalpha(Image.fromarray(np.repeat([[0] * 4 + [128] * 4], 4, axis=0).astype(np.uint8)))
+    layer.save(tmp_path / "x.png")
+    image = read_picture(tmp_path / "x.png", background=background)
+    mixed = np.array(GREEN) * 128 / 255 + np.array(background) * 127 / 255
+    assert image.getpixel((0, 0)) == background
+    np.testing.assert_allclose(image.getpixel((7, 3)), mixed, atol=1)
+
+
+def test_a_palette_with_a_transparent_entry_shows_the_background(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([*RED, *GREEN])
+    image.putdata([0, 1])
+    image.save(tmp_path / "x.gif", transparency=0)
+    assert colours(tmp_path / "x.gif") == ((255, 255, 255), GREEN)
+
+
+def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (4, 4), RED), Image.new("RGB", (4, 4), GREEN)
+    first.save(tmp_path / "x.png", save_all=True, append_images=[second])
+    assert colours(tmp_path / "x.png")[0] == RED
+
+
+def test_a_truncated_picture_is_refused(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(buffer, "PNG")
+    (tmp_path / "x.png").write_bytes(buffer.getvalue()[:-500])
+    with pytest.raises(ValueError, match=r"whole picture.*'x\.png'.*cut short"):
+        read_picture(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg></svg>", b"%PDF-1.7"])
+def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"JPEG, PNG.*{len(content)} bytes.*convert it"):
+        read_picture(tmp_path / "x.jpg")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.png", tmp_path):
+        with pytest.raises(FileNotFoundError, match="not a file"):
+            read_picture(path)
+
+
+@pytest.mark.parametrize("limit", [31, 10])  # Pillow warns above the limit, raises above twice it
+def test_a_decompression_bomb_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    halves().save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(ValueError, match=r"MAX_IMAGE_PIXELS.*smaller"):
+        read_picture(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pixels_without_a_stated_range_are_refused(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (4, 4), 7).save(tmp_path / "x.tiff")
+    with pytest.raises(ValueError, match=r"stated range.*8-bit RGB PNG"):
+        read_picture(tmp_path / "x.tiff")
+
+
+def test_caffe_preprocessing_is_bgr_minus_mean() -> None:
+    caffe = Preprocessing(2, mean=(104, 117, 123), channel_order="bgr", value_range=255)
+    found = caffe(Image.new("RGB", (2, 2), (10, 20, 30)))
+    assert found.shape == (1, 3, 2, 2)
+    assert found.dtype == torch.float32
+    assert found[0, :, 0, 0].tolist() == [30 - 104, 20 - 117, 10 - 123]
+
+
+def test_mean_and_std_are_in_units_of_the_value_range() -> None:
+    image = Image.new("RGB", (2, 2), (255, 51, 0))
+    unit = Preprocessing(2, mean=0.5, std=(0.5, 0.25, 1.0))(image)[0, :, 0, 0]
+    torch.testing.assert_close(unit, torch.tensor([1.0, -1.2, -0.5]))
+
+
+@pytest.mark.parametrize("fit", ["crop", "squash"])
+@pytest.mark.parametrize("size", [(40, 90), (90, 40), (33, 33), (64, 32)])
+def test_input_and_picture_share_their_geometry(size: tuple[int, int], fit: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8))
+    for shape in (32, (20, 28)):
+        prepare = Preprocessing(shape, fit=fit)
+        picture = prepare.picture(noise)
+        assert picture.shape == (3, *((shape, shape) if isinstance(shape, int) else shape))
+        torch.testing.assert_close(prepare(noise)[0], picture)  # mean 0, std 1, range 1
+
+
+def test_crop_takes_the_centre_and_squash_takes_all() -> None:
+    image = Image.new("RGB", (60, 20), (0, 0, 0))
+    image.paste((255, 255, 255), (20, 0, 40, 20))
+    assert Preprocessing(20).picture(image).min() == 1
+    assert Preprocessing(20, fit="squash").picture(image).mean() == pytest.approx(1 / 3, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"size": 0}, "positive height and width"),
+        ({"size": 227, "resize": 200}, "at least 227"),
+        ({"resize": 256, "fit": "squash"}, "None with"),
+        ({"mean": (1.0, 2.0)}, "one number or three"),
+        ({"std": (1.0, 0.0, 1.0)}, "positive numbers as std"),
+        ({"fit": "pad"}, "one of"),
+        ({"channel_order": "grb"}, r"\['rgb', 'bgr'\]"),
+        ({"value_range": 2}, r"\[1, 255\]"),
+        ({"interpolation": "cubic"}, "bicubic"),
+    ],
+)
+def test_a_field_out_of_range_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Preprocessing(**fields)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (301, 417), (224, 224), (1000, 231)])
+def test_torchvisions_preset_is_read_off_exactly(size: tuple[int, int]) -> None:
+    presets = pytest.importorskip("torchvision.transforms._presets", exc_type=ImportError)
+    mode = pytest.importorskip("torchvision.transforms").InterpolationMode.BICUBIC
+    preset = presets.ImageClassification(crop_size=224, resize_size=232, interpolation=mode)
+    noise = Image.effect_noise(size, 90).convert("RGB")
+    ours = Preprocessing.from_transforms(preset)
+    assert isinstance(ours, Preprocessing)
+    torch.testing.assert_close(ours(noise)[0], preset(noise), rtol=0, atol=1e-6)
+
+
+class _Normalize:
+    mean, std = (0.2, 0.3, 0.4), (0.5, 0.5, 0.25)
+
+
+class _Compose:
+    """Stands for torchvision's Compose: it is called, and lists what it does."""
+
+    transforms = ("ToTensor", _Normalize())
+
+    def __call__(self, image: "Image.Image") -> torch.Tensor:
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
+        mean, std = (torch.tensor(v)[:, None, None] for v in (_Normalize.mean, _Normalize.std))
+        return (pixels - mean) / std
+
+
+def test_any_other_callable_is_wrapped_and_its_normalisation_undone() -> None:
+    prepare = Preprocessing.from_transforms(_Compose())
+    assert isinstance(prepare, Transform)
+    assert prepare(halves()).shape == (1, 3, 4, 8)
+    expected = torch.from_numpy(np.array(halves())).permute(2, 0, 1) / 255
+    torch.testing.assert_close(prepare.picture(halves()), expected)
+
+
+def test_a_callable_without_a_known_normalisation_is_shown_stretched() -> None:
+    prepare = Transform(lambda image: torch.arange(12.0).reshape(1, 3, 2, 2) - 5)
+    picture = prepare.picture(halves())
+    assert (picture.min(), picture.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("result", [None, torch.zeros(3), torch.zeros(1, 2, 4, 4)])
+def test_a_callable_that_returns_no_picture_is_refused(result: object) -> None:
+    with pytest.raises(ValueError, match=r"\(3, height, width\), got"):
+        Transform(lambda image: result)(halves())
+
+
+def test_without_pillow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "PIL.Image", None)
+    with pytest.raises(ImportError, match=r"captum_influence\[report\]"):
+        read_picture(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        Preprocessing(12, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4)),
+        Preprocessing(12, mean=(104, 117, 123), channel_order="bgr", value_range=255),
+    ],
+)
+def test_encoding_a_picture_is_preparing_its_image(prepare: Preprocessing) -> None:
+    image = Image.effect_noise((20, 12), 80).convert("RGB")
+    found = prepare.encode(prepare.picture(image))
+    torch.testing.assert_close(found, prepare(image)[0], rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(prepare.decode(found), prepare.picture(image))
+
+
+def test_transforms_without_a_normalisation_cannot_encode() -> None:
+    transform = Transform(lambda image: torch.zeros(3, 4, 4))
+    with pytest.raises(ValueError, match="--mean and --std"):
+        transform.encode(torch.zeros(3, 4, 4))
+    assert transform.decode(torch.arange(48.0).reshape(3, 4, 4)).amax() == 1

@@ -1,0 +1,60 @@
+"""Several layers explained: each as alone, and one order for the units of all."""
+
+import json
+
+import pytest
+import torch
+
+from captum_influence import ClassScore, Point, explain
+from captum_influence.experts import combine
+from captum_influence.explanations import explain_layers
+from captum_influence.units import rank_layers
+
+ASKED = ClassScore(0) - ClassScore(1)
+
+
+def test_each_layer_is_as_alone_and_the_order_is_that_of_rank_layers(model, image) -> None:
+    found = explain_layers(model, image, ["eyes", "relu"], quantity=ASKED, top=2)
+    ranking = rank_layers(model, image[None], ["eyes", "relu"], quantity=ASKED, top=2)
+    assert [row.unit.name for row in found.units] == [unit.name for unit in ranking]
+    assert [row.unit.share for row in found.units] == pytest.approx([u.share for u in ranking])
+    alone = explain(model, image, "relu", quantity=ASKED, top=2)
+    torch.testing.assert_close(found.layers["relu"].values, alone.values)
+    for row in found.units:
+        (same,) = [r for r in found.layers["relu"].units if r.unit.index == row.unit.index]
+        torch.testing.assert_close(row.map, same.map)  # the ReLU passes both eyes on
+
+
+def test_shares_are_of_how_far_the_quantity_moves(model, image) -> None:
+    # q = 16 − 2: the first eye alone gives 16 of 14
+    found = explain_layers(model, image, ["eyes", "relu"], quantity=ASKED, top=1)
+    assert found.change == pytest.approx(14.0)
+    assert found.units[0].unit.share == pytest.approx(16 / 14)
+    assert "Channel 0 of eyes speaks most for score(class 0) − score(class 1)" in found.headline
+    assert "114\u00a0% of how far that moves" in found.headline
+    assert json.loads(json.dumps(found.to_dict()))["change"] == pytest.approx(14.0)
+    assert found.plot().axes
+
+
+def test_without_a_reference_shares_are_of_the_layer(model, image) -> None:
+    found = explain_layers(model, image, ["relu"], quantity=ASKED, distribution=Point())
+    assert found.change is None
+    assert found.units[0].unit.share == pytest.approx(16 / 18)
+    assert "of all contributions there" in found.headline
+
+
+def test_what_is_named_can_be_removed_together(model, image) -> None:
+    found = explain_layers(model, image, ["eyes", "relu"], quantity=0, top=2)
+    together = combine(model, image[None], [row.unit for row in found.units], quantity=0)
+    # the same eye before and after its ReLU: one effect, counted twice if added up
+    assert together.joint.tolist() == pytest.approx([16.0])
+    assert together.added.tolist() == pytest.approx([32.0])
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [([], "at least one layer"), ("relu", "got str"), (["relu", "relu"], "each layer once")],
+)
+def test_bad_layers_are_named(model, image, layers, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        explain_layers(model, image, layers)

@@ -1,0 +1,356 @@
+import copy
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from captum_influence import (
+    ClassScore,
+    Cut,
+    Explanation,
+    Function,
+    LinearPath,
+    Noise,
+    Point,
+    PredictedClass,
+    explain,
+)
+from captum_influence.attr import Midpoint
+
+NAMES = ["red", "green", "dark"]
+
+
+def test_the_unit_behind_a_score_is_found_and_so_is_what_it_sees(model, image) -> None:
+    found = explain(model, image, "relu", quantity=0, top=2, smoothing=0)
+    first, second = found.units
+    assert (first.unit.name, first.unit.share) == ("channel 0", 1.0)
+    assert first.unit.value == pytest.approx(16.0)
+    assert (first.unit.activation, first.unit.reference) == (32.0, 0.0)  # upper left and right
+    assert second.unit.value == 0.0
+    assert found.value == 16.0
+    assert found.delta == pytest.approx(0.0, abs=1e-12)
+    seen = torch.zeros(8, 8, dtype=torch.float64)
+    seen[:4, :4] = 1.0
+    torch.testing.assert_close(first.map, seen)
+    assert torch.equal(first.mask, seen.bool())
+    (region,) = first.regions
+    assert (region.box, region.pixels, region.share) == ((0, 0, 4, 4), 16, 1.0)
+    torch.testing.assert_close(
+        first.crop, found.picture[:, first.box[0] : first.box[2], first.box[1] : first.box[3]]
+    )
+
+
+def test_focus_on_the_unit_shows_all_that_makes_it_active(model, image) -> None:
+    found = explain(model, image, "relu", quantity=0, top=1, smoothing=0, focus="unit")
+    assert found.units[0].regions[0].box == (0, 0, 4, 8)
+    assert float(found.units[0].map.sum()) == pytest.approx(32.0)
+    assert found.shown_by_map(found.units[0].unit) == "channel 0"
+
+
+def test_a_comparison_names_the_unit_for_and_the_unit_against(model, image) -> None:
+    asked = ClassScore(0) - ClassScore(1)
+    found = explain(model, image, "relu", quantity=asked, class_names=NAMES)
+    assert found.quantity == "score(red) − score(green)"
+    assert [unit.name for unit in found.against] == ["channel 1"]
+    assert found.against[0].value == pytest.approx(-2.0)
+    assert found.against[0].activation == 2.0
+    assert found.headline.startswith("The network says red (over 99\u00a0%) rather than green.")
+    assert "Channel 0 of relu speaks most for score(red) − score(green)" in found.headline
+    assert "in the upper left of the picture" in found.headline
+
+
+def test_by_influence_a_unit_counts_though_it_is_silent(model, image) -> None:
+    image[0] = 0.0  # the first eye sees nothing
+    asked = {"quantity": ClassScore(0) - ClassScore(1), "top": 1, "distribution": Point()}
+    found = explain(model, image, "relu", by="influence", **asked)
+    assert (found.units[0].unit.name, found.units[0].unit.activation) == ("channel 0", 0.0)
+    assert found.delta is None
+
+
+def test_default_is_the_predicted_class_along_midpoints_from_zero(model, image) -> None:
+    plain = explain(model, image[None], "relu", class_names={0: "red"})
+    same = explain(
+        model,
+        image,
+        model.relu,
+        quantity=PredictedClass(),
+        distribution=LinearPath(0.0, 50, Midpoint()),
+        class_names={0: "red"},
+    )
+    assert plain.quantity == "score(red)"
+    torch.testing.assert_close(plain.values, same.values, rtol=0, atol=0)
+    assert [p.name for p in plain.predictions] == ["red", "class 1", "class 2"]
+    assert sum(p.probability for p in plain.predictions) == pytest.approx(1.0)
+
+
+def test_the_call_asks_the_same_again(model, image) -> None:
+    asked = ClassScore(0) - 0.5 * ClassScore(1)
+    found = explain(model, image, "relu", quantity=asked, top=2, axis="position", smoothing=1)
+    names = {
+        "explain": explain,
+        "model": model,
+        "image": image,
+        "ClassScore": ClassScore,
+        "LinearPath": LinearPath,
+        "Midpoint": Midpoint,
+    }
+    again = eval(found.call, names)
+    assert [row.unit for row in again.units] == [row.unit for row in found.units]
+    torch.testing.assert_close(again.units[0].map, found.units[0].map, rtol=0, atol=0)
+
+
+def test_half_precision_is_kept_and_saved_as_float32(model, image, tmp_path) -> None:
+    found = explain(model.bfloat16(), image.bfloat16(), "relu", quantity=0, top=2)
+    assert found.values.dtype == found.units[0].map.dtype == torch.float32
+    assert found.units[0].unit.value == pytest.approx(16.0, rel=0.02)
+    found.save(tmp_path)
+    assert torch.equal(Explanation.load(tmp_path).values, found.values)
+
+
+def test_positions_and_neurons_are_units_too(model, image) -> None:
+    position = explain(model, image, "relu", quantity=0, axis="position", top=1)
+    assert position.units[0].unit.name == "position (0, 0)"
+    neuron = explain(model, image, "relu", quantity=0, axis="neuron", top=1)
+    assert neuron.units[0].unit.name == "neuron (0, 0, 0)"
+
+
+def test_a_user_s_own_groups_are_units_too(model, image) -> None:
+    found = explain(model, image, "relu", quantity=0, axis={"eyes": [0, 1], "none": [2]}, top=1)
+    assert (found.units[0].unit.name, found.units[0].unit.axis) == ("eyes", "group")
+    assert "Eyes of relu speaks most" in found.headline
+    names = {"explain": explain, "model": model, "image": image, "ClassScore": ClassScore}
+    again = eval(found.call, names | {"LinearPath": LinearPath, "Midpoint": Midpoint})
+    assert again.units[0].unit == found.units[0].unit
+    torch.testing.assert_close(again.units[0].map, found.units[0].map, rtol=0, atol=0)
+    masks = {"upper": torch.zeros(3, 2, 2, dtype=torch.bool).index_fill(1, torch.tensor(0), True)}
+    upper = explain(model, image, "relu", quantity=0, axis=masks, smoothing=0, focus="unit")
+    assert upper.units[0].regions[0].box == (0, 0, 4, 8)
+    assert "axis=..." in upper.call
+
+
+class Tokens(nn.Module):
+    """Patches as tokens (N, 4, 6); the score is the first feature of token 2, squared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(1, 6, 4, stride=4, bias=False)
+        self.block = nn.Identity()
+        self.features = nn.Identity()
+        with torch.no_grad():
+            self.patches.weight.zero_()
+            self.patches.weight[0] = 1.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens, _ = self.block((self.patches(x).flatten(2).transpose(1, 2), None))
+        return self.features(tokens[:, 2] ** 2)
+
+
+def test_tokens_behind_a_tuple_and_flat_units() -> None:
+    model, image = Tokens().eval(), torch.ones(1, 8, 8)
+    tokens = Cut("block", select=0)
+    channel = explain(model, image, tokens, quantity=0, top=1, smoothing=0)
+    assert (channel.units[0].unit.name, channel.units[0].regions[0].box) == (
+        "channel 0",
+        (4, 0, 8, 4),
+    )
+    token = explain(model, image, tokens, quantity=0, top=1, axis="position")
+    assert token.units[0].unit.name == "position 2"
+    head = explain(model, image, tokens, quantity=0, top=1, axis="head", heads=3)
+    assert head.units[0].unit.name == "head 0"
+    flat = explain(model, image, "features", quantity=0, top=1)
+    assert flat.units[0].unit.value == pytest.approx(256.0)
+
+
+def test_a_silent_unit_has_an_empty_mask_and_no_crop(model, image) -> None:
+    silent = explain(model, image, "relu", quantity=0, top=3).units[-1]
+    assert not silent.mask.any()
+    assert (silent.regions, silent.box, silent.crop) == ((), None, None)
+
+
+def test_when_nothing_speaks_for_it_the_headline_says_so(model, image) -> None:
+    found = explain(model, image, "relu", quantity=2, top=1)
+    assert "No channel of relu speaks for score(class 2)." in found.headline
+
+
+def test_noise_and_functions_are_described(model, image) -> None:
+    asked = {"quantity": Function(lambda output: output[:, 0]), "distribution": Noise(0.1, 4)}
+    found = explain(model, image, "relu", top=1, **asked)
+    assert found.quantity == "a function of the output"
+    assert found.facts["distribution"] == "4 draws of noise around the picture"
+
+
+def test_top_examples_of_a_loader(model, image) -> None:
+    images = torch.zeros(7, 3, 8, 8, dtype=torch.float64)
+    images[:, 0, 0, 0] = torch.tensor([1.0, 5.0, 2.0, 7.0, 0.0, 6.0, 3.0])  # counts for the score
+    images[:, 0, 0, 7] = torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0])  # only for the unit
+    labels = torch.tensor([0, 1, 2, 0, 1, 2, 0])
+    loader = DataLoader(TensorDataset(images, labels), batch_size=3)
+    found = explain(model, image, "relu", quantity=0, top=1, loader=loader, class_names=NAMES)
+    examples = [(e.kind, e.number, e.value, e.label_name) for e in found.units[0].examples]
+    assert examples == [
+        ("activation", 1, pytest.approx(14.0), "green"),
+        ("activation", 3, pytest.approx(7.0), "red"),
+        ("activation", 5, pytest.approx(6.0), "dark"),
+        ("contribution", 3, pytest.approx(7.0), "red"),
+        ("contribution", 5, pytest.approx(6.0), "dark"),
+        ("contribution", 1, pytest.approx(5.0), "green"),
+    ]
+    # the 4 × 4 pixels of the place where the unit is most active
+    assert [e.box for e in found.units[0].examples[:2]] == [(0, 4, 4, 8), (0, 0, 4, 4)]
+    first = found.units[0].examples[0]
+    assert torch.equal(first.crop, first.image[:, :4, 4:])
+    bare = explain(model, image, "relu", quantity=0, top=1, loader=[images[:2]])
+    assert [e.label for e in bare.units[0].examples] == [None] * 4
+
+
+def test_save_and_load(model, image, tmp_path) -> None:
+    loader = [(torch.rand(3, 3, 8, 8, dtype=torch.float64), torch.tensor([0, 1, 2]))]
+    found = explain(model, image, "relu", quantity=0, top=3, loader=loader, class_names=NAMES)
+    text, binary = found.save(tmp_path / "there")
+    assert (text.name, binary.name) == ("explanation.json", "explanation.npz")
+    back = Explanation.load(tmp_path / "there")
+    assert json.dumps(back.to_dict()) == json.dumps(found.to_dict())
+    assert back.call == found.call
+    for mine, theirs in zip(back.units, found.units, strict=True):
+        assert (mine.unit, mine.regions, mine.box) == (theirs.unit, theirs.regions, theirs.box)
+        assert torch.equal(mine.map, theirs.map)
+        assert torch.equal(mine.mask, theirs.mask)
+        assert torch.equal(mine.examples[0].image, theirs.examples[0].image)
+        assert [e.box for e in mine.examples] == [e.box for e in theirs.examples]
+    assert torch.equal(back.values, found.values)
+    found.save(tmp_path / "mine.json")
+    assert Explanation.load(tmp_path / "mine.npz").headline == found.headline
+
+
+def test_what_isn_t_a_saved_explanation_is_refused(model, image, tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"there is no explanation\.json"):
+        Explanation.load(tmp_path)
+    text, binary = explain(model, image, "relu", top=1).save(tmp_path)
+    text.write_text('{"format": "other", "version": 9}')
+    with pytest.raises(ValueError, match="'other', version 9"):
+        Explanation.load(tmp_path)
+    text.write_text("[")
+    with pytest.raises(ValueError, match="something else"):
+        Explanation.load(tmp_path)
+    binary.unlink()
+    with pytest.raises(ValueError, match=r"there is no explanation\.npz"):
+        Explanation.load(tmp_path)
+
+
+def test_json_holds_no_nan(model, image, tmp_path) -> None:
+    found = explain(model, image, "relu", top=1)
+    object.__setattr__(found, "value", math.nan)
+    text, _ = found.save(tmp_path)
+    assert json.loads(text.read_text(), parse_constant=pytest.fail)["value"] is None
+
+
+def state(model: nn.Module) -> tuple[object, ...]:
+    modules = list(model.modules())
+    return (
+        [(m.training, len(m._forward_hooks), len(m._forward_pre_hooks)) for m in modules],
+        [(p.requires_grad, p.grad) for p in model.parameters()],
+        torch.get_rng_state().tolist(),
+        torch.is_grad_enabled(),
+    )
+
+
+@pytest.mark.parametrize("layer", ["relu", "nowhere"])
+def test_the_model_and_the_random_state_are_left_as_found(model, image, layer) -> None:
+    model.eyes.weight.requires_grad_(False)
+    model.head.train()
+    before, weights = state(model), copy.deepcopy(model.state_dict())
+    loader = DataLoader(TensorDataset(image[None]), shuffle=True)
+    if layer == "relu":
+        explain(model, image, layer, distribution=Noise(0.1, 3), loader=loader)
+    else:
+        with pytest.raises(ValueError, match="no layer named 'nowhere'"):
+            explain(model, image, layer, loader=loader)
+    assert state(model) == before
+    assert all(torch.equal(w, weights[name]) for name, w in model.state_dict().items())
+
+
+def test_what_the_network_draws_is_drawn_from_the_seed(image) -> None:
+    noisy = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.Dropout(), nn.Linear(4, 2)).double()
+    asked = {"quantity": 0, "internal_batch_size": 10}  # the draws follow the micro-batches
+    first, again = (explain(noisy.train(), image, "1", **asked) for _ in range(2))
+    torch.testing.assert_close(first.values, again.values, rtol=0, atol=0)
+
+
+def test_wrapped_models_are_looked_into(model, image) -> None:
+    plain = explain(model, image, "relu", quantity=0)
+    for wrapped in (nn.DataParallel(model), torch.compile(model, backend="eager")):
+        found = explain(wrapped, image, "relu", quantity=0)
+        assert found.headline == plain.headline
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: torch.stack([x, x]), "a batch of 2: pass image"),
+        (lambda x: x[0], r"got \(8, 8\)"),
+        (lambda x: x[:, :0], r"got \(3, 0, 8\)"),
+        (lambda x: x / 0, "NaN or infinite"),
+    ],
+)
+def test_an_image_must_be_one_picture(model, image, change, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        explain(model, change(image), "relu")
+
+
+@pytest.mark.parametrize("picture", [torch.zeros(3, 4, 4), torch.zeros(8, 8), None])
+def test_a_picture_must_fit_the_image(model, image, picture) -> None:
+    display = None if picture is not None else (lambda image: "a string")
+    with pytest.raises(ValueError, match=r"\(3, 8, 8\), got"):
+        explain(model, image, "relu", picture=picture, display=display)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"picture": torch.full((3, 8, 8), 200.0)}, "divide bytes by 255"),
+        ({"by": "size"}, "got 'size'"),
+        ({"focus": "all"}, "got 'all'"),
+        ({"top": 0}, "got 0"),
+        ({"axis": "pixel"}, "got 'pixel'"),
+        ({"percentile": 100}, "got 100"),
+        ({"smoothing": -1}, "got -1"),
+        ({"loader": []}, "the loader is empty"),
+        ({"quantity": 7}, "out of range"),
+    ],
+)
+def test_bad_options_are_named(model, image, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        explain(model, image, "relu", **options)
+
+
+def test_what_isn_t_a_tensor_or_a_module_is_named(model, image) -> None:
+    with pytest.raises(TypeError, match=r"torch\.uint8: preprocess"):
+        explain(model, image.byte(), "relu")
+    with pytest.raises(TypeError, match="got function"):
+        explain(lambda x: x, image, "relu")
+    with pytest.raises(TypeError, match="loader to yield images"):
+        explain(model, image, "relu", loader=[{"image": image}])
+    with pytest.raises(TypeError, match=r"pick one of its tensors with Cut\(layer, select"):
+        explain(Pair(), image, "pair")
+
+
+class Pair(nn.Module):
+    """A layer that returns two tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pair = nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = self.pair((x, 2 * x))
+        return (left + right).flatten(1)
+
+
+def test_a_network_with_one_output_makes_no_predictions(image) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 1)).double().eval()
+    found = explain(model, image, "0", quantity=0)
+    assert found.predictions == ()
+    assert not found.headline.startswith("The network says")

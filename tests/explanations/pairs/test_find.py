@@ -1,0 +1,143 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from captum_influence import Expert
+from captum_influence.explanations import Pair, pair
+
+RED = torch.tensor([1.0, 0.5, 0.75], dtype=torch.float64)
+GREEN = torch.tensor([0.8, 0.6, 1.0, 0.4], dtype=torch.float64)
+LITTLE = 0.1
+
+
+def scenes() -> list[tuple[Tensor, Tensor]]:
+    """Red pictures with a little green, and green ones with a little red."""
+    pictures = torch.zeros(len(RED) + len(GREEN), 3, 8, 8, dtype=torch.float64)
+    pictures[:, :2] = 0.0
+    pictures[:, 0, :4, :4] = torch.cat([RED, torch.full_like(GREEN, LITTLE)])[:, None, None]
+    pictures[:, 1, 4:, 4:] = torch.cat([torch.full_like(RED, LITTLE), GREEN])[:, None, None]
+    return [(pictures, torch.tensor([0] * len(RED) + [1] * len(GREEN)))]
+
+
+@pytest.fixture
+def found(model) -> Pair:
+    names = ["red", "green", "dark"]
+    return pair(model, "relu", scenes(), 0, 1, ks=(1, 2), smoothing=0, class_names=names)
+
+
+def test_differences_and_standard_errors_are_those_of_the_closed_form(found) -> None:
+    (unit,) = found.first.units
+    assert unit.unit.index == (0,)
+    assert unit.on_first == pytest.approx(16 * float(RED.mean()))
+    assert unit.on_second == pytest.approx(16 * LITTLE)
+    assert unit.unit.value == pytest.approx(16 * (float(RED.mean()) - LITTLE))
+    assert unit.error == pytest.approx(16 * float(RED.std()) / math.sqrt(len(RED)))
+    (other,) = found.second.units
+    assert other.unit.index == (1,)
+    assert other.on_second == pytest.approx(-16 * float(GREEN.mean()))
+    assert other.error == pytest.approx(16 * float(GREEN.std()) / math.sqrt(len(GREEN)))
+    assert unit.unit.share + other.unit.share == pytest.approx(1.0)
+
+
+def test_differences_add_up_to_how_far_the_classes_lie_apart(model, found) -> None:
+    (images, labels), *_ = scenes()
+    with torch.no_grad():
+        scores = model(images)
+    margin = scores[:, 0] - scores[:, 1]
+    means = float(margin[labels == 0].mean()), float(margin[labels == 1].mean())
+    assert found.margins == pytest.approx(means)
+    total = sum(row.unit.value for side in found.sides for row in side.units)
+    assert total == pytest.approx(means[0] - means[1])
+
+
+def test_units_look_at_their_own_class(found) -> None:
+    for side, rows, sign in ((found.first, slice(0, 4), 1), (found.second, slice(4, 8), -1)):
+        for look in side.units[0].looks:
+            assert look.example.label == side.target
+            assert sign * float(look.seen.map.sum()) == pytest.approx(look.example.value)
+            inside = torch.zeros(8, 8, dtype=torch.bool)
+            inside[rows, rows] = True
+            assert bool((look.seen.mask <= inside).all())
+            assert bool(look.seen.mask.any())
+
+
+def test_without_the_units_answers_move(model, found) -> None:
+    (images, labels), *_ = scenes()
+    for side, other in (found.sides, found.sides[::-1]):
+        own = images[labels == side.target]
+        silent = Expert(model, "relu", [side.units[0].unit.index[0]], mode="remove")
+        said = silent(own).argmax(dim=1)
+        moved = float((said == other.target).double().mean())
+        assert side.moves.moved["contribution"] == (moved,)
+        assert side.moves.answers == len(own)
+        assert moved == 1.0
+        for name in side.moves.moved:
+            both = zip(side.moves.moved[name], side.moves.left[name], strict=True)
+            assert all(m <= left for m, left in both)
+
+
+def test_ks_end_where_units_do(found) -> None:
+    assert found.first.moves.ks == (1,)  # one channel of three speaks for it
+
+
+def test_only_right_answers_are_counted(model) -> None:
+    (images, labels), *_ = scenes()
+    wrong = 1 - labels
+    found = pair(model, "relu", [(images, labels)], 0, 1, ks=(1,), held_out=[(images, wrong)])
+    assert found.first.moves.answers == found.second.moves.answers == 0
+    assert "No picture of class 0 is answered right" in found.headline
+    assert "become" not in found.headline
+    assert found.held_out
+
+
+def test_the_headline_says_what_was_measured(found) -> None:
+    assert found.headline.startswith("What separates red from green in relu: channel 0 speaks for")
+    assert "100\u00a0% of 3 answers “red” become “green”" in found.headline
+
+
+def test_turned_round_it_is_the_same(model, found) -> None:
+    turned = pair(model, "relu", scenes(), 1, 0, ks=(1, 2), smoothing=0)
+    for a, b in zip(found.sides, turned.sides[::-1], strict=True):
+        assert [row.unit.index for row in a.units] == [row.unit.index for row in b.units]
+        assert a.units[0].unit.value == pytest.approx(b.units[0].unit.value)
+        assert a.moves.moved["contribution"] == b.moves.moved["contribution"]
+
+
+def test_differences_that_may_be_chance_are_not_claimed(model) -> None:
+    (images, _), *_ = scenes()
+    mixed = images[[0, 3, 1, 4]]  # a red and a green picture of each class
+    found = pair(model, "relu", [(mixed, torch.tensor([0, 0, 1, 1]))], 0, 1)
+    assert not any(row.is_clear for side in found.sides for row in side.units)
+    assert found.headline.startswith("No channel of relu clearly separates")
+
+
+def test_classes_that_nothing_separates(model) -> None:
+    dark = torch.zeros(4, 3, 8, 8, dtype=torch.float64)
+    found = pair(model, "relu", [(dark, torch.tensor([0, 0, 1, 1]))], 0, 1)
+    assert found.first.units == found.second.units == ()
+    assert found.headline == "No channel of relu clearly separates class 0 from class 1."
+    assert found.plot() is not None
+
+
+def test_a_loader_that_ends_is_refused(model) -> None:
+    dark = [(torch.zeros(2, 3, 8, 8, dtype=torch.float64), torch.tensor([0, 1]))]
+    with pytest.raises(TypeError, match="several times, got a list_iterator"):
+        pair(model, "relu", iter(dark), 0, 1)
+    with pytest.raises(TypeError, match="several times, got a list_iterator"):
+        pair(model, "relu", dark, 0, 1, held_out=iter(dark))
+
+
+@pytest.mark.parametrize(
+    ("classes", "settings", "message"),
+    [
+        ((1, 1), {}, "expected two classes, got class 1 twice"),
+        ((0, 2), {}, "the loader holds no image of class 2"),
+        ((0, 1), {"top": 0}, "expected positive top and ks"),
+        ((0, 1), {"ks": ()}, "expected positive top and ks"),
+    ],
+)
+def test_mistakes_are_named(model, classes, settings, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        pair(model, "relu", scenes(), *classes, **settings)
