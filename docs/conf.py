@@ -59,6 +59,7 @@ import torch
 import captum_influence
 from captum_influence import *
 from captum_influence.attr import *
+from captum_influence.data import *
 from captum_influence.demo import *
 from captum_influence.experts import *
 from captum_influence.explanations import *

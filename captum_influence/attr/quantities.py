@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from captum_influence.network.predictions import Names, class_name
+from captum_influence.data.labels import Names, class_name
 from captum_influence.reports.asked import code_of
 
 __all__ = [

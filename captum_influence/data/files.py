@@ -1,66 +1,132 @@
-"""Files of named tensors with a header: written whole or not at all, refused if foreign."""
+"""Files: written whole or not at all; of tensors with a header, whose every byte is checked.
+
+The one format of the package is safetensors. Its metadata hold the kind, the version, a JSON header
+and a digest of all of it, so that a file that was cut off or altered is refused in one sentence
+instead of being read as other numbers.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-__all__ = ["load", "save"]
+__all__ = ["read_tensors", "write_bytes", "write_json", "write_tensors", "write_text"]
 
-_VERSION = 1
+_VERSION = 2
 
 
-def save(path: Path, kind: str, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write safetensors with a JSON header, so that a reader sees the old file or the new one.
+def write_bytes(path: str | PathLike[str], content: bytes) -> Path:
+    """Write a file, so that a reader sees the old one or the new one; make its folder if need be.
 
     Raises:
-        ImportError: if safetensors isn't installed.
+        OSError: if it can't be written; what was there before stays.
     """
-    from_tensors = _safetensors("torch").save_file
-    about = {"kind": f"captum_influence.{kind}", "version": str(_VERSION)}
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        from_tensors(whole, partial, metadata={**about, "header": json.dumps(header)})
-        with partial.open("rb") as file:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    return path
 
 
-def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read what :func:`save` wrote.
+def write_text(path: str | PathLike[str], text: str) -> Path:
+    """Write text as UTF-8, like :func:`write_bytes`."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: str | PathLike[str], content: Any) -> Path:
+    """Write what JSON can hold, like :func:`write_bytes`; NaN and infinities are refused."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    return write_text(path, text + "\n")
+
+
+def write_tensors(
+    path: str | PathLike[str], kind: str, header: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> Path:
+    """Write tensors and a JSON header, like :func:`write_bytes`.
 
     Raises:
-        ValueError: if the file is truncated, of another kind, or of a later version.
+        ImportError: if safetensors isn't installed.
+        TypeError: if the header isn't JSON.
     """
-    opened, failed = _safetensors("").safe_open, _safetensors("").SafetensorError
-    try:
-        with opened(path, framework="pt") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-    except failed as error:
+    encode = _safetensors().torch.save
+    text = json.dumps(header)
+    # A clone each: safetensors refuses tensors that share memory, such as views of one another.
+    whole = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
+    about = {"kind": f"captum_influence.{kind}", "version": str(_VERSION), "header": text}
+    about["sha256"] = _digest(about, whole)
+    return write_bytes(path, encode(whole, about))
+
+
+def read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the header and the tensors, on the CPU, that :func:`write_tensors` wrote.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it was cut off or altered, is of another kind, or of another version.
+    """
+    path = Path(path)
+    about, tensors = _opened(path, kind)
+    known = about.get("kind")
+    if known != f"captum_influence.{kind}":
+        raise ValueError(f"expected a saved {kind} in {path}, got {known or 'no kind'}")
+    version = about.get("version", "")
+    if version != str(_VERSION):
         raise ValueError(
-            f"{path} is not a whole safetensors file ({error}): it was cut off, or is something "
-            "else; write it again"
-        ) from None
-    if about.get("kind") != f"captum_influence.{kind}":
-        raise ValueError(f"expected a saved {kind} in {path}, got {about.get('kind', 'no kind')}")
-    if int(about.get("version", "0")) > _VERSION:
-        raise ValueError(
-            f"{path} has version {about['version']}, this package reads up to {_VERSION}: update it"
+            f"expected a {kind} of version {_VERSION} in {path}, got version {version or 'none'}: "
+            "write it again with this version of the package"
         )
-    return json.loads(about["header"]), tensors
+    if about.get("sha256") != _digest(about, tensors):
+        raise ValueError(
+            f"expected the {kind} in {path} as it was written, but its digest differs: the file "
+            "was damaged or edited; write it again"
+        )
+    header: dict[str, Any] = json.loads(about["header"])
+    return header, tensors
 
 
-def _safetensors(module: str) -> Any:
+def _opened(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    library = _safetensors()
+    try:
+        with library.safe_open(path, framework="pt") as file:
+            about = dict(file.metadata() or {})
+            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    # Damaged headers come out as errors of many types: of safetensors, of Python, of torch.
+    except Exception as error:
+        raise ValueError(
+            f"expected a saved {kind} in {path}, got a file that is cut off, damaged or something "
+            f"else ({type(error).__name__}: {' '.join(str(error).split())[:200]}); write it again"
+        ) from None
+
+
+def _digest(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in ("kind", "version", "header"):
+        found.update(f"{name}\0{about.get(name)}\0".encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _safetensors() -> Any:
     try:
         import safetensors
         import safetensors.torch
@@ -68,4 +134,4 @@ def _safetensors(module: str) -> Any:
         raise ImportError(
             "saving and loading needs safetensors: pip install 'captum_influence[report]'"
         ) from None
-    return safetensors.torch if module else safetensors
+    return safetensors

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["class_index", "read_class_names"]
+__all__ = ["Names", "class_index", "class_name", "read_class_names"]
+
+Names = Sequence[str] | Mapping[int, str] | None
 
 _CLOSE = 3
 
@@ -46,14 +49,31 @@ def read_class_names(path: str | Path) -> dict[int, str]:
     return names
 
 
-def class_index(text: str, names: Mapping[int, str] | None, outputs: int | None = None) -> int:
-    """Return the number of a class that is named, or numbered, on the command line.
+def class_name(index: int, names: Names) -> str:
+    """Return the name of a class, ``class 3`` if it has none."""
+    if names is None:
+        return f"class {index}"
+    if isinstance(names, Mapping):
+        return str(names.get(index, f"class {index}"))
+    return str(names[index]) if -len(names) <= index < len(names) else f"class {index}"
+
+
+def class_index(value: int | str, names: Names, outputs: int | None = None) -> int:
+    """Return the number of a class that is named, or numbered.
+
+    Args:
+        value: a number, or a name; letter case and underscores don't matter.
+        names: of the classes.
+        outputs: how many classes the network scores; None: not known.
 
     Raises:
-        ValueError: If there is no such class, or more than one of that name.
+        ValueError: if there is no such class, or more than one of that name.
     """
-    index = int(text) if text.strip().isdecimal() else _index_of_name(text, names)
-    if outputs is not None and index >= outputs:
+    if isinstance(value, str) and not value.strip().isdecimal():
+        index = _index_of_name(value, names)
+    else:
+        index = operator.index(int(value) if isinstance(value, str) else value)
+    if outputs is not None and not 0 <= index < outputs:
         raise ValueError(
             f"expected a class from 0 to {outputs - 1}, got {index}: the network has {outputs} "
             "outputs"
@@ -61,23 +81,25 @@ def class_index(text: str, names: Mapping[int, str] | None, outputs: int | None 
     return index
 
 
-def _index_of_name(text: str, names: Mapping[int, str] | None) -> int:
+def _index_of_name(text: str, names: Names) -> int:
     if names is None:
         raise ValueError(
-            f"expected the number of a class, got {text!r}, and no names are known: say which with "
-            "--labels FILE"
+            f"expected the number of a class, got {text!r}, and no names are known: say which by "
+            "class_names=, from the shell by --labels FILE"
         )
+    numbered = names.items() if isinstance(names, Mapping) else enumerate(names)
+    known = {number: _plain(str(name)) for number, name in numbered}
     wanted = _plain(text)
-    found = [index for index, name in names.items() if _plain(name) == wanted]
+    found = [index for index, name in known.items() if name == wanted]
     if len(found) > 1:
         raise ValueError(
             f"expected one class, got {text!r}, the name of {_both(found)}: give the number instead"
         )
     if not found:
-        close = difflib.get_close_matches(wanted, map(_plain, names.values()), _CLOSE)
+        close = difflib.get_close_matches(wanted, known.values(), _CLOSE)
         similar = f"; similar names: {', '.join(close)}" if close else ""
         raise ValueError(
-            f"expected a class by number or name, got {text!r}, which is none of the {len(names)} "
+            f"expected a class by number or name, got {text!r}, which is none of the {len(known)} "
             f"names{similar}"
         )
     return found[0]

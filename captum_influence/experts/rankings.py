@@ -17,8 +17,8 @@ from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.data.loaders import labelled
 from captum_influence.network.cuts import Cut
+from captum_influence.network.reading import activations
 from captum_influence.network.slices import Slice
-from captum_influence.network.substitution import activations
 from captum_influence.units.axes import Axis, AxisLike
 from captum_influence.units.ranking import UnitInfluence, ranking_of
 
@@ -128,7 +128,7 @@ class _Question:
         return found
 
     def activation(self, images: Tensor) -> Tensor:
-        return activations(self.model, self.cut, images)
+        return activations(self.model, images, self.cut)
 
     def conductance(self, images: Tensor) -> Tensor:
         if self.cut.call is not None or self.cut.select is not None:

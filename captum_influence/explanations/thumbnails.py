@@ -7,64 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
-from captum_influence.reports.page import number
 from captum_influence.reports.parts import data_uri, embedded, is_smooth
 from captum_influence.units.exemplars import Look
-from captum_influence.units.interpreted import Example, InterpretedUnit
-from captum_influence.units.regions import Region
+from captum_influence.units.interpreted import Example
 from captum_influence.visualization import maps
+from captum_influence.visualization.numbers import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
     "Glance",
-    "Shown",
     "best_crop",
-    "example_rows",
     "glances",
     "in_words",
     "joint_limit",
     "mask_figure",
-    "shown",
+    "thumbnail",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """One unit in one picture; pictures are data URIs."""
-
-    heat: str
-    limit: float
-    mask: str
-    crop: str | None
-    region: Region | None
-    masked_share: float
-
-
-def shown(
-    row: InterpretedUnit, picture: Tensor, *, dpi: int = 120, limit: float | None = None
-) -> Shown:
-    """Draw a unit's map over a picture (3, height, width), the mask, and the crop.
-
-    Args:
-        row: the unit.
-        picture: in which it was seen.
-        dpi: 120 makes 480 pixels of the longer side.
-        limit: where the scale of the map ends; None: where its own does.
-    """
-    smooth = is_smooth(picture)
-    limit = maps.limit(row.heat) if limit is None else limit
-    return Shown(
-        data_uri(maps.heat_map(row.heat, picture, unit=None, end=limit), dpi),
-        limit,
-        data_uri(maps.mask_outline(row.mask, picture, box=row.box), dpi),
-        None if row.crop is None else embedded(row.crop, dpi, smooth=smooth),
-        row.regions[0] if row.regions else None,
-        row.masked_share,
-    )
 
 
 _DPI = 75  # 300 pixels of the longer side
@@ -72,9 +33,10 @@ _DPI = 75  # 300 pixels of the longer side
 
 @dataclass(frozen=True, eq=False)
 class Glance:
-    """One unit in one picture out of a loader."""
+    """One unit in one picture out of a loader: its map and what that lights, as data URIs."""
 
-    shown: Shown
+    heat: str
+    mask: str
     number: int
     caption: str
 
@@ -87,10 +49,11 @@ def joint_limit(looks: Sequence[Look]) -> float:
 
 
 def glances(looks: Sequence[Look], end: float, words: Callable[[Look], str]) -> list[Glance]:
-    """Return what to show of one unit in several pictures, with a caption for each."""
+    """Return what to show of one unit in several pictures, on one scale, each with a caption."""
     return [
         Glance(
-            shown(look.seen, look.example.image, dpi=_DPI, limit=end),
+            data_uri(maps.heat_map(look.seen.heat, look.example.image, unit=None, end=end), _DPI),
+            data_uri(mask_figure(look), _DPI),
             look.example.number,
             words(look),
         )
@@ -106,17 +69,16 @@ def best_crop(looks: Sequence[Look]) -> str | None:
     return None
 
 
-def example_rows(examples: Sequence[Example]) -> list[dict[str, Any]]:
-    """Return pictures with their labels and values."""
-    return [
-        {
-            "image": embedded(example.image, 40, smooth=is_smooth(example.image)),
-            "number": example.number,
-            "label": example.label_name,
-            "value": example.value,
-        }
-        for example in examples
-    ]
+def thumbnail(example: Example) -> dict[str, Any]:
+    """Return a small picture with its label and value, and what its unit sees of it."""
+    smooth = is_smooth(example.image)
+    return {
+        "image": embedded(example.image, 40, smooth=smooth),
+        "number": example.number,
+        "label": example.label_name,
+        "value": example.value,
+        "crop": None if example.crop is None else embedded(example.crop, 40, smooth=smooth),
+    }
 
 
 def mask_figure(look: Look) -> Figure:

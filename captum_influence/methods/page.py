@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from captum_influence.methods.catalogue import METHODS
-from captum_influence.reports.page import Page, number
+from captum_influence.reports.page import Page
 from captum_influence.reports.parts import Bar, bars, data_uri, embedded
 from captum_influence.visualization import maps
 from captum_influence.visualization.grids import limits_of
+from captum_influence.visualization.numbers import number
 
 if TYPE_CHECKING:
     from captum_influence.methods.result import Comparison

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = [
-    "Names",
-    "Prediction",
-    "class_name",
-    "named_predictions",
-    "probabilities",
-    "top_predictions",
-]
+from captum_influence.data.labels import Names, class_name
 
-Names = Sequence[str] | Mapping[int, str] | None
+__all__ = ["Prediction", "named_predictions", "probabilities", "top_predictions"]
 
 
 @dataclass(frozen=True)
@@ -36,15 +29,6 @@ class Prediction:
     name: str
     score: float
     probability: float
-
-
-def class_name(index: int, names: Names) -> str:
-    """Return the name of a class, ``class 3`` if it has none."""
-    if names is None:
-        return f"class {index}"
-    if isinstance(names, Mapping):
-        return str(names.get(index, f"class {index}"))
-    return str(names[index]) if -len(names) <= index < len(names) else f"class {index}"
 
 
 def probabilities(scores: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.network.cuts import Cut
+from captum_influence.network.reading import one_tensor
 from captum_influence.network.slices import Slice
 
-__all__ = ["Reruns", "activations", "class_scores", "reruns"]
+__all__ = ["Reruns", "class_scores", "reruns"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +57,8 @@ def reruns(model: nn.Module, cut: Cut, images: Tensor) -> Iterator[Reruns]:
     with slice_.opened():
         images = slice_.admitted(images)
         reading = slice_.record((images,), ())
-        found = _one(reading.cuts[0], cut)
+        found = one_tensor(reading.cuts[0], cut)
         yield Reruns(found, class_scores(reading.output), slice_, entry, images)
-
-
-def activations(model: nn.Module, cut: Cut, images: Tensor) -> Tensor:
-    """Return what passes a cut, (examples, ...), in one pass; nothing of the model changes."""
-    slice_ = Slice(model, [cut])
-    with slice_.opened():
-        images = slice_.admitted(images)
-        return _one(slice_.read((images,), (), cuts=slice_.cuts, cuts_only=True).cuts[0], cut)
 
 
 def class_scores(output: Any) -> Tensor:
@@ -81,13 +74,4 @@ def class_scores(output: Any) -> Tensor:
     raise TypeError(
         f"expected a network that returns scores (examples, classes), got {came}: wrap it in a "
         "Module that does"
-    )
-
-
-def _one(tensors: tuple[Tensor, ...], cut: Cut) -> Tensor:
-    if len(tensors) == 1:
-        return tensors[0]
-    raise TypeError(
-        f"expected one tensor (examples, ...) at the {cut}, got {len(tensors)}: pick one with "
-        "Cut(layer, select=...)"
     )

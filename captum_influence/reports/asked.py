@@ -1,51 +1,251 @@
-"""What was asked, as the Python that asks it again, and what computed the answer."""
+"""What was asked: the call, as the Python that asks it again, and what it was asked with."""
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+import inspect
+import keyword
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-__all__ = ["Code", "code_of", "installed_versions"]
+from captum_influence.data.records import plain
+
+__all__ = ["Asked", "Write", "code_of", "code_of_fields", "installed_versions"]
+
+_LITERAL = 32  # entries up to which a tensor is written out
+_LISTED = 24  # entries up to which a list or a mapping is
+
+Write = Callable[[object, str], str]
+"""Returns the code of an inner value; the name is what it is called if Python can't write it."""
 
 
-class Code(str):
-    """A setting that is written down as the Python that builds it."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Asked:
+    """A call of a verb: what it was given, and the Python that asks it again.
 
-    def __repr__(self) -> str:
-        """Return the code itself, without quotes."""
-        return str(self)
+    Attributes:
+        verb: the function's name.
+        positional: the code of what goes by position.
+        keywords: the code of every keyword argument that isn't the default.
+        settings: all keyword arguments, as JSON can hold them.
+        tensors: what the code calls by a name, because it is too large to be written out.
+        names: what else the code calls by a name: the network, the data, functions.
+        imports: the import statements that the code needs.
+        versions: of what computed the answer.
+    """
+
+    verb: str
+    positional: tuple[str, ...]
+    keywords: Mapping[str, str]
+    settings: Mapping[str, Any]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Asked:
+        """Return a call of a function: ``Asked.of(explain, locals())`` on its first line.
+
+        The first two parameters, the network and the data, go by position, and so does a layer.
+        """
+        parameters = inspect.signature(function).parameters
+        model = next(iter(arguments.values()), None)
+        writer = _Writer(model if isinstance(model, nn.Module) else None)
+        positional: list[str] = []
+        keywords: dict[str, str] = {}
+        settings: dict[str, Any] = {}
+        for name, parameter in parameters.items():
+            value = arguments[name]
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                keywords |= {k: writer.write(v, k) for k, v in value.items()}
+                settings |= {k: _setting(v, keywords[k]) for k, v in value.items()}
+            elif len(positional) < 2 and parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+                positional.append(writer.named(value, name))
+            elif name == "layer" and value is not None and len(positional) == 2:
+                positional.append(writer.write(value, name))
+            else:
+                code = writer.write(value, name)
+                settings[name] = _setting(value, code)
+                if not _is_default(value, parameter.default):
+                    keywords[name] = code
+        return Asked(
+            verb=function.__name__,
+            positional=tuple(positional),
+            keywords=keywords,
+            settings=settings,
+            tensors=writer.tensors,
+            names=tuple(writer.names),
+            imports=writer.imports(function),
+            versions=installed_versions(),
+        )
+
+    @property
+    def call(self) -> str:
+        """The Python call that asks the same again."""
+        given = [*self.positional, *(f"{name}={code}" for name, code in self.keywords.items())]
+        one_line = f"{self.verb}({', '.join(given)})"
+        if len(one_line) <= 88:
+            return one_line
+        first = f"    {', '.join(self.positional)},"
+        rest = [f"    {name}={code}," for name, code in self.keywords.items()]
+        return "\n".join([f"{self.verb}(", first, *rest, ")"])
 
 
-def code_of(value: object) -> str:
-    """Return Python that builds a value: what knows its own code says it; tensors as ``...``."""
-    own = getattr(value, "code", None)
-    if callable(own) and not isinstance(value, type):
-        return str(own())
-    if isinstance(value, Tensor):
-        return str(value.item()) if value.numel() == 1 else "..."
-    if isinstance(value, tuple | list):
-        inner = ", ".join(code_of(item) for item in value)
+class _Writer:
+    """Writes values as code, and keeps what it can only call by a name."""
+
+    def __init__(self, model: nn.Module | None) -> None:
+        self.modules = {} if model is None else {id(m): n for n, m in model.named_modules()}
+        self.tensors: dict[str, Tensor] = {}
+        self.names: dict[str, object] = {}
+        self._classes: set[type] = set()
+        self._functions: set[Callable[..., Any]] = set()
+
+    def named(self, value: object, name: str) -> str:
+        """Return a name for a value, a new one if another value has it."""
+        name = re.sub(r"\W", "_", name) or "value"
+        name = f"{name}_" if keyword.iskeyword(name) else name
+        free, number = name, 1
+        while free in self.names and self.names[free] is not value:
+            number += 1
+            free = f"{name}{number}"
+        self.names[free] = value
+        return free
+
+    def write(self, value: object, name: str) -> str:
+        """Return the code of a value, which is called ``name`` if Python can't write it."""
+        if isinstance(value, nn.Module):
+            known = self.modules.get(id(value))
+            return repr(known) if known else self.named(value, name)
+        own = getattr(value, "code", None)
+        if callable(own) and not isinstance(value, type):
+            self._classes.add(type(value))
+            return str(own(self.write))
+        if isinstance(value, Tensor):
+            return self._tensor(value, name)
+        if isinstance(value, tuple | list | Mapping):
+            return self._container(value, name)
+        if is_dataclass(value) and not isinstance(value, type):
+            self._classes.add(type(value))
+            return code_of_fields(value, self.write)
+        if callable(value):
+            return self._function(value, name)
+        if isinstance(value, float) and not math.isfinite(value):
+            return f'float("{value}")'
+        if value is None or isinstance(value, int | float | str | bool | slice):
+            return repr(value)
+        return self.named(value, name)
+
+    def _tensor(self, value: Tensor, name: str) -> str:
+        kind = "" if value.dtype == torch.get_default_dtype() else f", dtype={value.dtype}"
+        if value.device.type == "cpu" and value.dtype.is_complex is False:
+            if value.numel() <= _LITERAL:
+                integer = not value.is_floating_point() and value.dtype == torch.int64
+                shown = kind if not (integer or value.dtype == torch.bool) else ""
+                return f"torch.tensor({value.tolist()}{shown})".replace("nan", 'float("nan")')
+            if bool((value == value.flatten()[0]).all()):
+                return f"torch.full({tuple(value.shape)}, {value.flatten()[0].item()!r}{kind})"
+        called = self.named(value, name)
+        self.tensors[called] = value.detach()
+        return called
+
+    def _container(self, value: Any, name: str) -> str:
+        if len(value) > _LISTED:
+            return self.named(value, name)
+        if isinstance(value, Mapping):
+            items = (f"{self.write(k, name)}: {self.write(v, name)}" for k, v in value.items())
+            return f"{{{', '.join(items)}}}"
+        inner = ", ".join(self.write(item, name) for item in value)
         comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
         return f"({inner}{comma})" if isinstance(value, tuple) else f"[{inner}]"
-    if is_dataclass(value) and not isinstance(value, type):
-        inner = ", ".join(_argument(value, f.name) for f in fields(value) if f.init)
-        return f"{type(value).__name__}({inner})"
-    if value is None or isinstance(value, int | float | str | bool | slice):
-        return repr(value)
-    return "..."
+
+    def _function(self, value: Callable[..., Any], name: str) -> str:
+        """A function that others can import is written so; another is called by a name."""
+        called = getattr(value, "__qualname__", "<")
+        home = sys.modules.get(getattr(value, "__module__", None) or "")
+        if "<" in called or "." in called or getattr(home, called, None) is not value:
+            return self.named(value, name)
+        self._functions.add(value)
+        self.names[called] = value
+        return called
+
+    def imports(self, verb: Callable[..., Any]) -> tuple[str, ...]:
+        """Return the import statements for the verb, and for all classes that were written."""
+        found: dict[str, set[str]] = {}
+        things: list[Any] = [verb, *self._classes, *self._functions]
+        for thing in things:
+            home = _public_home(thing)
+            if home != "__main__":
+                found.setdefault(home, set()).add(thing.__name__)
+        # A sum of quantities is written with its terms: what is private isn't imported.
+        lines = [
+            f"from {home} import {', '.join(sorted(n for n in names if n[0] != '_'))}"
+            for home, names in sorted(found.items())
+            if any(n[0] != "_" for n in names)
+        ]
+        return tuple(lines)
 
 
-def _argument(value: object, name: str) -> str:
-    inner = getattr(value, name)
-    first = fields(value)[0].name  # type: ignore[arg-type]  # a dataclass, seen by the caller
-    return code_of(inner) if name == first else f"{name}={code_of(inner)}"
+def code_of(value: object, name: str = "value") -> str:
+    """Return Python that builds a value; what Python can't write is called by a name."""
+    return _Writer(None).write(value, name)
+
+
+def code_of_fields(value: Any, write: Write) -> str:
+    """Return Python that builds a dataclass from the fields that aren't at their defaults."""
+    given = []
+    for place, f in enumerate(f for f in fields(value) if f.init):
+        inner = getattr(value, f.name)
+        if _is_default(inner, _default(f)):
+            continue
+        code = write(inner, f.name)
+        given.append(code if place == 0 and not f.kw_only else f"{f.name}={code}")
+    return f"{type(value).__name__}({', '.join(given)})"
 
 
 def installed_versions() -> dict[str, str]:
     """Return the versions of what an explanation depends on."""
     return {name: _version(name) for name in ("captum-influence", "torch", "captum", "numpy")}
+
+
+def _default(f: Field[Any]) -> Any:
+    if f.default is not MISSING:
+        return f.default
+    return f.default_factory() if f.default_factory is not MISSING else MISSING
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    if value is default:
+        return True
+    plain_kind = isinstance(value, int | float | str | bool | tuple)
+    return plain_kind and type(value) is type(default) and bool(value == default)
+
+
+def _setting(value: Any, code: str) -> Any:
+    """Return a value as JSON can hold it: what isn't plain, as its code."""
+    if value is None or isinstance(value, int | float | str | bool):
+        return plain(value)
+    if isinstance(value, tuple | list) and all(isinstance(v, int | float | str) for v in value):
+        return list(value)
+    return code
+
+
+def _public_home(thing: Any) -> str:
+    """Return the first package above a class that hands it on, else its module."""
+    parts = thing.__module__.split(".")
+    for end in range(1, len(parts)):
+        package = sys.modules.get(".".join(parts[:end]))
+        if thing.__name__ in getattr(package, "__all__", ()):
+            return ".".join(parts[:end])
+    return str(thing.__module__)
 
 
 def _version(name: str) -> str:

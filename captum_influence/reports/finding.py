@@ -1,27 +1,83 @@
-"""Findings: results that have a page of their own."""
+"""Findings: results that can be looked at, kept, and asked for again."""
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import Self
+
+from captum_influence.data.files import read_tensors, write_json, write_tensors
+from captum_influence.data.records import apart, together
+from captum_influence.reports.asked import Asked
 from captum_influence.reports.page import Page
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Finding"]
 
 
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Finding(ABC):
-    """What was found, which can be shown as a page and kept as JSON."""
+    """What was found: it says it in words, draws it, tabulates it, keeps it, and asks it again.
+
+    A subclass is a dataclass with ``eq=False, repr=False, kw_only=True`` that answers
+    :attr:`headline`, :meth:`plot`, :meth:`page`, :meth:`to_dict` and :meth:`to_frame`; the rest
+    follows. :func:`captum_influence.testing.check_finding` tests that.
+
+    Attributes:
+        asked: the call that found it.
+    """
+
+    asked: Asked
+
+    #: what its files are called; None: the class's name, in small letters
+    stem: ClassVar[str | None] = None
+
+    # What a subclass answers
+
+    @property
+    @abstractmethod
+    def headline(self) -> str:
+        """The finding in words, saying no more than was measured."""
 
     @abstractmethod
-    def to_dict(self) -> dict[str, Any]:
-        """Return what was found as JSON can hold it."""
+    def plot(self) -> Figure:
+        """Return the finding as one Matplotlib figure."""
 
     @abstractmethod
     def page(self, command: str | None = None) -> Page:
         """Return the page that shows it; ``command`` is the shell command that made it."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was found, but pictures and maps, as JSON can hold it."""
+
+    @abstractmethod
+    def to_frame(self) -> Any:
+        """Return the finding's main table as a ``pandas.DataFrame``.
+
+        Raises:
+            ImportError: if pandas isn't installed.
+        """
+
+    # What follows
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The keyword arguments that it was asked with, as JSON can hold them."""
+        return self.asked.settings
+
+    @property
+    def call(self) -> str:
+        """The Python call that asks the same again."""
+        return self.asked.call
 
     def to_html(
         self,
@@ -45,3 +101,61 @@ class Finding(ABC):
         if figures is not None:
             page.write_figures(figures)
         return written
+
+    def save(self, path: str | PathLike[str]) -> tuple[Path, Path]:
+        """Write the finding, to be loaded again, and beside it as JSON, to be read.
+
+        Args:
+            path: a folder, made if need be, for two files that are named after the finding; or
+                the name of either file, which ends in .safetensors or .json.
+
+        Raises:
+            ImportError: if safetensors is not installed.
+        """
+        binary, text = self._places(path)
+        content, tensors = apart(self)
+        write_tensors(binary, self._stem(), {"finding": content}, tensors)
+        write_json(text, {"format": f"captum_influence.{type(self).__name__}", **self.to_dict()})
+        return binary, text
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Return what :meth:`save` wrote there.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            ValueError: if it was cut off or altered, holds something else, or is of another
+                version.
+        """
+        binary, _ = cls._places(path)
+        if not binary.is_file():
+            raise FileNotFoundError(
+                f"expected a saved {cls.__name__} at {str(path)!r}, but there is no {binary.name}: "
+                f"give the folder, or a file, that {cls.__name__}.save wrote"
+            )
+        header, tensors = read_tensors(binary, cls._stem())
+        found: Self = together(cls, header.get("finding"), tensors)
+        return found
+
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows: the first screen of the page."""
+        try:
+            return self.page().first_screen(self.plot())
+        except ImportError:  # no Jinja: the notebook shows the repr
+            return None
+
+    def __repr__(self) -> str:
+        """Return the class and the finding, in one line."""
+        words = " ".join(self.headline.split())
+        return f"<{type(self).__name__}: {words if len(words) <= 160 else words[:159] + '…'}>"
+
+    @classmethod
+    def _stem(cls) -> str:
+        return cls.stem or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def _places(cls, path: str | PathLike[str]) -> tuple[Path, Path]:
+        path = Path(path)
+        if path.suffix in (".safetensors", ".json"):
+            return path.with_suffix(".safetensors"), path.with_suffix(".json")
+        return path / f"{cls._stem()}.safetensors", path / f"{cls._stem()}.json"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import math
+import base64
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captum_influence.data.files import write_bytes, write_text
 from captum_influence.reports.words import counted
 from captum_influence.visualization import maps
+from captum_influence.visualization.numbers import give_or_take, number, share
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
 
-__all__ = ["Page", "give_or_take", "number", "share"]
+__all__ = ["Page", "fragment"]
 
 Figures = Callable[[], Iterator[tuple[str, "Figure"]]]
 
@@ -48,46 +50,33 @@ class Page:
         )
         return page
 
+    def first_screen(self, figure: Figure) -> str:
+        """Return a fragment for a notebook: what the page begins with, and one figure."""
+        template = _environment().get_template("first_screen.html.j2")
+        picture = "data:image/png;base64," + base64.b64encode(maps.png(figure)).decode()
+        fragment: str = template.render(picture=picture, **self.content)
+        return fragment
+
     def write(self, path: str | PathLike[str]) -> Path:
         """Write the page, and make its folder if need be."""
-        path, text = Path(path), self.html()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-        return path
+        return write_text(path, self.html())
 
     def write_figures(self, folder: str | PathLike[str]) -> list[Path]:
         """Write every figure as a PNG file into a folder; return their paths."""
-        folder, paths = Path(folder), []
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in self.figures():
-            paths.append(folder / f"{name}.png")
-            paths[-1].write_bytes(maps.png(figure))
-        return paths
+        return [
+            write_bytes(Path(folder) / f"{name}.png", maps.png(figure))
+            for name, figure in self.figures()
+        ]
 
 
-def number(value: float | None) -> str:
-    """Return a number to three figures that a reader can compare down a column."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    size = abs(value)
-    text = f"{value:.0f}" if size >= 100 or size == 0 else f"{value:#.3g}"
-    return text.replace("-", "−")
+def fragment(template: Path, **content: Any) -> str:
+    """Return a part of a page, filled in; other templates can embed it as it is.
 
-
-def give_or_take(value: float, error: float) -> str:
-    """Return a mean with its standard error, if there is one."""
-    return f"{number(value)} ± {number(error)}" if math.isfinite(error) else number(value)
-
-
-def share(value: float) -> str:
-    """Return a share as a percentage; what rounds to none or all of it is named as a bound."""
-    if not math.isfinite(value):
-        return "–"
-    if 0.995 <= value < 1:
-        return ">\u00a099\u00a0%"
-    if 0 < value < 0.005:
-        return "<\u00a01\u00a0%"
-    return f"{100 * value:.0f}\u00a0%".replace("-", "−")
+    Raises:
+        ImportError: if Jinja is not installed.
+    """
+    filled: str = _environment().from_string(template.read_text("utf-8")).render(**content)
+    return filled
 
 
 def _environment() -> Environment:

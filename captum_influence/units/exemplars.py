@@ -1,20 +1,20 @@
-"""The pictures out of a loader on which a unit does most, and what it looks at in them."""
+"""The inputs out of a loader on which a unit's contribution is largest, and what it looks at."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from captum_influence.network.predictions import Names, class_name
+from captum_influence.data.loaders import device_of
+from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
+from captum_influence.units.displays import display_of
 from captum_influence.units.interpreted import Example, InterpretedUnit
 from captum_influence.units.measurement import Measurement
-from captum_influence.units.picture_display import View
 from captum_influence.units.ranking import UnitInfluence
 
 __all__ = ["Examiner", "Look", "Podium"]
@@ -39,7 +39,7 @@ class Look:
             "number": example.number,
             "label": example.label,
             "value": example.value,
-            **{k: v for k, v in self.seen.to_dict().items() if k in ("regions", "box")},
+            **{k: v for k, v in self.seen.to_dict().items() if k in ("regions", "box", "steps")},
         }
 
 
@@ -80,29 +80,23 @@ class Examiner:
     Attributes:
         measurement: the question that the maps answer.
         axis: what one unit is.
-        display: turns one input into a picture (3, height, width) in [0, 1].
-        names: of the classes.
-        percentile: the mask keeps what lies above it.
-        smoothing: see :class:`View`.
+        shown: how it is shown.
     """
 
     measurement: Measurement
     axis: Axis
-    display: Callable[[Tensor], Tensor]
-    names: Names = None
-    percentile: float = 95.0
-    smoothing: float | None = None
+    shown: Shown
 
     def examples(self, cases: Sequence[Case], kind: str) -> tuple[Example, ...]:
         """Return examples as they are shown."""
         return tuple(
             Example(
-                kind,
-                case.number,
-                case.label,
-                case.value,
-                self.display(case.inputs),
-                class_name(case.label, self.names),
+                kind=kind,
+                number=case.number,
+                label=case.label,
+                value=case.value,
+                display=display_of(case.inputs, self.shown),
+                label_name=self.shown.name(case.label),
             )
             for case in cases
         )
@@ -115,7 +109,7 @@ class Examiner:
         *,
         lowest: Sequence[bool] | None = None,
     ) -> list[tuple[Look, ...]]:
-        """Return for each unit what it looks at in its examples; one pass per picture.
+        """Return for each unit what it looks at in its examples; one pass per input.
 
         Args:
             units: those of the podium, in its order.
@@ -130,33 +124,26 @@ class Examiner:
             cases = podium.places[i]
             rows = []
             for case, example in zip(cases, self.examples(cases, kind), strict=True):
-                view = View.of(_size(case.inputs), self.percentile, self.smoothing)
+                values = example.display.laid(maps[case.number, i])
+                seen = example.display.highlight(values, lowest=lowest[i])
                 told = replace(unit, value=case.value)
-                values = maps[case.number, i]
-                picture = example.image
-                rows.append(
-                    Look(example, view.interpretation(told, values, picture, lowest=lowest[i]))
-                )
+                rows.append(Look(example, InterpretedUnit(unit=told, seen=seen)))
             found.append(tuple(rows))
         return found
 
     def _maps(
         self, units: Sequence[UnitInfluence], podium: Podium
     ) -> dict[tuple[int, int], Tensor]:
-        """Return the map (height, width) for each picture's number and unit's place."""
+        """Return what each entry of an input does, by the input's number and the unit's place."""
         inputs, wanted = {}, dict[int, list[int]]()
         for place, cases in enumerate(podium.places):
             for case in cases:
                 inputs[case.number] = case.inputs
                 wanted.setdefault(case.number, []).append(place)
         found = {}
-        device = next((p.device for p in self.measurement.model.parameters()), torch.device("cpu"))
+        device = device_of(self.measurement.model)
         for number, places in wanted.items():
-            selectors = [self.axis.selector(units[place].index) for place in places]
-            maps = self.measurement.maps(inputs[number][None].to(device), selectors)
+            indices = [units[place].index for place in places]
+            maps = self.measurement.maps(inputs[number][None].to(device), self.axis, indices)
             found.update({(number, p): m for p, m in zip(places, maps, strict=True)})
         return found
-
-
-def _size(inputs: Tensor) -> tuple[int, int]:
-    return inputs.shape[-2], inputs.shape[-1]

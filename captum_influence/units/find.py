@@ -16,8 +16,9 @@ from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import PredictedClass, Quantity
 from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.network.reading import activations
 from captum_influence.units.axes import Aggregate, Axis, AxisLike
-from captum_influence.units.measurement import ask, observe
+from captum_influence.units.measurement import answered
 from captum_influence.units.ranking import By, JointRanking, Ranking, joint_ranking, ranking_of
 
 __all__ = ["rank_layers", "rank_units"]
@@ -270,22 +271,26 @@ def rank_layers(
     """
     asked = PredictedClass() if quantity is None else Quantity.ensure(quantity)
     path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
-    output, value = ask(model, inputs, asked)
-    asked, cuts = asked.resolve(output), _cuts(model, layers)
+    answer, cuts = answered(model, inputs, asked), _cuts(model, layers)
+    asked = answer.quantity
     measure = DistributionalInfluence(model, list(cuts.values()), distribution=path, quantity=asked)
     found = measure.attribute(inputs, internal_batch_size=internal_batch_size)
     origin = path.reference((inputs,)) if by == "contribution" else None
     begin = None if origin is None else origin[0]
     return rank_units(
         dict(zip(cuts, found, strict=True)),
-        {name: observe(model, inputs, cut) for name, cut in cuts.items()},
-        reference=None if begin is None else {n: observe(model, begin, c) for n, c in cuts.items()},
+        {name: activations(model, inputs, cut) for name, cut in cuts.items()},
+        reference=None
+        if begin is None
+        else {n: activations(model, begin, c) for n, c in cuts.items()},
         axis=axis,
         by=by,
         aggregate=aggregate,
         heads=heads,
         top=top,
-        change=None if begin is None else _change(value, ask(model, begin, asked)[1]),
+        change=None
+        if begin is None
+        else _change(answer.value, answered(model, begin, asked).value),
     )
 
 

@@ -1,61 +1,48 @@
-"""What has to be measured of a network for an explanation, through the public measure alone."""
+"""One question put to one network at one layer, measured on any batch by the public measure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from captum_influence.attr.distributions import Distribution, Point
+from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.influence import DistributionalInfluence
-from captum_influence.attr.quantities import Function, Quantity, Unit
+from captum_influence.attr.quantities import Quantity, Unit
+from captum_influence.attr.run import Run
 from captum_influence.network.cuts import Cut
-from captum_influence.units.axes import Aggregate, Axis, AxisLike, Selector
-from captum_influence.units.ranking import By, Focus, Ranking, ranking_of
+from captum_influence.network.reading import activations, one_tensor, output_of
+from captum_influence.reports.shown import Focus
+from captum_influence.units.axes import Axis, Selector
+from captum_influence.units.ranking import By, Ranking, ranking_of
+from captum_influence.units.units_of import UnitsOf
 
-__all__ = ["Measurement", "ask", "observe", "shown"]
-
-
-def observe(model: nn.Module, inputs: Tensor, cut: Cut) -> Tensor:
-    """Return the activations at a cut for a batch; nothing of the model changes."""
-    seen: list[Tensor] = []
-
-    def look(value: Any) -> Tensor:
-        seen.append(_one_tensor(value, cut).detach().clone())
-        return cast(Tensor, value).reshape(len(value), -1).sum(dim=1)
-
-    _look(model, inputs, look, cut)
-    return torch.cat(seen)
+__all__ = ["Answer", "Measurement", "answered"]
 
 
-def ask(model: nn.Module, inputs: Tensor, quantity: Quantity) -> tuple[Any, Tensor]:
-    """Return the network's output for a batch and the quantity there, (examples,)."""
-    seen: list[tuple[Any, Tensor]] = []
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a network says of a batch, and the quantity there.
 
-    def look(output: Any) -> Tensor:
-        value = quantity.resolve(output)(output)
-        seen.append((output, value.detach()))
-        return value
+    Attributes:
+        output: what it returns.
+        value: (examples,) the quantity.
+        quantity: fixed on the output: "the predicted class" is now this class.
+    """
 
-    _look(model, inputs, look)
-    return seen[0]
+    output: Any
+    value: Tensor
+    quantity: Quantity
 
 
-def _look(
-    model: nn.Module, inputs: Tensor, look: Callable[[Any], Tensor], cut: Cut | None = None
-) -> None:
-    """Let a function see what passes a cut, or the output, in one plain pass."""
-    measure = DistributionalInfluence(
-        model,
-        Cut(model, "input"),
-        distribution=Point(),
-        quantity=Function(look),
-        measure_at=cut,
-    )
-    measure.attribute(inputs, internal_batch_size=None if cut else len(inputs))
+def answered(model: nn.Module, inputs: Tensor, quantity: Quantity) -> Answer:
+    """Return a network's output for a batch, and the quantity there."""
+    output = output_of(model, inputs)
+    fixed = quantity.resolve(output)
+    return Answer(output, fixed(output).detach(), fixed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,33 +51,28 @@ class Measurement:
 
     Attributes:
         model: the network.
-        cut: the layer.
+        units: of which layer, and what one of them is.
         quantity: what is asked, resolved on the explained instance.
         distribution: over which inputs.
         by: influences, or contributions: influences times displacements.
-        aggregate: how a unit's entries are pooled.
         focus: whether maps show what raises the quantity through a unit, or what raises the unit.
-        rows: (example, point) pairs per pass; None: chosen.
-        show_progress: show progress bars.
+        run: how it is run.
     """
 
     model: nn.Module
-    cut: Cut
+    units: UnitsOf
     quantity: Quantity
     distribution: Distribution
-    by: By
-    aggregate: Aggregate
+    by: By = "contribution"
     focus: Focus = "quantity"
-    rows: int | None = None
-    show_progress: bool = False
+    run: Run = field(default_factory=Run)
 
-    def __post_init__(self) -> None:
-        if self.by not in ("influence", "contribution"):
-            raise ValueError(f'expected by="contribution" or by="influence", got {self.by!r}')
-        if self.focus not in ("quantity", "unit"):
-            raise ValueError(f'expected focus="quantity" or focus="unit", got {self.focus!r}')
+    @property
+    def cut(self) -> Cut:
+        """Where the units are."""
+        return self.units.cut
 
-    def units(self, inputs: Tensor) -> tuple[Tensor, float | None]:
+    def values(self, inputs: Tensor) -> tuple[Tensor, float | None]:
         """Return what each unit did (examples, ...), and for contributions the first's delta."""
         return self._measured(inputs, self.by == "contribution")
 
@@ -104,31 +86,30 @@ class Measurement:
         )
         found = measure.attribute(
             inputs,
-            internal_batch_size=self.rows,
+            internal_batch_size=self.run.internal_batch_size,
             return_convergence_delta=multiply,
-            show_progress=self.show_progress,
+            show_progress=self.run.show_progress,
         )
         values, delta = (found[0], float(found[1][0])) if multiply else (found, None)
-        return _one_tensor(values, self.cut), delta
+        tensors = values if isinstance(values, tuple) else (values,)
+        return one_tensor(tensors, self.cut), delta
 
-    def rank(
-        self, inputs: Tensor, axis: AxisLike, top: int, heads: int | None = None
-    ) -> tuple[Ranking, float | None]:
+    def rank(self, inputs: Tensor, top: int) -> tuple[Ranking, float | None]:
         """Return the layer's ranked units with their activations, and the delta."""
-        values, delta = self.units(inputs)
-        found = Axis.ensure(axis, tuple(values.shape[1:]), heads)
+        values, delta = self.values(inputs)
+        axis = self.units.along(tuple(values.shape[1:]))
         begin = self.distribution.reference((inputs,)) if self.by == "contribution" else None
-        reference = None if begin is None else observe(self.model, begin[0], self.cut)
-        activations = observe(self.model, inputs, self.cut)
-        ranking = ranking_of(values, found, self.by, self.aggregate, top, activations, reference)
-        return ranking, delta
+        reference = None if begin is None else activations(self.model, begin[0], self.cut)
+        here = activations(self.model, inputs, self.cut)
+        aggregate = self.units.aggregate
+        return ranking_of(values, axis, self.by, aggregate, top, here, reference), delta
 
-    def maps(self, inputs: Tensor, selectors: Sequence[Selector]) -> Tensor:
-        """Return what each pixel does to or through each unit: (units, height, width).
+    def maps(self, inputs: Tensor, axis: Axis, indices: Sequence[tuple[int, ...]]) -> Tensor:
+        """Return what each entry of one input does to or through each unit: (units, ...).
 
-        All units are answered in one pass: a second slice, from the input to the layer. Colours
-        are added up, with their signs.
+        All units are answered in one pass: a second slice, from the input to the layer.
         """
+        selectors = [axis.selector(index) for index in indices]
         measure = DistributionalInfluence(
             self.model,
             Cut(self.model, "input"),
@@ -137,15 +118,18 @@ class Measurement:
             measure_at=self.cut,
             multiply_by_inputs=self.by == "contribution",
         )
-        pixels: Tensor = measure.attribute(
-            inputs, internal_batch_size=self.rows, show_progress=self.show_progress
+        found: Tensor = measure.attribute(
+            inputs,
+            internal_batch_size=self.run.internal_batch_size,
+            show_progress=self.run.show_progress,
         )
-        exact = pixels.to(torch.promote_types(pixels.dtype, torch.float32))
-        return exact[:, 0].sum(dim=1).cpu()  # (units, 1, channels, height, width) before
+        exact = found.to(torch.promote_types(found.dtype, torch.float32))
+        return exact[:, 0].cpu()  # (units, examples, ...) before
 
     def _meanings(self, inputs: Tensor, selectors: Sequence[Selector]) -> list[Quantity]:
         if self.focus == "unit":
-            return [Unit(cast(Any, selector), reduce=self.aggregate) for selector in selectors]
+            reduce = self.units.aggregate
+            return [Unit(cast(Any, selector), reduce=reduce) for selector in selectors]
         influences, _ = self._measured(inputs, multiply=False)
         return [_Through(selector, influences[0]) for selector in selectors]
 
@@ -166,20 +150,3 @@ class _Through(Quantity):
         entries = cast(Tensor, output)[everything + self.selector]
         weighed = entries * self.influences[self.selector]
         return weighed.reshape(len(entries), -1).sum(dim=1)
-
-
-def shown(image: Tensor) -> Tensor:
-    """Rescale an image (channels, H, W) to [0, 1] and three colours, to be looked at."""
-    image = image.detach().float().cpu()
-    low, high = float(image.min()), float(image.max())
-    scaled = (image - low) / (high - low) if high > low else torch.zeros_like(image)
-    return scaled if len(scaled) == 3 else scaled.mean(dim=0, keepdim=True).repeat(3, 1, 1)
-
-
-def _one_tensor(value: Any, cut: Cut) -> Tensor:
-    if isinstance(value, Tensor) and value.ndim > 0:
-        return value
-    raise TypeError(
-        f"expected one tensor (examples, ...) at the {cut}, got a {type(value).__name__}: pick "
-        "one of its tensors with Cut(layer, select=...)"
-    )

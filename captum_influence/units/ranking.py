@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,9 +12,8 @@ from torch import Tensor
 
 from captum_influence.units.axes import Aggregate, Axis
 
-__all__ = ["By", "Focus", "JointRanking", "Ranking", "UnitInfluence", "joint_ranking", "ranking_of"]
+__all__ = ["By", "JointRanking", "Ranking", "UnitInfluence", "joint_ranking", "ranking_of"]
 
-Focus = Literal["quantity", "unit"]
 By = Literal["influence", "contribution"]
 
 
@@ -50,6 +49,10 @@ class UnitInfluence:
         numbered = f"{self.axis} {inner}" if len(self.index) == 1 else f"{self.axis} ({inner})"
         name = numbered if self.label is None else self.label
         return name if self.layer is None else f"{name} of {self.layer}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it with its name, as JSON can hold it."""
+        return {**asdict(self), "name": self.name}
 
 
 @dataclass(frozen=True, eq=False)

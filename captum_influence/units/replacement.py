@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from captum_influence.data.loaders import images_of
 from captum_influence.network.cuts import Cut
-from captum_influence.network.substitution import activations
+from captum_influence.network.reading import activations
 
 __all__ = ["Constant", "MeanActivation", "Replace", "Replacement", "Resample"]
 
@@ -124,7 +124,7 @@ def _reference(
         if not len(reference):
             raise ValueError("expected reference activations of at least one example, got none")
         return [reference.detach()]
-    return (activations(model, cut, images) for images in images_of(reference, model))
+    return (activations(model, images, cut) for images in images_of(reference, model))
 
 
 def _fitting(value: Tensor, activations: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,13 +16,15 @@ from captum_influence.attr.paths import LinearPath, StratifiedPath
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import Quantity
+from captum_influence.attr.run import Run
 from captum_influence.data.loaders import labelled, repeatable
 from captum_influence.network.cuts import Cut
-from captum_influence.network.substitution import activations
+from captum_influence.network.reading import activations
 from captum_influence.units.axes import Axis
 from captum_influence.units.exemplars import Podium
 from captum_influence.units.measurement import Measurement
 from captum_influence.units.ranking import UnitInfluence
+from captum_influence.units.units_of import UnitsOf
 
 __all__ = ["Activity", "Survey"]
 
@@ -47,8 +49,7 @@ class Survey:
         quantity: what is asked.
         distribution: over which inputs; None: a few points per image for means, a finer path for
             single images.
-        rows: (example, point) pairs per pass; None: chosen.
-        show_progress: show progress bars.
+        run: how it is run.
     """
 
     model: nn.Module
@@ -57,8 +58,7 @@ class Survey:
     classes: tuple[int, ...]
     quantity: Quantity
     distribution: Distribution | None = None
-    rows: int | None = None
-    show_progress: bool = False
+    run: Run = field(default_factory=Run)
 
     def axis(self) -> Axis:
         """Return the layer's channels.
@@ -77,7 +77,7 @@ class Survey:
                     f"{tuple(images.shape)}: InfluenceProfile profiles inputs of any shape"
                 )
             if shape is None:
-                shape = tuple(activations(self.model, self.cut, images[:1]).shape[1:])
+                shape = tuple(activations(self.model, images[:1], self.cut).shape[1:])
             missing -= set(labels.tolist())
             if not missing:
                 return Axis.ensure("channel", shape)
@@ -100,16 +100,15 @@ class Survey:
             _Members(self.loader, self.model, self.classes),
             group_by="label",
             axis=axis.keep[0] + 1,
-            internal_batch_size=self.rows,
-            show_progress=self.show_progress,
+            internal_batch_size=self.run.internal_batch_size,
+            show_progress=self.run.show_progress,
         )
 
     def measurement(self) -> Measurement:
         """Return the same question, as it is put to single images."""
         path = LinearPath(0.0, 16, Midpoint()) if self.distribution is None else self.distribution
-        return Measurement(
-            self.model, self.cut, self.quantity, path, "contribution", "sum", rows=self.rows
-        )
+        run = replace(self.run, show_progress=False)  # there are many, and each is short
+        return Measurement(self.model, UnitsOf(self.cut), self.quantity, path, run=run)
 
     def facts(self) -> dict[str, str]:
         """Return over which inputs means and maps are taken, in words."""
@@ -126,7 +125,7 @@ class Survey:
         classes: Sequence[int],
         signs: Sequence[int],
     ) -> Podium:
-        """Return for each unit the images of its class on which it does most, times its sign."""
+        """Return for each unit its class's images where its contribution, signed, is largest."""
         podium, measurement, start = Podium(count), self.measurement(), 0
         places = [unit.index[0] for unit in units]
         wanted = torch.tensor(list(classes))
@@ -134,7 +133,7 @@ class Survey:
             member = torch.isin(labels.cpu(), wanted)
             if bool(member.any()):
                 own, said = images[member.to(images.device)], labels.cpu()[member]
-                values = axis.pool(measurement.units(own)[0]).cpu()[:, places]
+                values = axis.pool(measurement.values(own)[0]).cpu()[:, places]
                 values = values * torch.tensor(list(signs)).to(values.dtype)
                 fits = said[:, None] == wanted[None]
                 numbers = (start + member.nonzero()[:, 0]).tolist()
@@ -150,7 +149,7 @@ class Survey:
         sums, counts = [torch.zeros(()), torch.zeros(())], [0, 0]
         places = [unit.index[0] for unit in units]
         for images, labels in self._bar("activations"):
-            found = axis.pool(activations(self.model, self.cut, images), "mean").cpu().double()
+            found = axis.pool(activations(self.model, images, self.cut), "mean").cpu().double()
             numbers = list(range(start, start + len(images)))
             podium.admit(found[:, places], numbers, images, labels)
             for i, chosen in enumerate((labels == self.classes[0], labels != self.classes[0])):
@@ -164,7 +163,7 @@ class Survey:
         batches = labelled(self.loader, self.model)
         total = len(self.loader) if isinstance(self.loader, Sized) else None
         yield from tqdm(
-            batches, total=total, desc=words, unit="batch", disable=not self.show_progress
+            batches, total=total, desc=words, unit="batch", disable=not self.run.show_progress
         )
 
 

@@ -14,8 +14,8 @@ from tqdm.auto import tqdm
 
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.profile.moments import Moments
-from captum_influence.data import files as archive
 from captum_influence.data.batches import Batch, Batches
+from captum_influence.data.files import read_tensors, write_tensors
 from captum_influence.data.identity import told
 from captum_influence.data.sharding import Shard
 from captum_influence.network.cuts import Cut
@@ -188,7 +188,7 @@ class State:
         identity = {**run.identity, "rank": shard.rank, "world": shard.world}
         if path is None or not path.exists():
             return State(Batches.of(loader, None, shard), identity, 0, {})
-        header, tensors = archive.load(path, "checkpoint")
+        header, tensors = read_tensors(path, "checkpoint")
         changed = [key for key in identity if header["identity"].get(key) != identity[key]]
         if changed:
             raise ValueError(
@@ -202,7 +202,7 @@ class State:
         """Write a checkpoint."""
         groups, tensors = packed(self.moments)
         header = {"identity": self.identity, "order": self.batches.order, "next": self.next}
-        archive.save(path, "checkpoint", {**header, "groups": groups}, tensors)
+        write_tensors(path, "checkpoint", {**header, "groups": groups}, tensors)
 
 
 def passed(

@@ -24,7 +24,7 @@ from captum_influence.attr.profile.one_pass import (
     passed,
     unpacked,
 )
-from captum_influence.data import files as archive
+from captum_influence.data.files import read_tensors, write_tensors
 from captum_influence.data.sharding import PATIENCE, joined_shard
 from captum_influence.visualization.style import (
     BLUE,
@@ -196,7 +196,7 @@ class InfluenceProfile:
         """Write the profile as safetensors with a JSON header; needs safetensors."""
         header = {"layers": self.layers, "quantities": self.quantities, "settings": self.settings}
         groups, tensors = packed(self.moments)
-        archive.save(Path(path), "profile", {**header, "groups": groups}, tensors)
+        write_tensors(Path(path), "profile", {**header, "groups": groups}, tensors)
 
     @staticmethod
     def load(path: str | Path) -> InfluenceProfile:
@@ -205,7 +205,7 @@ class InfluenceProfile:
         Raises:
             ValueError: if the file is truncated, foreign, or of a later version.
         """
-        header, tensors = archive.load(Path(path), "profile")
+        header, tensors = read_tensors(Path(path), "profile")
         moments = unpacked(header["groups"], tensors)
         layers = tuple(header["layers"])
         return InfluenceProfile(layers, header["quantities"], moments, header["settings"])

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.quantities import PredictedClass, Quantity
+from captum_influence.data.labels import Names
 from captum_influence.experts.combinations.result import Combination
 from captum_influence.experts.expert import Expert
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.interventions import intervene
-from captum_influence.network.predictions import Names
+from captum_influence.network.reading import activations
 from captum_influence.units.axes import Axis
-from captum_influence.units.measurement import ask, observe
+from captum_influence.units.measurement import answered
 from captum_influence.units.ranking import JointRanking, UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.selection import Selection
@@ -73,17 +74,17 @@ def combine(
         ([1.0, 0.5], [0.0, 0.5])
     """
     asked = PredictedClass() if quantity is None else Quantity.ensure(quantity)
-    output, value = ask(model, inputs, asked)
+    answer = answered(model, inputs, asked)
     members = []
     for layer, chosen in _by_layer(units).items():
         replacement = Replacement.ensure(replace, model, Cut.ensure(layer), reference, seed)
         members.append(_Members.of(model, layer, chosen, replacement, inputs))
-    measured = _Measured(model, inputs, asked.resolve(output), value)
+    measured = _Measured(model, inputs, answer.quantity, answer.value)
     single = [one for each in members for one in each.single()]
     return Combination(
         tuple(one.names[0] for one in single),
         measured.quantity.in_words(class_names),
-        value,
+        answer.value,
         measured.fall(members),
         torch.stack([measured.fall([one]) for one in single], dim=1),
         None if distribution is None else measured.along(members, distribution),
@@ -110,7 +111,7 @@ class _Members:
             raise ValueError(f"expected each unit of the {cut} once, got {selection.indices}")
         if not len(selection):
             raise ValueError(f"expected at least one unit of the {cut} to remove, got none")
-        shape = tuple(observe(model, inputs[:1], cut).shape[1:])
+        shape = tuple(activations(model, inputs[:1], cut).shape[1:])
         axis = Axis.ensure(selection.axis, shape, selection.heads)
         name = layer_name(model, cut)
         names = tuple(_name(axis, index, name) for index in selection.indices)

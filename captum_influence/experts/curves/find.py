@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from captum_influence.data.labels import Names, class_name
 from captum_influence.data.loaders import labelled
 from captum_influence.network.cuts import Cut, layer_name
-from captum_influence.network.predictions import Names, class_name
 from captum_influence.network.substitution import Reruns, reruns
 from captum_influence.units.axes import AxisLike
 from captum_influence.units.ranking import Ranking

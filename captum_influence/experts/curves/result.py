@@ -75,7 +75,7 @@ class OneAgainstRest:
         return (self.hits + self.rest) / max(total, 1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class ExpertCurves(Finding):
     """One-against-rest scores of experts of k units, for each k and each ranking.
 

@@ -12,15 +12,17 @@ from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import ClassScore
+from captum_influence.data.labels import Names, class_name
 from captum_influence.experts.expert import Expert
 from captum_influence.explanations.counterfactuals.search import Flipping, Search
 from captum_influence.network.cuts import Cut, layer_name
-from captum_influence.network.predictions import Names, class_name, named_predictions
+from captum_influence.network.predictions import named_predictions
 from captum_influence.network.substitution import class_scores, reruns
 from captum_influence.units.axes import Axis
 from captum_influence.units.interpreted import InterpretedUnit
-from captum_influence.units.measurement import Measurement, shown
-from captum_influence.units.picture_display import View
+from captum_influence.units.measurement import Measurement
+from captum_influence.units.displays import rescaled
+from captum_influence.units.picture_display import PictureDisplay
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.selection import Selection

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captum_influence.explanations.thumbnails import Shown, shown
-from captum_influence.reports.page import Figures, Page, number, share
+from captum_influence.reports.page import Figures, Page
 from captum_influence.reports.parts import Bar, Tile, bars, chart, embedded
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.visualization import charts, maps
+from captum_influence.visualization.numbers import number, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,7 +85,7 @@ class _Damaged:
 @dataclass(frozen=True, eq=False)
 class _Card:
     unit: UnitInfluence
-    shown: Shown
+    fragment: str
     subject: str
 
 

@@ -26,7 +26,7 @@ from captum_influence.reports.finding import Finding
 __all__ = ["Counterfactual"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Counterfactual(Finding):
     """The units without which a network's answer changes, as verified by removing them.
 
@@ -65,7 +65,6 @@ class Counterfactual(Finding):
     after: tuple[Prediction, ...]
     seen: tuple[InterpretedUnit, ...]
     picture: Tensor | None
-    settings: Mapping[str, Any]
 
     @property
     def flipped(self) -> bool:

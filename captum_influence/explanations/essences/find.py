@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import ClassScore, Quantity
+from captum_influence.data.labels import Names, class_name
 from captum_influence.data.loaders import labelled, repeatable
 from captum_influence.experts.curves.find import expert_curves
 from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.explanations.essences.result import Essence, EssentialUnit
 from captum_influence.explanations.prototypes.result import Prototype
 from captum_influence.network.cuts import Cut, layer_name
-from captum_influence.network.predictions import Names, class_name
 from captum_influence.reports.asked import installed_versions
 from captum_influence.units.exemplars import Examiner
-from captum_influence.units.measurement import shown
+from captum_influence.units.displays import rescaled
 from captum_influence.units.ranking import By, UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.survey import Activity, Survey
@@ -110,7 +110,7 @@ def essence(
     profiles = tuple(survey.profile(axis, multiply=multiply) for multiply in (False, True))
     rows, against = _rows(profiles, target, top, by)
     examiner = Examiner(
-        survey.measurement(), axis, display or shown, class_names, percentile, smoothing
+        survey.measurement(), axis, display or rescaled, class_names, percentile, smoothing
     )
     units, activity = _looked_at(survey, examiner, rows, examples)
     replacement = Replacement.ensure(replace, model, cut, reference, seed)

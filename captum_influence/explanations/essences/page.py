@@ -11,16 +11,17 @@ from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.explanations.thumbnails import (
     Glance,
     best_crop,
-    example_rows,
+    thumbnail,
     glances,
     in_words,
     joint_limit,
     mask_figure,
 )
-from captum_influence.reports.page import Figures, Page, number, share
+from captum_influence.reports.page import Figures, Page
 from captum_influence.reports.parts import Bar, Tile, bars, chart, embedded
 from captum_influence.reports.words import counted
 from captum_influence.visualization import charts, maps, strips
+from captum_influence.visualization.numbers import number, share
 from captum_influence.visualization.style import LIGHT, Theme
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _card(row: EssentialUnit, essence: Essence) -> _Card:
         purity = (
             f"{own} of the {len(row.active)} pictures where it is most active are {essence.name}"
         )
-    active = example_rows(row.active)
+    active = thumbnail(row.active)
     return _Card(row, best_crop(row.looks), glances(row.looks, end, in_words), end, purity, active)
 
 

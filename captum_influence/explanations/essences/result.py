@@ -13,7 +13,6 @@ from captum_influence.data.archives import plain
 from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.experts.expert import Expert
 from captum_influence.explanations.essences.page import essence_page
-from captum_influence.explanations.instances.headline import percent
 from captum_influence.explanations.prototypes.result import Prototype
 from captum_influence.network.cuts import Cut
 from captum_influence.reports.page import Page
@@ -22,6 +21,7 @@ from captum_influence.units.exemplars import Look
 from captum_influence.units.interpreted import Example
 from captum_influence.units.ranking import By, UnitInfluence
 from captum_influence.visualization import strips
+from captum_influence.visualization.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +77,7 @@ class EssentialUnit:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Essence(Finding):
     """What a class is to a network at one layer.
 
@@ -118,9 +118,7 @@ class Essence(Finding):
     removed: ExpertCurves
     prototype: Prototype | None
     held_out: bool
-    settings: Mapping[str, Any]
     facts: Mapping[str, Any]
-    versions: Mapping[str, str]
     seconds: float
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, cast
@@ -11,10 +11,14 @@ import torch
 from torch import Tensor
 
 from captum_influence.data.loaders import device_of
+from captum_influence.network.reading import activations
+from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
-from captum_influence.units.geometry import receptive_fields
+from captum_influence.units.displays import display_of
+from captum_influence.units.geometry import Box, receptive_fields
 from captum_influence.units.interpreted import Example
-from captum_influence.units.measurement import Measurement, observe
+from captum_influence.units.measurement import Measurement
+from captum_influence.units.picture_display import PictureDisplay
 
 __all__ = ["top_examples"]
 
@@ -32,13 +36,12 @@ class _Case:
 
 def top_examples(
     measurement: Measurement,
-    loader: Iterable[Any],
     axis: Axis,
     indices: Sequence[tuple[int, ...]],
-    display: Callable[[Tensor], Tensor],
+    shown: Shown,
     count: int = 3,
 ) -> list[tuple[Example, ...]]:
-    """Return, for each unit, where in a loader it is most active and where it does most.
+    """Return, for each unit, where in ``shown.loader`` its activation and its value are largest.
 
     Raises:
         ValueError: if the loader is empty.
@@ -46,7 +49,7 @@ def top_examples(
     """
     best: list[dict[str, list[_Case]]] = [{} for _ in indices]
     start, device = 0, device_of(measurement.model)
-    for batch in loader:
+    for batch in shown.loader or ():
         images, labels = _split(batch)
         images = images.to(device)
         for kind, values in _pooled(measurement, images, axis).items():
@@ -60,16 +63,16 @@ def top_examples(
     found = []
     for unit, index in zip(best, indices, strict=True):
         cases = [case for kept in unit.values() for case in kept]
-        found.append(tuple(_shown(measurement, axis, index, cases, display)))
+        found.append(tuple(_shown(measurement, axis, index, cases, shown)))
     return found
 
 
 def _pooled(measurement: Measurement, images: Tensor, axis: Axis) -> dict[str, Tensor]:
-    activations = observe(measurement.model, images, measurement.cut)
-    values, _ = measurement.units(images)
-    by, aggregate = measurement.by, measurement.aggregate
+    here = activations(measurement.model, images, measurement.cut)
+    values, _ = measurement.values(images)
+    by, aggregate = measurement.by, measurement.units.aggregate
     return {
-        "activation": axis.pool(activations, aggregate).cpu(),
+        "activation": axis.pool(here, aggregate).cpu(),
         by: axis.pool(values, aggregate).cpu(),
     }
 
@@ -95,23 +98,34 @@ def _shown(
     axis: Axis,
     index: tuple[int, ...],
     cases: Sequence[_Case],
-    display: Callable[[Tensor], Tensor],
+    shown: Shown,
 ) -> Iterator[Example]:
     """Yield what is shown of a unit's cases, those of one size in one pass."""
     for _, group in groupby(cases, key=lambda case: case.inputs.shape):
         alike = list(group)
-        boxes = receptive_fields(
-            measurement.model,
-            torch.stack([case.inputs for case in alike]),
-            measurement.cut,
-            axis.selector(index),
-        )
-        for case, box in zip(alike, boxes, strict=True):
-            image = display(case.inputs)
-            same = image.shape[-2:] == case.inputs.shape[-2:]
+        for case, box in zip(alike, _boxes(measurement, axis, index, alike), strict=True):
+            display = display_of(case.inputs, shown)
+            picture = display.picture if isinstance(display, PictureDisplay) else None
+            fits = picture is not None and picture.shape[-2:] == case.inputs.shape[-2:]
             yield Example(
-                case.kind, case.number, case.label, case.value, image, box=box if same else None
+                kind=case.kind,
+                number=case.number,
+                label=case.label,
+                value=case.value,
+                display=display,
+                label_name=None if case.label is None else shown.name(case.label),
+                box=box if fits else None,
             )
+
+
+def _boxes(
+    measurement: Measurement, axis: Axis, index: tuple[int, ...], cases: Sequence[_Case]
+) -> Sequence[Box | None]:
+    """Return what a unit's most active entry sees of each picture; None of what is no picture."""
+    images = torch.stack([case.inputs for case in cases])
+    if images.ndim != 4:
+        return [None] * len(cases)
+    return receptive_fields(measurement.model, images, measurement.cut, axis.selector(index))
 
 
 def _split(batch: Any) -> tuple[Tensor, Tensor | None]:

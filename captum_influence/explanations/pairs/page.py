@@ -15,10 +15,11 @@ from captum_influence.explanations.thumbnails import (
     joint_limit,
     mask_figure,
 )
-from captum_influence.reports.page import Figures, Page, number, share
+from captum_influence.reports.page import Figures, Page
 from captum_influence.reports.parts import Bar, Tile, bars, chart
 from captum_influence.reports.words import counted
 from captum_influence.visualization import charts, strips
+from captum_influence.visualization.numbers import number, share
 from captum_influence.visualization.style import LIGHT, Theme
 
 if TYPE_CHECKING:

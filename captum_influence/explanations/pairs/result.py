@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.data.archives import plain
-from captum_influence.explanations.instances.headline import percent
 from captum_influence.explanations.pairs.moves import Moves
 from captum_influence.explanations.pairs.page import pair_page
 from captum_influence.reports.page import Page
@@ -17,6 +16,7 @@ from captum_influence.reports.words import counted
 from captum_influence.units.exemplars import Look
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.visualization import strips
+from captum_influence.visualization.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -115,7 +115,7 @@ class Side:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Pair(Finding):
     """What separates two classes at one layer.
 
@@ -145,9 +145,7 @@ class Pair(Finding):
     channels: int
     profile: InfluenceProfile
     held_out: bool
-    settings: Mapping[str, Any]
     facts: Mapping[str, Any]
-    versions: Mapping[str, str]
     seconds: float
 
     @property

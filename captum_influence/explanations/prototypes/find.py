@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from captum_influence.attr.quantities import Quantity, Unit
+from captum_influence.data.labels import Names
 from captum_influence.data.loaders import device_of, dtype_of
 from captum_influence.explanations.prototypes.images import Canvas, Prior, askew, total_variation
 from captum_influence.network.cuts import Cut, layer_name
-from captum_influence.network.predictions import Names
 from captum_influence.network.slices import Slice
 
 if TYPE_CHECKING:

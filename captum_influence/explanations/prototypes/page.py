@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captum_influence.reports.page import Page, number
+from captum_influence.reports.page import Page
 from captum_influence.reports.parts import chart, embedded
 from captum_influence.visualization import charts, maps
+from captum_influence.visualization.numbers import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,7 +19,7 @@ from captum_influence.reports.finding import Finding
 __all__ = ["Prototype"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Prototype(Finding):
     """A picture made to raise a quantity.
 
@@ -39,7 +39,6 @@ class Prototype(Finding):
     start: float
     quantity: str
     layer: str | None
-    settings: Mapping[str, Any]
 
     @property
     def headline(self) -> str:

@@ -75,7 +75,7 @@ class ShownImage:
     shapley: Tensor | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class BiasReport(Finding):
     """The result of `bias_report`: numbers by `to_dict`, files by `save`, a page by `to_html`.
 

@@ -15,7 +15,7 @@ from captum_influence.explanations.instances.find import explain
 from captum_influence.explanations.instances.layers.result import LayerExplanations
 from captum_influence.network.cuts import Cut
 from captum_influence.units.interpreted import InterpretedUnit
-from captum_influence.units.measurement import ask
+from captum_influence.units.measurement import answered
 
 if TYPE_CHECKING:
     pass
@@ -83,6 +83,6 @@ def _change(model: nn.Module, image: Tensor, settings: Mapping[str, Any]) -> flo
         return None
     given = settings.get("quantity")
     asked = PredictedClass() if given is None else Quantity.ensure(given)
-    output, value = ask(model, inputs, asked)
-    moved = value.double() - ask(model, origin[0], asked.resolve(output))[1].double()
+    here = answered(model, inputs, asked)
+    moved = here.value.double() - answered(model, origin[0], here.quantity).value.double()
     return float(moved.mean()) or None

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from captum_influence.explanations.instances.headline import percent
 from captum_influence.explanations.instances.result import Explanation
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.visualization import maps
+from captum_influence.visualization.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,67 @@
+"""One input as a user gives it, with or without the batch dimension."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["network_of", "one_input"]
+
+
+def network_of(model: nn.Module) -> nn.Module:
+    """Return the network inside torch.compile or DataParallel, which own no layers.
+
+    Raises:
+        TypeError: if it is no network.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected the network as a torch.nn.Module, got {type(model).__name__}")
+    if isinstance(model, nn.DataParallel):
+        return network_of(model.module)
+    inner = getattr(model, "_orig_mod", None)
+    return network_of(inner) if isinstance(inner, nn.Module) else model
+
+
+def one_input(model: nn.Module, image: Tensor) -> Tensor:
+    """Return one input as a batch of one, without a history.
+
+    A picture may come as (channels, height, width) or (1, channels, height, width), a series as
+    (1, channels, steps), a row of features as (features,) or (1, features).
+
+    Raises:
+        TypeError: if it is no tensor of floats.
+        ValueError: if it is a batch, is empty, or holds NaN.
+    """
+    if not isinstance(image, Tensor) or not image.is_floating_point():
+        came = image.dtype if isinstance(image, Tensor) else type(image).__name__
+        raise TypeError(
+            "expected the image as a tensor of floats, as the network takes it, got "
+            f"{came}: preprocess it first"
+        )
+    if image.ndim >= 4 and len(image) > 1:
+        raise ValueError(
+            f"expected one picture, got a batch of {len(image)}: pass image[i], one at a time"
+        )
+    if image.ndim not in (1, 2, 3, 4) or 0 in image.shape or (image.ndim == 2 and len(image) > 1):
+        raise ValueError(
+            "expected an image of shape (channels, height, width) or (1, channels, height, width), "
+            f"or a series (1, channels, steps), got {tuple(image.shape)}"
+        )
+    if not bool(image.isfinite().all()):
+        raise ValueError(f"the image of shape {tuple(image.shape)} holds NaN or infinite pixels")
+    inputs = image.detach()
+    if inputs.ndim == 1:
+        return inputs[None]
+    if inputs.ndim != 3:
+        return inputs
+    # (1, n, m) is a picture of one colour, or a batch of one series: the network knows.
+    return inputs if len(inputs) == 1 and not _runs(model, inputs[None]) else inputs[None]
+
+
+def _runs(model: nn.Module, inputs: Tensor) -> bool:
+    try:
+        with torch.no_grad():
+            model(inputs)
+    except Exception:
+        return False
+    return True

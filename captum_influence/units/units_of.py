@@ -1,0 +1,56 @@
+"""The units of a layer: where they are, what counts as one, and how its entries are pooled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from captum_influence.network.cuts import Cut
+from captum_influence.units.axes import Aggregate, Axis, AxisLike
+
+__all__ = ["LayerLike", "UnitsOf"]
+
+
+@dataclass(frozen=True, eq=False)
+class UnitsOf:
+    """The units of a layer.
+
+    Attributes:
+        layer: a module, a dotted name or a Cut.
+        axis: what one unit is: ``"channel"``, ``"position"``, ``"neuron"``, ``"head"``, the
+            dimension that tells units apart, or a grouping: see :func:`rank_units`.
+        heads: how many heads share the last dimension, for ``axis="head"`` on (N, T, C).
+        aggregate: a unit's entries are pooled by ``"sum"``, ``"mean"`` or ``"max"``.
+    """
+
+    layer: nn.Module | str | Cut
+    axis: AxisLike = "channel"
+    heads: int | None = None
+    aggregate: Aggregate = "sum"
+
+    def __post_init__(self) -> None:
+        if self.aggregate not in ("sum", "mean", "max"):
+            raise ValueError(f'expected aggregate="sum", "mean" or "max", got {self.aggregate!r}')
+        Cut.ensure(self.layer)
+
+    @staticmethod
+    def ensure(value: LayerLike) -> UnitsOf:
+        """Return units as they are, and a layer's channels."""
+        return value if isinstance(value, UnitsOf) else UnitsOf(value)
+
+    @property
+    def cut(self) -> Cut:
+        """Where they are."""
+        return Cut.ensure(self.layer)
+
+    def along(self, shape: tuple[int, ...]) -> Axis:
+        """Return their axis in a layer of which one example has this shape.
+
+        Raises:
+            ValueError: if it has no such units.
+        """
+        return Axis.ensure(self.axis, shape, self.heads)
+
+
+LayerLike = nn.Module | str | Cut | UnitsOf

@@ -1,0 +1,54 @@
+"""Numbers as figures, pages and sentences show them."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["give_or_take", "number", "percent", "share"]
+
+_MINUS = "−"
+_SPACE = "\u00a0"  # that doesn't break
+
+
+def number(value: float | None) -> str:
+    """Return a number to three figures that a reader can compare down a column.
+
+    Example:
+        >>> number(-0.01234), number(1234.5), number(None)
+        ('−0.0123', '1234', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    text = f"{value:.0f}" if size >= 100 or size == 0 else f"{value:#.3g}"
+    return text.replace("-", _MINUS)
+
+
+def give_or_take(value: float, error: float) -> str:
+    """Return a mean with its standard error, if there is one."""
+    return f"{number(value)} ± {number(error)}" if math.isfinite(error) else number(value)
+
+
+def share(value: float) -> str:
+    r"""Return a share as a percentage for a table; what rounds to none or all of it, as a bound.
+
+    Example:
+        >>> share(0.25), share(0.999), share(0.001)
+        ('25\xa0%', '>\xa099\xa0%', '<\xa01\xa0%')
+    """
+    return _percentage(value, below=f"<{_SPACE}", above=f">{_SPACE}")
+
+
+def percent(value: float) -> str:
+    """Return a share as a percentage for a sentence: ``over 99 %`` for what rounds to all of it."""
+    return _percentage(value, below="under ", above="over ")
+
+
+def _percentage(value: float, *, below: str, above: str) -> str:
+    if not math.isfinite(value):
+        return "–"
+    if 0.995 <= value < 1:
+        return f"{above}99{_SPACE}%"
+    if 0 < abs(value) < 0.005:
+        return f"{below}1{_SPACE}%"
+    return f"{100 * value:.0f}{_SPACE}%".replace("-", _MINUS)
