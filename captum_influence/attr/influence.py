@@ -21,6 +21,7 @@ from captum_influence.attr.points import Tensors, Values
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.network.captum_private import format_additional_forward_args, format_output
 from captum_influence.network.cuts import Cut, Side
+from captum_influence.network.passes.arguments import Arguments
 from captum_influence.network.slices import Slice
 
 __all__ = ["DistributionalInfluence"]
@@ -161,12 +162,11 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         )
         with slice_.opened():
             inputs = tuple(slice_.admitted(x) for x in inputs)
-            extra = tuple(
-                slice_.admitted(argument) if isinstance(argument, Tensor) else argument
-                for argument in format_additional_forward_args(additional_forward_args) or ()
-            )
+            given = format_additional_forward_args(additional_forward_args) or ()
+            arguments = Arguments.of(tuple(given), {}, len(inputs[0]), slice_.admitted)
+            arguments = slice_.settled(inputs, arguments)
             quantities = self._quantities(target, len(inputs[0]))
-            problem = Problem(slice_, self.distribution or Point(), quantities, inputs, extra)
+            problem = Problem(slice_, self.distribution or Point(), quantities, inputs, arguments)
             rows = _checked_rows(internal_batch_size)
             options = Options(rows, keywords, show_progress, self.execution)
             if self.distribution is None:
@@ -206,9 +206,14 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         layers = self.layer if isinstance(self.layer, (list, tuple)) else [self.layer]
         if not layers:
             raise ValueError("expected at least one layer, got an empty list")
+        cuts = [
+            # Captum's meaning of a layer's input: the tensor, with all who read it.
+            layer if isinstance(layer, Cut) else Cut(layer, side, shared=side == "input")
+            for layer in layers
+        ]
         return Slice(
             self.forward_func,
-            [Cut.ensure(layer, side) for layer in layers],
+            cuts,
             sample_at=self.sample_at,
             measure_at=self.measure_at,
             differentiable=differentiable,

@@ -162,7 +162,9 @@ def values_like(values: Values, origin: Tensors, name: str) -> Tensors:
 
 def _value_like(value: float | Tensor, x: Tensor, name: str) -> Tensor:
     if not isinstance(value, Tensor):
+        _check_whole(torch.tensor(float(value)), x, name)
         return torch.full((1,) * x.ndim, float(value), dtype=x.dtype, device=x.device)
+    _check_whole(value, x, name)
     value = value.to(x)
     value = value.unsqueeze(0) if tuple(value.shape) == tuple(x.shape[1:]) else value
     if value.ndim == x.ndim and len(value) in (1, len(x)) and value.shape[1:] == x.shape[1:]:
@@ -171,3 +173,14 @@ def _value_like(value: float | Tensor, x: Tensor, name: str) -> Tensor:
         f"expected a {name} of shape {tuple(x.shape)} or (1, ...), got {tuple(value.shape)}; for a "
         f"set of {name}s to draw from, use Baselines(tensor)"
     )
+
+
+def _check_whole(value: Tensor, x: Tensor, name: str) -> None:
+    """Refuse a fraction where inputs are whole numbers, such as token ids or bytes."""
+    if x.is_floating_point() or x.is_complex() or not value.is_floating_point():
+        return
+    if not bool((value == value.round()).all()):
+        raise ValueError(
+            f"expected a {name} of whole numbers for inputs of type {x.dtype}, such as token ids, "
+            "got fractions, which would be cut off: give whole numbers, or inputs of floats"
+        )

@@ -19,6 +19,7 @@ __all__ = [
     "layer_name",
     "mapped",
     "picked",
+    "refuse_shared",
     "substituted",
     "tensors_in",
     "unwrapped",
@@ -37,6 +38,8 @@ class Cut:
         module: a module of the network, or its dotted name as in ``named_modules()``.
         side: ``"output"`` or ``"input"``.
         call: which call, counted from 0, of a module that runs several times in one forward pass.
+        shared: at the input side, the tensor with all of its readers, not this module's reading of
+            it alone: Captum's ``attribute_to_layer_input``. Only to attribute to.
         select: what to take if the module returns more than one tensor: an index or key, or a
             function that is given the output and returns one of its tensors. By default all
             floating-point tensors of a tuple are taken.
@@ -49,6 +52,7 @@ class Cut:
     module: Module | str
     side: Side = "output"
     call: int | None = field(default=None, kw_only=True)
+    shared: bool = field(default=False, kw_only=True)
     select: int | str | Callable[[Any], Tensor] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -59,6 +63,11 @@ class Cut:
             )
         if self.side not in ("output", "input"):
             raise ValueError(f'expected side="output" or side="input", got {self.side!r}')
+        if self.shared and self.side == "output":
+            raise ValueError(
+                'expected shared=True with side="input", got it at the output, which means all '
+                "who read it from the module anyway: leave it out"
+            )
 
     @staticmethod
     def ensure(value: Cut | Module | str, side: Side = "output") -> Cut:
@@ -95,6 +104,19 @@ class Cut:
         """Name the cut in messages."""
         name = self.module if isinstance(self.module, str) else type(self.module).__name__
         return f"{self.side} of {name}" + ("" if self.call is None else f" (call {self.call})")
+
+
+def refuse_shared(cut: Cut | None) -> None:
+    """Refuse to replace, or read at, what only tells what is attributed to.
+
+    Raises:
+        ValueError: if the cut is shared.
+    """
+    if cut is not None and cut.shared:
+        raise ValueError(
+            f"expected a cut to replace or to read at, got the {cut} with shared=True, which tells "
+            "what is attributed to: cut at the output of the module that returns it"
+        )
 
 
 def layer_name(model: Module, cut: Cut) -> str:

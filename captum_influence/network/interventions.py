@@ -11,9 +11,10 @@ from typing import Any, cast
 from torch import Tensor
 from torch.nn import Module
 
-from captum_influence.network.cuts import Cut, Tensors, unwrapped
-from captum_influence.network.hooks import Visit
-from captum_influence.network.slices import plain
+from captum_influence.network.cuts import Cut, Tensors, refuse_shared, unwrapped
+from captum_influence.network.passes.checkpointing import without_checkpointing
+from captum_influence.network.passes.holding import noted, plain
+from captum_influence.network.passes.hooks import Visit
 
 __all__ = ["intervene"]
 
@@ -43,13 +44,19 @@ def intervene(
         [[5.0, 5.0]]
     """
     network = cast(Module, unwrapped(model))
-    visit = _Change(Cut.ensure(cut).within(network), change)
+    place = Cut.ensure(cut).within(network)
+    refuse_shared(place)
+    visit = _Change(place, change)
     with ExitStack() as stack:
         stack.enter_context(plain())
-        stack.callback(network.register_forward_pre_hook(visit.begin).remove)
+        stack.enter_context(without_checkpointing())
+        stack.enter_context(noted(network.register_forward_pre_hook(visit.begin).remove))
         stack.enter_context(visit.hooked(Counter()))
-        stack.callback(network.register_forward_hook(visit.verify).remove)
-        stack.callback(network.register_forward_hook(visit.end, always_call=True).remove)
+        for handle in (
+            network.register_forward_hook(visit.verify),
+            network.register_forward_hook(visit.end, always_call=True),
+        ):
+            stack.enter_context(noted(handle.remove))
         yield
 
 
@@ -67,7 +74,7 @@ class _Change(Visit):
             self._calls, self._within_pass = 0, True
 
     def verify(self, module: Module, args: Any, output: Any) -> None:
-        """See to it that the layer has run in this pass, and as often as was said."""
+        """Check that the layer has run in this pass, and as often as was said."""
         if threading.get_ident() == self._thread:
             self.check()
 

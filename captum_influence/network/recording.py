@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import Module
 
+from captum_influence.network.passes.checkpointing import without_checkpointing
+
 __all__ = ["Record", "Recorder", "quiet", "restored_weights"]
 
 
@@ -85,6 +87,7 @@ class Recorder:
             stack.enter_context(quiet(self.model))
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
+            stack.enter_context(without_checkpointing())
             stack.enter_context(_requiring_grad(self.layers.values()))
             for name, module in self.layers.items():
                 handle = module.register_forward_hook(self._hook(name), with_kwargs=True)

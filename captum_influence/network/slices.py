@@ -1,18 +1,19 @@
-"""Slices: a network cut open; the only place that hooks into it.
+"""Slices: a network cut open, read, overwritten, and run with a graph from its cuts on.
 
-Everything that changes a user's model or the state of autograd (hooks, grad mode, frozen
-parameters) happens here, inside a ``with`` block, and is undone when the block ends.
+Whatever that changes of a user's model or of autograd is done inside a ``with`` block, and undone
+when the block ends.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
+from types import FunctionType
 from typing import Any, cast
 
 import torch
@@ -20,12 +21,41 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 from torch.nn import Module
 
-from captum_influence.network.compiled import compiled_regions
-from captum_influence.network.cuts import Cut, Forward, Tensors, tensors_in, unwrapped
-from captum_influence.network.hooks import Fill, Mark, Measured, Overwrite, Read, Root, Visit
-from captum_influence.network.replay import Prefix, Recorder
+from captum_influence.network.cuts import (
+    Cut,
+    Forward,
+    Tensors,
+    refuse_shared,
+    tensors_in,
+    unwrapped,
+)
+from captum_influence.network.passes.arguments import Arguments, Bound
+from captum_influence.network.passes.buffers import put_back
+from captum_influence.network.passes.checkpointing import without_checkpointing
+from captum_influence.network.passes.compiled import compiled_regions
+from captum_influence.network.passes.holding import frozen, held, modules_of, noted, plain
+from captum_influence.network.passes.hooks import (
+    Fill,
+    Mark,
+    Measured,
+    Overwrite,
+    Read,
+    Root,
+    Visit,
+    handed_on,
+)
+from captum_influence.network.passes.probe import (
+    Passed,
+    Probe,
+    Prober,
+    check_modes,
+    same_draws,
+    settle,
+)
+from captum_influence.network.passes.replay import Prefix, Recorder
+from captum_influence.network.passes.rows import AsManyRows, Layout
 
-__all__ = ["Reading", "Sizes", "Slice", "Trace", "plain"]
+__all__ = ["Reading", "Sizes", "Slice", "Trace"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +121,15 @@ class Slice:
         self.sample_at = None if sample_at is None else sample_at.within(self._forward)
         self.measure_at = None if measure_at is None else measure_at.within(self._forward)
         self.differentiable = differentiable
+        self._modules = modules_of(self._forward)
+        self._shared = any(cut.shared for cut in self.cuts)
         self._verified = False
         self._prefixes: list[Prefix] = []
         self._count = 0
         self._hidden: Counter[Module] = Counter()
-        _check_batch_independent(self._forward)
+        self._probe: Probe | None = None
+        for cut in (self.sample_at, self.measure_at):
+            refuse_shared(cut)
 
     def admitted(self, x: Tensor) -> Tensor:
         """Return an input without a history, unless the result shall be differentiable."""
@@ -106,17 +140,98 @@ class Slice:
     def opened(self) -> Iterator[None]:
         """Hold the network for this thread, its parameters frozen and compiled parts eager."""
         with ExitStack() as stack:
-            stack.enter_context(_held(self._forward))
+            stack.enter_context(held(self._forward))
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(plain())
+            stack.enter_context(without_checkpointing())
             if not self.differentiable:
-                stack.enter_context(_frozen(self._forward))
+                stack.enter_context(frozen(self._forward))
             yield
+
+    def probe(self, inputs: Tensors, arguments: Arguments, rows: int | None = None) -> Probe:
+        """Find out how rows lie in this network, and that they don't see one another.
+
+        Once per network, cuts and shapes; the passes see the first example and two made-up rows.
+
+        Args:
+            inputs: those of the explained instances.
+            arguments: the network's further arguments.
+            rows: how many rows will run at once, if that is known. With one, they can't meet.
+
+        Raises:
+            RuntimeError: if what a row gets depends on the rows beside it.
+            ValueError: if a cut has no examples in its first dimension, or the network takes
+                batches of one size only.
+        """
+        check_modes(self._modules, alone=rows == 1)
+        known = _known_probes.setdefault(self._forward, {}) if _lasting(self._forward) else {}
+        key = (self._key(inputs, arguments), rows == 1)
+        if key not in known:
+            known[key] = Prober(self._passed, self._modules, self.cuts).probe(
+                inputs, arguments, rows
+            )
+        self._probe = known[key]
+        if self._probe.size not in (None, rows):
+            raise ValueError(
+                f"expected internal_batch_size={self._probe.size}, the only size of a batch that "
+                f"the network was seen to take, got {rows}: pass that"
+            )
+        return self._probe
+
+    @property
+    def layout(self) -> Layout:
+        """How rows lie in what the quantity reads, as the probe found it."""
+        return AsManyRows() if self._probe is None else self._probe.output
+
+    def settled(self, inputs: Tensors, arguments: Arguments) -> Arguments:
+        """Return the arguments, knowing which are the examples' own.
+
+        Raises:
+            ValueError: if a length leaves it open, and it makes a difference.
+        """
+        if not arguments.asked:
+            return arguments
+        known = _known_owners.setdefault(self._forward, {}) if _lasting(self._forward) else {}
+        key = (self._key(inputs, arguments), arguments.examples, arguments.own)
+        if key not in known:
+            known[key] = settle(self._passed, inputs, arguments)
+        return arguments.shared(*known[key])
+
+    def _key(self, inputs: Tensors, arguments: Arguments) -> Hashable:
+        """Return what a probe's findings hold for."""
+        places = (*self.cuts, self.sample_at, self.measure_at)
+        bound = arguments.rows(torch.zeros(1, dtype=torch.long))
+        tensors = (*(x[:1] for x in inputs), *tensors_in((bound.given, bound.keywords)))
+        return (
+            tuple((x.shape, x.dtype, x.device) for x in tensors),
+            tuple(
+                None if c is None else (id(c.module), c.side, c.call, c.shared, str(c.select))
+                for c in places
+            ),
+            tuple(m.training for network in self._modules for m in network.modules()),
+            self.differentiable,
+        )
+
+    def _passed(self, inputs: Tensors, bound: Bound) -> Passed:
+        """Run once for a probe."""
+        readers = [Read(cut) for cut in self.cuts]
+        recorder, marks = None, list[Visit]()
+        if self._can_replay():
+            recorder = Recorder(cast(Module, self._forward))
+            marks = [Mark(cast(Cut, self.sample_at), recorder.stop)]
+        with torch.no_grad(), recorder.following() if recorder else nullcontext():
+            output = self._run(inputs, bound, [*marks, *readers], stop=False)
+        calls = () if recorder is None else recorder.calls
+        return Passed(
+            tuple(reader.found for reader in readers),
+            output,
+            tuple((call.module, call.returned) for call in calls),
+        )
 
     def read(
         self,
         inputs: Tensors,
-        extra: tuple[Any, ...],
+        bound: Bound | tuple[Any, ...] = (),
         *,
         cuts: Sequence[Cut] = (),
         overwrite: Mapping[Cut, Tensors] | None = None,
@@ -130,35 +245,56 @@ class Slice:
         """
         overwriters = [Overwrite(cut, new) for cut, new in (overwrite or {}).items()]
         readers = [Read(cut, stop=cuts_only and len(cuts) == 1) for cut in cuts]
+        # A pass that ends at a cut doesn't come to what the quantity reads.
+        measured = not (cuts_only and len(cuts) == 1)
         with torch.set_grad_enabled(self.differentiable), self._replayed(examples):
-            output = self._run(inputs, extra, [*overwriters, *readers], stop=False)
-        return Reading(tuple(reader.found for reader in readers), output)
+            output = self._run(
+                inputs, bound, [*overwriters, *readers], stop=False, measured=measured
+            )
+        return Reading(self._with_rows(readers, len(inputs[0])), output)
+
+    def _with_rows(self, readers: Sequence[Read], rows: int) -> tuple[Tensors, ...]:
+        """Return what was read at cuts, with the dimension of a single row that is squeezed."""
+        if self._probe is None:
+            return tuple(reader.found for reader in readers)
+        known = {id(cut): found for cut, found in zip(self.cuts, self._probe.cuts, strict=False)}
+        found = [known.get(id(reader.cut), AsManyRows()) for reader in readers]
+        return tuple(f.fixed(r.found, rows) for f, r in zip(found, readers, strict=True))
 
     def record(
-        self, inputs: Tensors, extra: tuple[Any, ...], *, cuts: Sequence[Cut] = ()
+        self, inputs: Tensors, arguments: Arguments | None = None, *, cuts: Sequence[Cut] = ()
     ) -> Reading:
         """Read ``sample_at`` and the cuts, and remember what ran before the points enter.
 
         Consecutive calls record consecutive examples. Nothing is remembered where a replay isn't
         possible or, tried once, didn't lead to the same output.
         """
-        sample_at = cast(Cut, self.sample_at)
-        if not self._can_replay():
-            return self.read(inputs, extra, cuts=[sample_at, *cuts])
+        sample_at, rows = cast(Cut, self.sample_at), len(inputs[0])
+        arguments = Arguments(examples=rows) if arguments is None else arguments
+        probe = self._probe or self.probe(inputs, arguments)
+        bound = arguments.rows(torch.arange(rows))
+        if not self._can_replay() or probe.calls is None:
+            return self.read(inputs, bound, cuts=[sample_at, *cuts])
         recorder = Recorder(cast(Module, self._forward))
         mark = Mark(sample_at, recorder.stop)
         readers = [Read(cut) for cut in (sample_at, *cuts)]
         with torch.no_grad(), recorder.following():
-            output = self._run(inputs, extra, [mark, *readers], stop=False)
+            output = self._run(inputs, bound, [mark, *readers], stop=False)
         reading = Reading(tuple(reader.found for reader in readers), output)
-        self._remember(Prefix.of(recorder), reading, inputs, extra)
+        if [call.module for call in recorder.calls] == [module for module, _ in probe.calls]:
+            layouts = [found for _, found in probe.calls]
+            self._remember(Prefix.of(recorder, layouts, rows), reading, inputs, arguments)
         return reading
 
-    def trace(
-        self, inputs: Tensors, extra: tuple[Any, ...], points: Tensors, examples: Tensor
-    ) -> Trace:
-        """Run with the points in place, and a graph that starts at the first cut they meet."""
-        overwriters = [] if self.sample_at is None else [Overwrite(self.sample_at, points)]
+    def trace(self, inputs: Tensors, bound: Bound, points: Tensors, examples: Tensor) -> Trace:
+        """Run with the points in place, and a graph that starts at the first cut they meet.
+
+        At a shared cut all readers of a tensor count, also those before it: there the graph
+        starts with the points.
+        """
+        overwriters = []
+        if self.sample_at is not None:
+            overwriters = [Overwrite(self.sample_at, points, rooted=self._shared)]
         roots = [Root(cut) for cut in self.cuts]
         # Nothing requires grad before the first cut, unless parameters couldn't be frozen.
         grad = self.differentiable or isinstance(self._forward, Module)
@@ -167,13 +303,17 @@ class Slice:
             self._regions(),
             self._replayed(examples),
         ):
-            output = self._run(inputs, extra, [*overwriters, *roots], stop=self._verified)
+            output = self._run(
+                inputs, bound, [*overwriters, *roots], stop=self._verified, rooted=self._shared
+            )
         self._verified = True
-        return Trace(
-            tuple(root.edges for root in roots), tuple(root.found for root in roots), output
-        )
+        like = [root.found for root in roots]
+        if self._probe is not None and self._probe.cuts:
+            pairs = zip(self._probe.cuts, like, strict=True)
+            like = [found.fixed(tensors, len(examples)) for found, tensors in pairs]
+        return Trace(tuple(root.edges for root in roots), tuple(like), output)
 
-    def sizes(self, inputs: Tensors, extra: tuple[Any, ...]) -> Sizes:
+    def sizes(self, inputs: Tensors, bound: Bound) -> Sizes:
         """Measure what modules return for the inputs of the first example; once for its shape."""
         places = (*self.cuts, self.sample_at, self.measure_at)
         key = (
@@ -182,16 +322,20 @@ class Slice:
             bool(self._prefixes),
         )
         if not isinstance(self._forward, Module):
-            return self._measured(inputs, extra)
+            return self._measured(inputs, bound)
         known = _known_sizes.setdefault(self._forward, {})
         if key not in known:
-            known[key] = self._measured(inputs, extra)
+            known[key] = self._measured(inputs, bound)
         return known[key]
 
-    def _measured(self, inputs: Tensors, extra: tuple[Any, ...]) -> Sizes:
+    def _measured(self, inputs: Tensors, bound: Bound) -> Sizes:
         before, behind, begun = [max(x.nbytes for x in inputs)], [0], threading.Event()
 
+        thread = threading.get_ident()
+
         def measure(module: Module, args: Any, output: Any) -> None:
+            if threading.get_ident() != thread:
+                return
             for tensor in tensors_in(output):
                 size = 0 if 0 in tensor.stride() else tensor.nbytes
                 (behind if begun.is_set() else before).append(size)
@@ -200,11 +344,12 @@ class Slice:
         enter = [] if self.sample_at is None else [Fill(self.sample_at)]
         modules = self._forward.modules() if isinstance(self._forward, Module) else ()
         first = torch.zeros(1, dtype=torch.long)
-        with torch.no_grad(), self._replayed(first), ExitStack() as hooks:
+        hooks = ExitStack()
+        with torch.no_grad(), self._replayed(first), noted(hooks.close):
             for module in modules:
                 if not isinstance(module, torch.jit.ScriptModule):  # they take no hooks
                     hooks.callback(module.register_forward_hook(measure).remove)
-            self._run(inputs, extra, [*enter, *marks], stop=False)
+            self._run(inputs, bound, [*enter, *marks], stop=False)
         return Sizes(max(*before, *behind), max(behind), sum(behind))
 
     def _can_replay(self) -> bool:
@@ -217,7 +362,7 @@ class Slice:
         )
 
     def _remember(
-        self, found: Prefix, reading: Reading, inputs: Tensors, extra: tuple[Any, ...]
+        self, found: Prefix, reading: Reading, inputs: Tensors, arguments: Arguments
     ) -> None:
         """Keep a prefix if a replay of it leads to the same output; the first one decides."""
         candidates = [found, found.all_needed()]
@@ -227,19 +372,24 @@ class Slice:
         self._count += len(inputs[0])
         for candidate in candidates:
             self._prefixes.append(candidate.slimmed())
-            if not first or self._same(reading, inputs, extra):
+            if not first or self._same(reading, inputs, arguments):
                 return
             self._prefixes.clear()
 
-    def _same(self, reading: Reading, inputs: Tensors, extra: tuple[Any, ...]) -> bool:
-        """Return whether a replay of the recorded examples ends as their plain run did."""
-        overwrite = {cast(Cut, self.sample_at): reading.cuts[0]}
-        examples = torch.arange(len(inputs[0]))
+    def _same(self, reading: Reading, inputs: Tensors, arguments: Arguments) -> bool:
+        """Return whether a replay ends as the plain run did: in reverse, the last one twice."""
+        last = len(inputs[0]) - 1
+        examples = torch.tensor([last, *range(last, -1, -1)])
+        rows = tuple(x[examples.to(x.device)] for x in inputs)
+        points = tuple(z[examples.to(z.device)] for z in reading.cuts[0])
+        bound, overwrite = arguments.rows(examples), {cast(Cut, self.sample_at): points}
         try:
-            again = self.read(inputs, extra, overwrite=overwrite, examples=examples)
+            again = self.read(rows, bound, overwrite=overwrite, examples=examples)
         except (RuntimeError, ValueError, TypeError):
             return False
-        pairs = zip(tensors_in(reading.output), tensors_in(again.output), strict=True)
+        found = cast(Probe, self._probe).output
+        expected = tensors_in(found.taken(reading.output, examples))
+        pairs = zip(expected, tensors_in(again.output), strict=True)
         return all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in pairs)
 
     @contextmanager
@@ -262,104 +412,72 @@ class Slice:
             self._prefixes = [Prefix.joined(self._prefixes)]
         prefix, self._hidden = self._prefixes[0], self._prefixes[0].hidden
         try:
-            with prefix.replayed(examples, self._count):
+            with prefix.replayed(examples):
                 yield
         finally:
             self._hidden = Counter()
 
     def _run(
-        self, inputs: Tensors, extra: tuple[Any, ...], visits: list[Visit], *, stop: bool
+        self,
+        inputs: Tensors,
+        bound: Bound | tuple[Any, ...],
+        visits: list[Visit],
+        *,
+        stop: bool,
+        measured: bool = True,
+        rooted: bool = False,
     ) -> Any:
+        """Run the network once and return what the quantity reads, with its rows first.
+
+        Args:
+            inputs: of the rows.
+            bound: the further arguments of the rows.
+            visits: what is done at which cuts.
+            stop: end the pass once all is known.
+            measured: whether ``measure_at`` will be reached.
+            rooted: start a graph at the inputs.
+        """
+        bound = bound if isinstance(bound, Bound) else Bound(tuple(bound))
         measure = None
-        if self.measure_at is not None:
+        if self.measure_at is not None and measured:
             measure = Read(self.measure_at, stop=stop, after=visits)
         visits = visits if measure is None else [*visits, measure]
         with ExitStack() as hooks:
             for visit in visits:
                 hooks.enter_context(visit.hooked(self._hidden))
+            hooks.enter_context(self._repeatable())
+            # Copies: the network may begin with an in-place module.
+            given = tuple(x.clone() for x in inputs)
+            if rooted and self.sample_at is None:
+                given = tuple(handed_on(x) if x.is_floating_point() else x for x in given)
             try:
-                # Copies: the network may begin with an in-place module.
-                output = self._forward(*(x.clone() for x in inputs), *extra)
+                output = self._forward(*given, *bound.given, **bound.keywords)
             except Measured:
                 output = None
         for visit in visits:
             visit.check()
-        return output if measure is None else measure.value
+        output = output if measure is None else measure.value
+        if output is None or self._probe is None:
+            return output
+        return self._probe.output.fixed(output, len(inputs[0]))
+
+    @contextmanager
+    def _repeatable(self) -> Iterator[None]:
+        """Let every pass draw the same, if it draws, and put back the buffers that it changes."""
+        with ExitStack() as stack:
+            if self._probe is not None and self._probe.draws:
+                stack.enter_context(same_draws())
+            if self._probe is not None and self._probe.buffers:
+                stack.enter_context(put_back(self._probe.buffers))
+            yield
 
 
-def _check_batch_independent(forward_func: Forward) -> None:
-    modules = forward_func.named_modules() if isinstance(forward_func, Module) else ()
-    for name, module in modules:
-        if not isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            continue
-        if module.training or module.running_mean is None:
-            raise RuntimeError(
-                f"{name or 'the network'}, a {type(module).__name__}, normalises over the batch, "
-                "so examples and points would change one another: call model.eval() (and keep "
-                "track_running_stats=True)"
-            )
+def _lasting(forward_func: Forward) -> bool:
+    """Return whether a function can be remembered without being kept: a bound method can't."""
+    return isinstance(forward_func, Module | FunctionType | partial)
 
 
 _known_sizes: weakref.WeakKeyDictionary[Any, dict[Any, Sizes]] = weakref.WeakKeyDictionary()
-_locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
-_locks_lock = threading.Lock()
-
-
-@contextmanager
-def _held(forward_func: Forward) -> Iterator[None]:
-    """Let one thread at a time explain a network."""
-    if not isinstance(forward_func, Module):
-        yield
-        return
-    with _locks_lock:
-        lock = _locks.setdefault(forward_func, threading.RLock())
-    with lock:
-        yield
-
-
-@contextmanager
-def _frozen(forward_func: Forward) -> Iterator[None]:
-    """Let no parameter require a gradient, so that none is computed and no input kept for it."""
-    parameters = list(forward_func.parameters()) if isinstance(forward_func, Module) else []
-    trainable = [parameter for parameter in parameters if parameter.requires_grad]
-    try:
-        for parameter in trainable:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
-
-
-_plainly: list[ExitStack] = []  # one entry for each thread that needs it
-_plainly_lock = threading.Lock()
-
-
-@contextmanager
-def plain() -> Iterator[None]:
-    """Run compiled and fused modules module by module: the hooks are set later, and inside.
-
-    Both switches belong to the process: the first thread that needs them sets them, the last one
-    sets them back.
-    """
-    with _plainly_lock:
-        switches = _plainly[0] if _plainly else _switched()
-        _plainly.append(switches)
-    try:
-        yield
-    finally:
-        with _plainly_lock:
-            _plainly.pop()
-            if not _plainly:
-                switches.close()
-
-
-def _switched() -> ExitStack:
-    """Turn off compiled graphs, and the fused transformer layers that take nested tensors."""
-    switches = ExitStack()
-    fused = torch.backends.mha.get_fastpath_enabled()
-    switches.callback(torch.backends.mha.set_fastpath_enabled, fused)
-    torch.backends.mha.set_fastpath_enabled(False)
-    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):  # from 2.6 on
-        switches.enter_context(torch.compiler.set_stance("force_eager"))
-    return switches
+_known_owners: weakref.WeakKeyDictionary[Any, dict[Any, frozenset[int]]]
+_known_owners = weakref.WeakKeyDictionary()
+_known_probes: weakref.WeakKeyDictionary[Any, dict[Any, Probe]] = weakref.WeakKeyDictionary()

@@ -56,7 +56,7 @@ def reruns(model: nn.Module, cut: Cut, images: Tensor) -> Iterator[Reruns]:
     entry = cast(Cut, slice_.sample_at)  # the cut, found in the network
     with slice_.opened():
         images = slice_.admitted(images)
-        reading = slice_.record((images,), ())
+        reading = slice_.record((images,))
         found = one_tensor(reading.cuts[0], cut)
         yield Reruns(found, class_scores(reading.output), slice_, entry, images)
 

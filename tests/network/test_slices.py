@@ -341,7 +341,7 @@ ERRORS = [
     ("twice", RuntimeError, r"ran 2 times in one forward pass.*call=0"),
     (Cut("twice", call=2), RuntimeError, r"never ran.*called 2 time"),
     ("aside", RuntimeError, "not upstream of the quantity"),
-    ("gru", ValueError, r"examples in the first dimension.*4 rows.*\(1, 4, 3\).*batch_first"),
+    ("gru", ValueError, r"examples in the first dimension.*\(1, 3, 3\).*batch_first"),
     ([], ValueError, "at least one layer"),
 ]
 

@@ -74,6 +74,8 @@ class Answer:
 
 def answer(question: Question) -> Answer:
     """Read what is needed of the explained instances, integrate, multiply, compare."""
+    problem, rows = question.problem, question.options.rows
+    problem.slice.probe(problem.inputs, problem.arguments, rows)
     explained, question = _explained(question)
     start = _start(question) if question.multiply else None
     anchored = question.multiply and start is None and question.problem.distribution.is_anchored

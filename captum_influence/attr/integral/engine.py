@@ -12,12 +12,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from captum_influence.attr.integral.plan import Plan
-from captum_influence.attr.integral.problem import Options, Problem, span_of
+from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.integral.sums import Integral, Sums
 from captum_influence.attr.points import Block, Tensors
 from captum_influence.attr.quantities import Quantity
-from captum_influence.network.cuts import Cut, concatenated
-from captum_influence.network.memory import freed_memory_kept
+from captum_influence.network.cuts import Cut, concatenated, mapped
+from captum_influence.network.passes.arguments import Bound
+from captum_influence.network.passes.memory import freed_memory_kept
 from captum_influence.network.slices import Reading, Trace
 
 __all__ = ["expected_gradient", "read"]
@@ -66,11 +67,13 @@ def _add_block(
 
 def _add_terms(problem: Problem, plan: Plan, sums: Sums, block: Block, added: set[object]) -> None:
     """Run a block once and add the terms of every quantity that is not ``added`` yet."""
-    inputs, extra = problem.arguments(block.channels_last() if plan.channels_last else block)
-    trace = problem.slice.trace(inputs, extra, block.points, block.examples)
+    inputs, bound = problem.bound(block.channels_last() if plan.channels_last else block)
+    trace = problem.slice.trace(inputs, bound, block.points, block.examples)
     _check_rows(problem.slice.cuts, trace, len(block))
     values = [_value(quantity, block, trace.output) for quantity in problem.quantities]
-    displacement, anchored = _displacement(problem, block, inputs, extra)
+    if not added and not sums.begun:
+        _check_own(problem, block, trace, values)
+    displacement, anchored = _displacement(problem, block, inputs, bound)
     for which, grads in plan.gradients(problem.slice.cuts, trace, values, block):
         if str(which) in added:
             continue
@@ -96,29 +99,29 @@ def read(
     ``record``: also read ``sample_at``, first, and remember what ran before it;
     ``cuts_only``: the output isn't needed.
     """
-    count = len(inputs[0])
-    readings = []
-    for examples in torch.split(torch.arange(count), options.rows or _FEW_ROWS):
+    readings, whole = [], problem.slice.probe(inputs, problem.arguments, options.rows).output
+    for examples in torch.split(torch.arange(len(inputs[0])), options.rows or _FEW_ROWS):
         span = slice(int(examples[0]), int(examples[-1]) + 1)
-        extra = tuple(span_of(argument, span, count) for argument in problem.extra)
-        part = tuple(x[span] for x in inputs)
+        part, arguments = tuple(x[span] for x in inputs), problem.arguments.part(examples)
         if record:
-            readings.append(problem.slice.record(part, extra, cuts=cuts))
+            readings.append(problem.slice.record(part, arguments, cuts=cuts))
             continue
         new = {cut: tuple(t[span] for t in tensors) for cut, tensors in (overwrite or {}).items()}
         replay = examples if problem.slice.sample_at in new else None
+        bound = arguments.rows(torch.arange(len(examples)))
         readings.append(
             problem.slice.read(
-                part, extra, cuts=cuts, overwrite=new, examples=replay, cuts_only=cuts_only
+                part, bound, cuts=cuts, overwrite=new, examples=replay, cuts_only=cuts_only
             )
         )
     columns = zip(*[reading.cuts for reading in readings], strict=True)
     layers = tuple(concatenated(column) for column in columns)
-    return Reading(layers, concatenated([reading.output for reading in readings]))
+    outputs = [reading.output for reading in readings]
+    return Reading(layers, None if outputs[0] is None else whole.joined(outputs))
 
 
 def _displacement(
-    problem: Problem, block: Block, inputs: Tensors, extra: tuple[Any, ...]
+    problem: Problem, block: Block, inputs: Tensors, bound: Bound
 ) -> tuple[Tensors | None, Tensor | None]:
     """Return z(x) - z(anchor) and the quantities at the anchors, (quantities, rows).
 
@@ -134,7 +137,7 @@ def _displacement(
     overwrite = {} if sample_at is None else {sample_at: block.anchors}
     entering = block.anchors if sample_at is None else inputs
     reading = problem.slice.read(
-        entering, extra, cuts=problem.slice.cuts, overwrite=overwrite, examples=block.examples
+        entering, bound, cuts=problem.slice.cuts, overwrite=overwrite, examples=block.examples
     )
     values = [_value(quantity, block, reading.output).double() for quantity in problem.quantities]
     anchors = [z for cut in reading.cuts for z in cut]
@@ -151,6 +154,33 @@ def _value(quantity: Quantity, block: Block, output: Any) -> Tensor:
             f"got {came}: reduce all dimensions but the first"
         )
     return values
+
+
+def _check_own(problem: Problem, block: Block, trace: Trace, values: Sequence[Tensor]) -> None:
+    """Ask the last row's quantities of that row alone: they mustn't depend on the others."""
+    found, last = problem.slice.layout, torch.tensor([len(block) - 1])
+    if not found.has_rows:
+        return
+    with torch.no_grad():
+        own = found.taken(mapped(Tensor.detach, trace.output), last)
+        for quantity, together in zip(problem.quantities, values, strict=True):
+            try:
+                alone = quantity.rows(block.examples[last])(own)
+            except Exception as error:
+                raise _mixed(quantity, f"{type(error).__name__}: {error}") from error
+            there = together.detach()[last.to(together.device)]
+            if alone.shape != there.shape or not torch.allclose(
+                alone, there, rtol=1e-2, atol=1e-6, equal_nan=True
+            ):
+                raise _mixed(quantity, "another value")
+
+
+def _mixed(quantity: Quantity, came: str) -> ValueError:
+    return ValueError(
+        f"expected {type(quantity).__name__} to give each row the same alone as among others, got "
+        f"{came} for a row alone: it must not mix rows, nor hold tensors per example that it "
+        "doesn't hand out; use Loss(loss_fn, labels), ClassScore([...]), or a Quantity with rows()"
+    )
 
 
 def _check_rows(cuts: Sequence[Cut], trace: Trace, rows: int) -> None:

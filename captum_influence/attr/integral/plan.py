@@ -99,7 +99,9 @@ class Plan:
             (torch.zeros_like(z.expand(*values.shape[:-1], *z.shape)) if g is None else g, z)
             for g, z in zip(found, like, strict=True)
         ]
-        return tuple(g.float() * column(block.weights, z.float()) if late else g for g, z in pairs)
+        # A module that squeezes hands on a single row without its dimension.
+        shaped = [(g.reshape(*values.shape[:-1], *z.shape), z) for g, z in pairs]
+        return tuple(g.float() * column(block.weights, z.float()) if late else g for g, z in shaped)
 
 
 def rows_that_fit(sizes: Sizes, device: torch.device) -> int:

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.integral.execution import Execution
 from captum_influence.attr.points import Block, Tensors
 from captum_influence.attr.quantities import Quantity
+from captum_influence.network.passes.arguments import Arguments, Bound
 from captum_influence.network.slices import Slice
 
-__all__ = ["Layers", "Options", "Problem", "span_of"]
+__all__ = ["Layers", "Options", "Problem"]
 
 Layers = tuple[Tensors, ...]  # one tuple of tensors for each cut
 
@@ -38,7 +40,7 @@ class Problem:
         distribution: where the points lie around ``origin``.
         quantities: what is differentiated, resolved.
         inputs: the network's inputs, each (examples, ...).
-        extra: its further arguments; a tensor with ``examples`` rows is handed out to the rows.
+        arguments: its further arguments.
         origin: the explained instances where points enter, each (examples, ...).
         activations: z(x) at each cut, if each point's gradient shall be multiplied by the
             displacement from the point's own anchor.
@@ -50,7 +52,7 @@ class Problem:
     distribution: Distribution
     quantities: Sequence[Quantity]
     inputs: Tensors
-    extra: tuple[Any, ...] = ()
+    arguments: Arguments = field(default_factory=Arguments)
     origin: Tensors = ()
     activations: Layers | None = None
     squares: bool = False
@@ -60,31 +62,22 @@ class Problem:
     def examples(self) -> int:
         return len(self.inputs[0])
 
-    def rows(self, value: Any, block: Block) -> Any:
-        """Return what the rows of a block see of an argument of the network."""
-        if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != self.examples:
-            return value
-        if self.examples == 1:
-            return value.expand(len(block), *value.shape[1:])
-        return value.index_select(0, block.examples.to(value.device))
-
-    def arguments(self, block: Block) -> tuple[Tensors, tuple[Any, ...]]:
+    def bound(self, block: Block) -> tuple[Tensors, Bound]:
         """Return the inputs and further arguments for the rows of a block."""
         if self.slice.sample_at is None:
             inputs = block.points
         else:
-            inputs = tuple(self.rows(x, block) for x in self.inputs)
-        return inputs, tuple(self.rows(argument, block) for argument in self.extra)
+            inputs = tuple(_rows(x, block.examples) for x in self.inputs)
+        return inputs, self.arguments.rows(block.examples)
 
-    def one(self) -> tuple[Tensors, tuple[Any, ...]]:
+    def one(self) -> tuple[Tensors, Bound]:
         """Return the inputs and further arguments of the first example."""
-        first = slice(0, 1)
-        extra = tuple(span_of(argument, first, self.examples) for argument in self.extra)
-        return tuple(x[first] for x in self.inputs), extra
+        first = torch.zeros(1, dtype=torch.long)
+        return tuple(x[:1] for x in self.inputs), self.arguments.rows(first)
 
 
-def span_of(value: Any, span: slice, count: int) -> Any:
-    """Return the examples of a span, if the value holds one entry for each of ``count``."""
-    if isinstance(value, Tensor) and value.ndim > 0 and len(value) == count:
-        return value[span]
-    return value
+def _rows(x: Tensor, examples: Tensor) -> Tensor:
+    """Return the rows of these examples; a single example is not copied."""
+    if len(x) == 1:
+        return x.expand(len(examples), *x.shape[1:])
+    return x.index_select(0, examples.to(x.device))

@@ -55,6 +55,11 @@ class Sums:
         self._tensors: tuple[int, ...] = ()
         self._rows = 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything has been added."""
+        return bool(self._sums)
+
     def add(self, which: int | slice, block: Block, grads: Tensors) -> None:
         """Add the terms of one quantity, (rows, ...), or of all, (quantities, rows, ...)."""
         batched = isinstance(which, slice)

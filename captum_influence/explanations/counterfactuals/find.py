@@ -21,8 +21,6 @@ from captum_influence.network.substitution import class_scores, reruns
 from captum_influence.units.axes import Axis
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.measurement import Measurement
-from captum_influence.units.displays import rescaled
-from captum_influence.units.picture_display import PictureDisplay
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.selection import Selection

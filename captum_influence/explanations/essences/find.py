@@ -22,8 +22,8 @@ from captum_influence.explanations.essences.result import Essence, EssentialUnit
 from captum_influence.explanations.prototypes.result import Prototype
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.reports.asked import installed_versions
-from captum_influence.units.exemplars import Examiner
 from captum_influence.units.displays import rescaled
+from captum_influence.units.exemplars import Examiner
 from captum_influence.units.ranking import By, UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.survey import Activity, Survey

@@ -11,11 +11,11 @@ from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.explanations.thumbnails import (
     Glance,
     best_crop,
-    thumbnail,
     glances,
     in_words,
     joint_limit,
     mask_figure,
+    thumbnail,
 )
 from captum_influence.reports.page import Figures, Page
 from captum_influence.reports.parts import Bar, Tile, bars, chart, embedded

@@ -19,8 +19,8 @@ from captum_influence.explanations.pairs.moves import Moves, count_moves
 from captum_influence.explanations.pairs.result import Pair, SeparatingUnit, Side
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.reports.asked import installed_versions
-from captum_influence.units.exemplars import Examiner
 from captum_influence.units.displays import rescaled
+from captum_influence.units.exemplars import Examiner
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.survey import Survey

@@ -98,6 +98,7 @@ def test_out_of_memory_halves_the_rows_and_goes_on(
 def test_rows_stay_halved_once_memory_ran_out(model: nn.Sequential) -> None:
     model[2].limit = 5
     influence = DistributionalInfluence(model, "3", distribution=LinearPath(0.0, 8))
+    influence.attribute(X[:1], target=0, internal_batch_size=8)  # looks at the network once
     model[2].seen.clear()
     influence.attribute(X, target=0, internal_batch_size=8)
     assert max(model[2].seen) <= 5

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from captum_influence.network.cuts import concatenated, mapped, tensors_in
+from captum_influence.network.cuts import mapped, tensors_in
+from captum_influence.network.passes.holding import noted
+from captum_influence.network.passes.rows import Layout
 
 __all__ = ["Call", "Prefix", "Recorder"]
 
@@ -36,7 +38,7 @@ class Recorder:
     """
 
     def __init__(self, root: Module) -> None:
-        self._root = root
+        self._root, self._thread = root, threading.get_ident()
         self._open: list[list[Call]] = [[]]
         self._all: Counter[Module] = Counter()
         self.calls: tuple[Call, ...] = ()
@@ -45,7 +47,8 @@ class Recorder:
     @contextmanager
     def following(self) -> Iterator[None]:
         """Hook into every module, before the user's own hooks, for one forward pass."""
-        with ExitStack() as hooks:
+        hooks = ExitStack()
+        with noted(hooks.close):
             for module in self._root.modules():
                 enter = module.register_forward_pre_hook(self._enter, prepend=True)
                 leave = module.register_forward_hook(self._leave, prepend=True, with_kwargs=True)
@@ -59,9 +62,12 @@ class Recorder:
         self.hidden = self._all - Counter(call.module for call in self.calls)
 
     def _enter(self, module: Module, args: Any) -> None:
-        self._open.append([])
+        if threading.get_ident() == self._thread:
+            self._open.append([])
 
     def _leave(self, module: Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        if threading.get_ident() != self._thread:
+            return
         self._open.pop()
         self._all[module] += 1
         given = (*tensors_in(args), *tensors_in(kwargs))
@@ -73,18 +79,20 @@ class Prefix:
     """The complete calls before the points enter.
 
     Attributes:
-        calls: the calls; what they returned is (examples, ...).
+        calls: the calls; of what they returned, ``layouts`` tells which tensors have rows.
+        layouts: one for each call.
         needed: for each call whether anything but a replayed call reads what it returned. What is
             not needed is handed on as NaN of the right shape, without memory.
         hidden: how many earlier calls of a module the replay leaves out.
     """
 
     calls: tuple[Call, ...]
+    layouts: tuple[Layout, ...]
     needed: tuple[bool, ...]
     hidden: Counter[Module] = field(default_factory=Counter)
 
     @staticmethod
-    def of(recorder: Recorder) -> Prefix:
+    def of(recorder: Recorder, layouts: Sequence[Layout], rows: int) -> Prefix:
         """Return the recorded calls; needed, at first sight, is what no other of them was given."""
         given = {id(tensor) for call in recorder.calls for tensor in call.given}
         needed = [
@@ -93,60 +101,58 @@ class Prefix:
         ]
         if needed:
             needed[-1] = False  # the last one returned what the points overwrite
-        return Prefix(recorder.calls, tuple(needed), recorder.hidden)
+        calls = tuple(
+            Call(call.module, (), layout.fixed(call.returned, rows))
+            for call, layout in zip(recorder.calls, layouts, strict=True)
+        )
+        return Prefix(calls, tuple(layouts), tuple(needed), recorder.hidden)
 
     def all_needed(self) -> Prefix:
         """Return the prefix with nothing left out."""
         return replace(self, needed=(True,) * len(self.calls))
 
     def slimmed(self) -> Prefix:
-        """Return the prefix without memory for what is not needed."""
-        pairs = zip(self.calls, self.needed, strict=True)
-        return replace(
-            self,
-            calls=tuple(
-                Call(c.module, (), c.returned if kept else mapped(_hollow, c.returned))
-                for c, kept in pairs
-            ),
-        )
+        """Return the prefix without memory for what is not needed: one row of NaN without any."""
+        first = torch.zeros(1, dtype=torch.long)
+        calls = [
+            call
+            if needed
+            else Call(call.module, (), mapped(_hollow, layout.taken(call.returned, first)))
+            for call, layout, needed in zip(self.calls, self.layouts, self.needed, strict=True)
+        ]
+        return replace(self, calls=tuple(calls))
 
     @staticmethod
     def joined(parts: Sequence[Prefix]) -> Prefix:
         """Return one prefix for the examples of several."""
+        first = parts[0]
         columns = zip(*[part.calls for part in parts], strict=True)
         calls = [
-            Call(column[0].module, (), concatenated([call.returned for call in column]))
-            for column in columns
+            Call(column[0].module, (), layout.joined([call.returned for call in column]))
+            if needed
+            else column[0]
+            for column, layout, needed in zip(columns, first.layouts, first.needed, strict=True)
         ]
-        return replace(parts[0], calls=tuple(calls))
+        return replace(first, calls=tuple(calls))
 
     @contextmanager
-    def replayed(self, examples: Tensor, count: int) -> Iterator[None]:
-        """Let the recorded modules return what they did for these of ``count`` examples."""
+    def replayed(self, examples: Tensor) -> Iterator[None]:
+        """Let the recorded modules return what they did for these of the examples."""
         rows: dict[Module, list[Callable[[], Any]]] = {}
-        for call, kept in zip(self.calls, self.needed, strict=True):
-            take = _Rows(examples, count, hollow=not kept)
-            rows.setdefault(call.module, []).append(partial(mapped, take, call.returned))
+        for place, call in enumerate(self.calls):
+            rows.setdefault(call.module, []).append(partial(self._returned, place, examples))
         with ExitStack() as stack:
             for module, returns in rows.items():
                 stack.enter_context(_forward_replaced(module, returns))
             yield
 
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Hands out the rows that belong to the examples of a block."""
-
-    examples: Tensor
-    count: int
-    hollow: bool
-
-    def __call__(self, tensor: Tensor) -> Tensor:
-        if tensor.ndim == 0 or len(tensor) != self.count:
-            return tensor
-        if self.hollow:
-            return _hollow(tensor[:1]).expand(len(self.examples), *tensor.shape[1:])
-        return tensor[self.examples.to(tensor.device)]
+    def _returned(self, place: int, examples: Tensor) -> Any:
+        layout, value = self.layouts[place], self.calls[place].returned
+        if self.needed[place]:
+            value = layout.taken(value, examples)
+        else:
+            value = layout.spread(value, len(examples))
+        return layout.as_came(value, len(examples))
 
 
 def _hollow(tensor: Tensor) -> Tensor:
@@ -167,11 +173,12 @@ def _forward_replaced(module: Module, returns: Sequence[Callable[[], Any]]) -> I
             return original(*args, **kwargs)
         return waiting.pop(0)()
 
-    module.forward = forward
-    try:
-        yield
-    finally:
+    def back() -> None:
         if own:
             module.forward = original
         else:
             del module.forward
+
+    module.forward = forward
+    with noted(back):
+        yield

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from captum_influence import DistributionalInfluence
 from captum_influence.attr import Execution
-from captum_influence.network.memory import freed_memory_kept
+from captum_influence.network.passes.memory import freed_memory_kept
 
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc's allocator")
 MB = 2**20
@@ -58,13 +58,13 @@ def test_errors_and_threads_leave_the_usual_state() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    from captum_influence.network import memory as pooling
+    from captum_influence.network.passes import memory as pooling
 
     assert pooling._users == 0
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("captum_influence.network.memory._glibc", lambda: None)
+    monkeypatch.setattr("captum_influence.network.passes.memory._glibc", lambda: None)
     with freed_memory_kept():
         assert torch.ones(3).sum() == 3
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from captum_influence import DistributionalInfluence
 from captum_influence.attr import Execution
-from captum_influence.network.compiled import compiled_regions, regions
+from captum_influence.network.passes.compiled import compiled_regions, regions
 
 
 def _model() -> nn.Sequential:

@@ -15,8 +15,9 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import Module
 
 from captum_influence.network.cuts import Cut, Tensors, picked, substituted
+from captum_influence.network.passes.holding import noted
 
-__all__ = ["Fill", "Mark", "Measured", "Overwrite", "Read", "Root", "Visit"]
+__all__ = ["Fill", "Mark", "Measured", "Overwrite", "Read", "Root", "Visit", "handed_on"]
 
 
 class Measured(Exception):
@@ -50,10 +51,8 @@ class Visit(ABC):
             handle = module.register_forward_hook(self._after)
         else:
             handle = module.register_forward_pre_hook(self._before, with_kwargs=True)
-        try:
+        with noted(handle.remove):
             yield
-        finally:
-            handle.remove()
 
     def check(self) -> None:
         wanted = self.cut.call or 0
@@ -128,11 +127,11 @@ class Fill(Visit):
 
 
 class Overwrite(Visit):
-    """Lets other tensors go on in place of those that came."""
+    """Lets other tensors go on in place of those that came; ``rooted``: with a graph."""
 
-    def __init__(self, cut: Cut, new: Tensors) -> None:
+    def __init__(self, cut: Cut, new: Tensors, *, rooted: bool = False) -> None:
         super().__init__(cut)
-        self._new = new
+        self._new, self._rooted = new, rooted
 
     def act(self, tensors: Tensors) -> Tensors:
         if [t.shape for t in tensors] != [t.shape for t in self._new]:
@@ -141,37 +140,63 @@ class Overwrite(Visit):
                 f"{self.cut}, got {[tuple(t.shape) for t in self._new]}"
             )
         # An in-place module may follow, and the points be views of what is needed again.
-        return tuple(tensor.clone() for tensor in self._new)
+        new = tuple(tensor.clone() for tensor in self._new)
+        if not self._rooted:
+            return new
+        torch.set_grad_enabled(True)
+        return tuple(handed_on(tensor) for tensor in new)
 
 
 class Root(Visit):
-    """Starts the graph at tensors that carry none, and remembers where gradients arrive."""
+    """Remembers where the gradients of what passes arrive, and starts the graph if there is none.
+
+    Another tensor goes on, of the same memory: its gradient is that of those who read it here, not
+    of others who read the tensor that came (a skip connection around a Dropout, say). Only of a
+    cut that is ``shared`` does the very tensor go on, which then must have a graph already.
+    """
 
     edges: tuple[GradientEdge, ...] = ()
 
     def act(self, tensors: Tensors) -> Tensors:
         torch.set_grad_enabled(True)
-        rooted = tuple(_rooted(tensor) for tensor in tensors)
+        if self.cut.shared:
+            rooted = tensors
+            if not all(tensor.requires_grad for tensor in tensors):
+                raise RuntimeError(
+                    f"expected a graph at the {self.cut}, got a tensor without: the network "
+                    "detaches it or runs under no_grad; Cut(layer, 'input') means this module's "
+                    "reading of it alone, and needs none"
+                )
+        else:
+            rooted = tuple(handed_on(tensor) for tensor in tensors)
         self.edges = tuple(get_gradient_edge(tensor) for tensor in rooted)
         self.found = tuple(tensor.detach() for tensor in rooted)
         return rooted
 
 
-class _StartOfGraph(torch.autograd.Function):
-    """Passes a tensor on as the start of a graph: no copy, and safe before in-place modules."""
+class _HandedOn(torch.autograd.Function):
+    """Another tensor of the same memory, with an edge of its own in the graph.
+
+    No copy, and safe before in-place modules: autograd forbids these for views and leaves, and
+    what is hidden in a list is neither.
+    """
 
     @staticmethod
-    def forward(ctx: Any, anchor: Tensor, hidden: list[Tensor]) -> Tensor:
+    def forward(ctx: Any, source: Tensor, hidden: list[Tensor]) -> Tensor:
+        ctx.is_start = source is not hidden[0]
         return hidden[0].detach()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None]:
-        return None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None]:
+        return (None if ctx.is_start else grads[0]), None
 
 
-def _rooted(tensor: Tensor) -> Tensor:
+def handed_on(tensor: Tensor) -> Tensor:
+    """Return a tensor of the same memory that is the start of a graph, or goes on with one."""
+    source = tensor
     if not tensor.requires_grad:
-        anchor = torch.zeros((), device=tensor.device, requires_grad=True)
-        return cast(Tensor, _StartOfGraph.apply(anchor, [tensor]))  # type: ignore[no-untyped-call]
-    # An in-place module rewrites the history of a view and forbids itself a leaf: hand on a copy.
-    return tensor.clone() if tensor.is_leaf or tensor._is_view() else tensor
+        source = torch.zeros((), device=tensor.device, requires_grad=True)
+    elif tensor._is_view():
+        # What an in-place module does to the memory would reach what others have saved of its base.
+        return tensor.clone()
+    return cast(Tensor, _HandedOn.apply(source, [tensor]))  # type: ignore[no-untyped-call]

@@ -1,0 +1,56 @@
+"""Buffers that a forward pass changes (running means, power iterations, counters), put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+__all__ = ["Place", "changed_by", "put_back"]
+
+Place = tuple[Module, str]
+
+
+def _places(modules: Sequence[Module]) -> list[Place]:
+    inside = dict.fromkeys(m for network in modules for m in network.modules())
+    return [(m, name) for m in inside for name, b in m._buffers.items() if b is not None]
+
+
+@contextmanager
+def put_back(places: Sequence[Place]) -> Iterator[None]:
+    """Put these buffers back when the block ends."""
+    before = [(module._buffers[name], _copy(module, name)) for module, name in places]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for (module, name), (own, content) in zip(places, before, strict=True):
+                if own is not None and content is not None:
+                    module._buffers[name] = own
+                    own.copy_(content)
+
+
+@contextmanager
+def changed_by(modules: Sequence[Module]) -> Iterator[list[Place]]:
+    """Put all buffers back when the block ends, and tell then which had changed."""
+    places, found = _places(modules), list[Place]()
+    versions = [_version(m._buffers[name]) for m, name in places]
+    with put_back(places):
+        yield found
+        now = [_version(m._buffers[name]) for m, name in places]
+        found += [p for p, a, b in zip(places, versions, now, strict=True) if a != b]
+
+
+def _copy(module: Module, name: str) -> Tensor | None:
+    buffer = module._buffers[name]
+    return None if buffer is None else buffer.detach().clone()
+
+
+def _version(buffer: Tensor | None) -> tuple[int, int]:
+    if buffer is None:
+        return 0, 0
+    # Tensors made in inference mode don't count their versions: they can't change outside it.
+    return id(buffer), 0 if buffer.is_inference() else buffer._version
