@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -102,9 +103,12 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         """Return whether there is a completeness to fall short of: only with displacements."""
         return self._multiply_by_inputs
 
-    def attribute_future(self) -> None:
+    def attribute_future(self, *args: Any, **kwargs: Any) -> None:
         """Refuse: the network is differentiated, which futures don't allow."""
-        raise NotImplementedError("DistributionalInfluence has no asynchronous form: use attribute")
+        raise NotImplementedError(
+            "DistributionalInfluence has no asynchronous form: call attribute with the same "
+            "arguments"
+        )
 
     @log_usage(part_of_slo=True)
     def attribute(
@@ -283,15 +287,28 @@ def _checked_inputs(inputs: Tensors) -> Tensors:
             f"expected the same number of examples in every input, at least one, got {counts}"
         )
     for x in inputs:
+        if x.is_meta or x.layout is not torch.strided:
+            kind = "without data, on the meta device" if x.is_meta else f"of layout {x.layout}"
+            raise ValueError(
+                f"expected dense inputs with data, got one {kind}: load the weights and the data "
+                "first, or call to_dense()"
+            )
         if x.is_floating_point() and bool(torch.isnan(x).any()):
             raise ValueError(f"an input of shape {tuple(x.shape)} holds NaN: clean it first")
     return inputs
 
 
 def _checked_rows(internal_batch_size: int | None) -> int | None:
-    if internal_batch_size is not None and internal_batch_size < 1:
+    if internal_batch_size is None:
+        return None
+    if not hasattr(internal_batch_size, "__index__"):
+        raise TypeError(
+            "internal_batch_size counts (example, point) rows: expected a whole number, got "
+            f"{internal_batch_size!r}"
+        )
+    if internal_batch_size < 1:
         raise ValueError(
             "internal_batch_size counts (example, point) rows: expected a positive number, got "
             f"{internal_batch_size}"
         )
-    return internal_batch_size
+    return operator.index(internal_batch_size)

@@ -57,6 +57,9 @@ from captum_influence.network.passes.rows import AsManyRows, Layout
 
 __all__ = ["Reading", "Sizes", "Slice", "Trace"]
 
+# Nested modules up to which all are hooked: each hook adds frames to Python's stack of 1000.
+_DEEPEST = 60
+
 
 @dataclass(frozen=True, eq=False)
 class Reading:
@@ -163,10 +166,10 @@ class Slice:
             ValueError: if a cut has no examples in its first dimension, or the network takes
                 batches of one size only.
         """
-        check_modes(self._modules, alone=rows == 1)
         known = _known_probes.setdefault(self._forward, {}) if _lasting(self._forward) else {}
         key = (self._key(inputs, arguments), rows == 1)
         if key not in known:
+            check_modes(self._modules, alone=rows == 1)
             known[key] = Prober(self._passed, self._modules, self.cuts).probe(
                 inputs, arguments, rows
             )
@@ -343,11 +346,12 @@ class Slice:
         marks = [Mark(cut, begun.set) for cut in self.cuts]
         enter = [] if self.sample_at is None else [Fill(self.sample_at)]
         modules = self._forward.modules() if isinstance(self._forward, Module) else ()
+        shallow = not isinstance(self._forward, Module) or _depth(self._forward) <= _DEEPEST
         first = torch.zeros(1, dtype=torch.long)
         hooks = ExitStack()
         with torch.no_grad(), self._replayed(first), noted(hooks.close):
             for module in modules:
-                if not isinstance(module, torch.jit.ScriptModule):  # they take no hooks
+                if not isinstance(module, torch.jit.ScriptModule) and shallow:  # scripted: no hooks
                     hooks.callback(module.register_forward_hook(measure).remove)
             self._run(inputs, bound, [*enter, *marks], stop=False)
         return Sizes(max(*before, *behind), max(behind), sum(behind))
@@ -358,6 +362,7 @@ class Slice:
             and isinstance(self._forward, Module)
             and not self.differentiable
             and not any(isinstance(m, torch.jit.ScriptModule) for m in self._forward.modules())
+            and _depth(self._forward) <= _DEEPEST
             and (not self._count or bool(self._prefixes))
         )
 
@@ -470,6 +475,10 @@ class Slice:
             if self._probe is not None and self._probe.buffers:
                 stack.enter_context(put_back(self._probe.buffers))
             yield
+
+
+def _depth(network: Module) -> int:
+    return max(str(name).count(".") for name, _ in network.named_modules())
 
 
 def _lasting(forward_func: Forward) -> bool:
