@@ -76,12 +76,10 @@ class Prober:
     def probe(self, inputs: Tensors, arguments: Arguments, rows: int | None) -> Probe:
         """Return what is found out; see :meth:`Slice.probe`."""
         one = tuple(x[:1] for x in inputs)
-        before = _random_state()
-        with changed_by(self.modules) as buffers:
+        with changed_by(self.modules) as buffers, _random_kept() as drawn:
             alone = self._alone(one, inputs, arguments, rows)
-        draws = any(not torch.equal(a, b) for a, b in zip(before, _random_state(), strict=True))
-        _put_random_state(before)
-        among = self._among(one, arguments, rows) if alone is not None else []
+            among = [] if alone is None else self._among(one, arguments, rows)
+        draws = bool(drawn)
         if alone is None or not among:  # batches of one size only: nothing can be compared
             return Probe(AsManyRows(), (), None, draws, tuple(buffers), rows)
         output = self._output(alone, among[0])
@@ -143,6 +141,8 @@ class Prober:
                 # Bound anew each time: a pass may change what it is given, such as a cache.
                 found.append(self.run(among, arguments.rows(rows_of_one)))
         except Exception as error:
+            if self._fails_again(one, arguments.rows(rows_of_one[:1])):
+                raise  # not for want of a row
             # Perhaps the others were too odd for it: try the row beside itself.
             try:
                 beside = tuple(torch.cat([x] * COMPANY) for x in one)
@@ -332,6 +332,18 @@ def _random_state() -> list[Tensor]:
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states += torch.cuda.get_rng_state_all()
     return states
+
+
+@contextmanager
+def _random_kept() -> Iterator[list[bool]]:
+    """Put the global random state back when the block ends, and tell then whether it was used."""
+    before, used = _random_state(), list[bool]()
+    try:
+        yield used
+    finally:
+        now = _random_state()
+        used += [True for a, b in zip(before, now, strict=True) if not torch.equal(a, b)]
+        _put_random_state(before)
 
 
 def _put_random_state(states: Sequence[Tensor]) -> None:
