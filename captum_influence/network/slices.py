@@ -30,7 +30,7 @@ from captum_influence.network.cuts import (
     unwrapped,
 )
 from captum_influence.network.passes.arguments import Arguments, Bound
-from captum_influence.network.passes.buffers import put_back
+from captum_influence.network.passes.buffers import Stand
 from captum_influence.network.passes.checkpointing import without_checkpointing
 from captum_influence.network.passes.compiled import compiled_regions
 from captum_influence.network.passes.holding import frozen, held, modules_of, noted, plain
@@ -131,6 +131,7 @@ class Slice:
         self._count = 0
         self._hidden: Counter[Module] = Counter()
         self._probe: Probe | None = None
+        self._stand: Stand | None = None
         for cut in (self.sample_at, self.measure_at):
             refuse_shared(cut)
 
@@ -149,7 +150,13 @@ class Slice:
             stack.enter_context(without_checkpointing())
             if not self.differentiable:
                 stack.enter_context(frozen(self._forward))
+            stack.enter_context(noted(self._end))
             yield
+
+    def _end(self) -> None:
+        if self._stand is not None:
+            self._stand.end()
+        self._stand = None
 
     def probe(self, inputs: Tensors, arguments: Arguments, rows: int | None = None) -> Probe:
         """Find out how rows lie in this network, and that they don't see one another.
@@ -174,6 +181,8 @@ class Slice:
                 inputs, arguments, rows
             )
         self._probe = known[key]
+        if self._probe.buffers and self._stand is None:
+            self._stand = Stand(self._probe.buffers)
         if self._probe.size not in (None, rows):
             raise ValueError(
                 f"expected internal_batch_size={self._probe.size}, the only size of a batch that "
@@ -468,12 +477,11 @@ class Slice:
 
     @contextmanager
     def _repeatable(self) -> Iterator[None]:
-        """Let every pass draw the same, if it draws, and put back the buffers that it changes."""
-        with ExitStack() as stack:
-            if self._probe is not None and self._probe.draws:
-                stack.enter_context(same_draws())
-            if self._probe is not None and self._probe.buffers:
-                stack.enter_context(put_back(self._probe.buffers))
+        """Let every pass draw the same, if it draws, and begin with the same buffers."""
+        if self._stand is not None:
+            self._stand.begin()
+        draws = self._probe is not None and self._probe.draws
+        with same_draws() if draws else nullcontext():
             yield
 
 

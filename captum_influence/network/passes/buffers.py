@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-__all__ = ["Place", "changed_by", "put_back"]
+from captum_influence.network.passes.holding import noted
+
+__all__ = ["Place", "Stand", "changed_by", "put_back"]
 
 Place = tuple[Module, str]
 
@@ -23,14 +25,36 @@ def _places(modules: Sequence[Module]) -> list[Place]:
 def put_back(places: Sequence[Place]) -> Iterator[None]:
     """Put these buffers back when the block ends."""
     before = [(module._buffers[name], _copy(module, name)) for module, name in places]
-    try:
-        yield
-    finally:
+
+    def back() -> None:
         with torch.no_grad():
             for (module, name), (own, content) in zip(places, before, strict=True):
                 if own is not None and content is not None:
                     module._buffers[name] = own
                     own.copy_(content)
+
+    with noted(back):
+        yield
+
+
+class Stand:
+    """Copies that stand in for buffers, new ones for each pass; the buffers are left alone.
+
+    Not the buffers themselves are put back after a pass: a graph may have saved them.
+    """
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._own = [(module, name, module._buffers[name]) for module, name in places]
+
+    def begin(self) -> None:
+        """Let the next pass see what the first one saw."""
+        for module, name, own in self._own:
+            module._buffers[name] = None if own is None else own.detach().clone()
+
+    def end(self) -> None:
+        """Give the modules their own again."""
+        for module, name, own in self._own:
+            module._buffers[name] = own
 
 
 @contextmanager
