@@ -177,7 +177,9 @@ class Prober:
 def company(x: Tensor, sign: float) -> Tensor:
     """Return three rows for a batch of one, the middle one its own, with very different others."""
     if x.is_floating_point() or x.is_complex():
-        other = sign * (3 * x.abs().flip(-1) + 1) if x.ndim > 1 else sign * (3 * x.abs() + 1)
+        # Large, and once of each sign: a branch on a sum over the batch then goes both ways.
+        size = x.abs().flip(-1) if x.ndim > 1 else x.abs()
+        other = sign * (30 * size + 10)
         return torch.cat([other, x, 2 * other]).to(x.dtype)
     # Token ids in another order are token ids.
     other = x.flip(-1) if x.ndim > 1 else x
