@@ -67,7 +67,7 @@ class _Change(Visit):
             self._calls, self._within_pass = 0, True
 
     def verify(self, module: Module, args: Any, output: Any) -> None:
-        """See to it that the layer has run in this pass, and as often as was said."""
+        """Check that the layer has run in this pass, and as often as was said."""
         if threading.get_ident() == self._thread:
             self.check()
 

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import ClassScore
+from captum_influence.data.batches import repeatable
 from captum_influence.data.labels import Names, class_name
-from captum_influence.data.loaders import repeatable
 from captum_influence.explanations.essences.find import drawn_at_random
 from captum_influence.explanations.pairs.moves import Moves, count_moves
 from captum_influence.explanations.pairs.result import Pair, SeparatingUnit, Side
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.reports.asked import installed_versions
-from captum_influence.units.exemplars import Examiner
 from captum_influence.units.displays import rescaled
+from captum_influence.units.exemplars import Examiner
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.survey import Survey
