@@ -66,13 +66,17 @@ class UnitEffects(Metric):
         best = int(means.nan_to_num(nan=-math.inf).argmax())
         asked, layer = self.facts["quantity"], self.facts["layer"]
         over = f"on average over {counted(len(self.effects), 'example')}"
-        if not float(means[best]) > 0:
-            return f"None of the {self.facts['units']} of {layer} raises {asked} {over}."
-        error = standard_error(self.effects[:, best])
+        mean, error = float(means[best]), standard_error(self.effects[:, best])
+        if not mean > 0 or mean < 2 * error:
+            return (
+                f"None of the {self.facts['units']} of {layer} is seen to raise {asked} {over}. "
+                f"The largest mean effect is {give_or_take(mean, error)}, that of "
+                f"{self.units[best]}."
+            )
         return (
             f"Of the {self.facts['units']} of {layer}, {self.units[best]} raises {asked} most. "
             f"With {self.replace} in its place that is "
-            f"{give_or_take(float(means[best]), error)} lower, {over}."
+            f"{give_or_take(mean, error)} lower, {over}."
         )
 
     @property

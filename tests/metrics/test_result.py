@@ -159,7 +159,11 @@ HEADLINES = {
     ),
     "nothing raises": (
         lambda: ablate_units(WIRED.model, WIRED.inputs[2:], "units", 0),
-        ["None of the 3 channels of units raises score(class 0)", "1 example."],
+        ["None of the 3 channels of units is seen to raise score(class 0)", "1 example."],
+    ),
+    "nothing for certain": (  # of its own mean, a unit that acts linearly is worth nothing
+        lambda: ablate_units(*UNITS, replace="mean"),
+        ["None of the 3 channels of units is seen to raise score(class 0)", " ± "],
     ),
     "in none": (
         lambda: unit_orderings(*UNITS, -torch.ones(3)),
