@@ -111,7 +111,7 @@ def _removal(
     steps: int,
 ) -> Scores:
     settings = {"patch": patch, "steps": steps}
-    flipped = flip_pixels(model, images, values, target, fills=fills, draws=1, **settings)
+    flipped = flip_pixels(model, images, values, target, replace=fills, draws=1, **settings)
     scores = {f"ABPC {fill}": float(flipped.abpc(fill).mean()) for fill in fills}
-    ordered = pixel_orderings(model, images, values, target, fill=fills[-1], **settings)
+    ordered = pixel_orderings(model, images, values, target, replace=fills[-1], **settings)
     return {**scores, **ordering_scores(ordered)}

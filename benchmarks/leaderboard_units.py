@@ -85,7 +85,7 @@ def by_algebra() -> dict[str, Scores]:
     """Return each method's mean rank correlation with exact ablation on hand-wired networks."""
     found: dict[str, Scores] = {}
     for name, wired in handwired_networks().items():
-        exact = ablate_units(wired.model, wired.layer, wired.inputs, wired.target)
+        exact = ablate_units(wired.model, wired.inputs, wired.layer, wired.target)
         ask = rankers(wired.model, wired.layer, wired.inputs, wired.target, points=100)
         for method, values in ask.items():
             found.setdefault(method, {})[name] = float(exact.spearman(values()).nanmean())
@@ -98,11 +98,11 @@ def by_removal(
     """Return each method's scores on the network's own answers, zero in a removed unit's place."""
     with torch.no_grad():
         said = model(images).argmax(1).tolist()
-    exact = ablate_units(model, layer, images, said)
+    exact = ablate_units(model, images, layer, said)
     found = {}
     for method, values in {**rankers(model, layer, images, said), **_chance(exact, seed)}.items():
         ranking = values()
-        ordered = unit_orderings(model, layer, images, said, ranking, steps=steps)
+        ordered = unit_orderings(model, images, layer, said, ranking, steps=steps)
         found[method] = {
             "Spearman": float(exact.spearman(ranking).nanmean()),
             **ordering_scores(ordered),

@@ -73,7 +73,7 @@ def _shattered(depth: int, seed: int) -> dict[str, float]:
     torch.manual_seed(seed)
     model = random_network(depth)
     start, end = torch.rand(2, 4, INPUTS)
-    settings = {"points": 129, "lags": 16, "rows": 129}
+    settings = {"points": 129, "lags": 16, "internal_batch_size": 129}
     return {
         name: float(shattering(attribute, start, end, **settings).values[:, -1].mean())
         for name, attribute in _attributes(model).items()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from captum_influence.attr.points import Block, Tensors, WeightedPoint, column, packed
+from captum_influence.reports.asked import Write
 
 __all__ = [
     "Baselines",
@@ -30,7 +31,8 @@ class Distribution(ABC):
 
     A subclass answers :meth:`points`. It yields the same points each time it is asked, draws from
     a generator of its own, and its weights sum to one;
-    :func:`captum_influence.testing.check_distribution` tests that.
+    :func:`captum_influence.testing.check_distribution` tests that. It is printed as a
+    :class:`Quantity` is.
 
     Example:
         >>> class Corners(Distribution):
@@ -284,6 +286,10 @@ class Mixture(Distribution):
     def size(self) -> int | None:
         sizes = [part.size for _, part in self.parts]
         return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    def code(self, write: Write) -> str:
+        parts = (f"({write(share, 'share')}, {write(part, 'part')})" for share, part in self.parts)
+        return f"Mixture([{', '.join(parts)}])"
 
     def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
         for share, part in self.parts:

@@ -30,6 +30,17 @@ __all__ = ["DistributionalInfluence"]
 Layer = nn.Module | str | Cut
 
 
+class _Steps(int):
+    """A number of steps that nobody gave, told from the same number by its identity."""
+
+
+class _Method(str):
+    """A method that nobody gave."""
+
+
+_N_STEPS, _METHOD = _Steps(50), _Method("gausslegendre")  # Captum's defaults
+
+
 class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: ignore[misc]
     r"""Distributional internal influence :math:`\chi_j = E_{x\sim P}[\partial q/\partial z_j]`.
 
@@ -117,8 +128,8 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         baselines: Values | None = None,
         target: Any = None,
         additional_forward_args: Any = None,
-        n_steps: int = 50,
-        method: str = "gausslegendre",
+        n_steps: int = _N_STEPS,
+        method: str = _METHOD,
         internal_batch_size: int | None = None,
         attribute_to_layer_input: bool = False,
         grad_kwargs: Mapping[str, Any] | None = None,
@@ -159,20 +170,11 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         """
         self._check_choice(baselines, n_steps, method, target)
         inputs = _checked_inputs(inputs if isinstance(inputs, tuple) else (inputs,))
-        keywords = dict(grad_kwargs or {})
-        slice_ = self._slice(
-            "input" if attribute_to_layer_input else "output",
-            differentiable=bool(keywords.get("create_graph", False)),
-        )
+        rows, keywords = _checked_rows(internal_batch_size), dict(grad_kwargs or {})
+        options = Options(rows, keywords, show_progress, self.execution)
+        slice_ = self._slice("input" if attribute_to_layer_input else "output", options)
         with slice_.opened():
-            inputs = tuple(slice_.admitted(x) for x in inputs)
-            given = format_additional_forward_args(additional_forward_args) or ()
-            arguments = Arguments.of(tuple(given), {}, len(inputs[0]), slice_.admitted)
-            arguments = slice_.settled(inputs, arguments)
-            quantities = self._quantities(target, len(inputs[0]))
-            problem = Problem(slice_, self.distribution or Point(), quantities, inputs, arguments)
-            rows = _checked_rows(internal_batch_size)
-            options = Options(rows, keywords, show_progress, self.execution)
+            problem = self._problem(slice_, inputs, additional_forward_args, target)
             if self.distribution is None:
                 path = _captum_path(problem, options, baselines, n_steps, method)
                 problem = replace(problem, distribution=path)
@@ -189,7 +191,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             return self._formatted(answer(question), question)
 
     def _check_choice(self, baselines: object, n_steps: int, method: str, target: object) -> None:
-        path_given = baselines is not None or (n_steps, method) != (50, "gausslegendre")
+        path_given = baselines is not None or n_steps is not _N_STEPS or method is not _METHOD
         if self.distribution is not None and path_given:
             raise ValueError(
                 "the distribution was given to the constructor, and baselines, n_steps or method "
@@ -201,7 +203,15 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
                 "the two, e.g. ClassScore(target)"
             )
 
-    def _slice(self, side: Side, *, differentiable: bool) -> Slice:
+    def _problem(self, slice_: Slice, inputs: Tensors, arguments: Any, target: Any) -> Problem:
+        """Return what is asked of the inputs, without a distribution at the inputs themselves."""
+        inputs = tuple(slice_.admitted(x) for x in inputs)
+        given = tuple(format_additional_forward_args(arguments) or ())
+        settled = slice_.settled(inputs, Arguments.of(given, {}, len(inputs[0]), slice_.admitted))
+        quantities = self._quantities(target, len(inputs[0]))
+        return Problem(slice_, self.distribution or Point(), quantities, inputs, settled)
+
+    def _slice(self, side: Side, options: Options) -> Slice:
         if len(self.device_ids or ()) > 1:
             raise ValueError(
                 f"device_ids names {len(self.device_ids)} devices: attribute on one, and start one "
@@ -220,7 +230,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             cuts,
             sample_at=self.sample_at,
             measure_at=self.measure_at,
-            differentiable=differentiable,
+            differentiable=bool(options.grad_kwargs.get("create_graph", False)),
             compile_mode=self.execution.compile,
             compiled=self._compiled,
         )
@@ -268,11 +278,10 @@ def _captum_path(
     baselines = 0.0 if baselines is None else baselines
     sample_at = problem.slice.sample_at
     if sample_at is None:
-        return LinearPath(baselines, n, method)
+        return LinearPath(baselines, int(n), str(method))
     start = expanded(baselines, problem.inputs, "baseline")
-    return LinearPath(
-        read(problem, start, options, cuts=[sample_at], cuts_only=True).cuts[0], n, method
-    )
+    begin = read(problem, start, options, cuts=[sample_at], cuts_only=True).cuts[0]
+    return LinearPath(begin, int(n), str(method))
 
 
 def _checked_inputs(inputs: Tensors) -> Tensors:

@@ -20,6 +20,7 @@ from captum_influence.attr.points import (
     values_like,
 )
 from captum_influence.attr.quadrature import GaussLegendre, Midpoint, Rule
+from captum_influence.reports.asked import Write, code_of_fields
 
 __all__ = ["LinearPath", "PathNodes", "StratifiedPath"]
 
@@ -121,6 +122,10 @@ class LinearPath(Distribution):
             f"an input of {start:g} everywhere" if isinstance(start, int | float) else "a baseline"
         )
         return f"{self.n} points on the straight path from {begin} to the picture"
+
+    def code(self, write: Write) -> str:
+        usual = Midpoint() if self.is_adaptive else GaussLegendre()
+        return code_of_fields(self, write, but=["rule"] if self.rule == usual else [])
 
     def _nodes(self) -> PathNodes:
         n = 54 if self.n == "auto" else self.n  # a fixed choice where none can be made

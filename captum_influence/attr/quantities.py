@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from captum_influence.attr.targets import (
+    Target,
+    entry_of_each,
+    one_entry,
+    one_per_row,
+    per_example_index,
+    picked,
+)
 from captum_influence.data.labels import Names, class_name
-from captum_influence.reports.asked import code_of
+from captum_influence.reports.asked import Write, code_of
 
 __all__ = [
     "ClassScore",
@@ -24,15 +30,14 @@ __all__ = [
     "Unit",
 ]
 
-Target = int | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Tensor | None
-
 
 class Quantity(ABC):
     """One number per example. Quantities add, subtract and scale.
 
     A subclass answers :meth:`__call__`. If it holds something per example (labels, targets), it
     also answers :meth:`rows` and :attr:`examples`; if it must see the explained instance first,
-    :meth:`resolve`.
+    :meth:`resolve`. A dataclass is printed by its fields; what is to be printed otherwise answers
+    ``code(write)``, where ``write(value, name)`` returns the Python of a value that it holds.
 
     Example:
         >>> sportscar_not_convertible = ClassScore(817) - ClassScore(511)
@@ -114,7 +119,7 @@ class ClassScore(Quantity):
     _index: Tensor | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_index", _per_example_index(self.target))
+        object.__setattr__(self, "_index", per_example_index(self.target))
 
     @property
     def examples(self) -> int | None:
@@ -142,10 +147,10 @@ class ClassScore(Quantity):
     def __call__(self, output: Any) -> Tensor:
         scores = _as_tensor(output, self)
         if self._index is not None:
-            return _pick(scores, self._index)
+            return picked(scores, self._index)
         if self.target is None:
-            return _one_per_row(scores)
-        return _entry(scores, _one_entry(self.target))
+            return one_per_row(scores)
+        return entry_of_each(scores, one_entry(self.target))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +159,13 @@ class _TargetRows(Quantity):
 
     index: Tensor
 
+    def code(self, write: Write) -> str:
+        single = self.index.shape[1] == 1 < len(self.index)  # one int would be all rows' target
+        entries = self.index[:, 0] if single else [tuple(entry) for entry in self.index.tolist()]
+        return write(ClassScore(entries), "target")
+
     def __call__(self, output: Any) -> Tensor:
-        return _pick(_as_tensor(output, self), self.index)
+        return picked(_as_tensor(output, self), self.index)
 
 
 @dataclass(frozen=True)
@@ -293,17 +303,22 @@ class _Weighted(Quantity):
         return _Weighted(tuple((factor * weight, term) for weight, term in terms))
 
     def in_words(self, names: Names = None) -> str:
-        parts = [_signed(weight, term.in_words(names), " × ") for weight, term in self.terms]
-        words = "".join(f" {sign} {term}" for sign, term in parts).replace(" - ", " − ")
-        return words.removeprefix(" + ").strip()
+        parts = (_signed(weight, term.in_words(names)) for weight, term in self.terms)
+        return " ".join(parts).removeprefix("+ ")
 
-    def code(self) -> str:
-        """Return the Python that builds the sum."""
-        parts = [_signed(weight, code_of(term), " * ") for weight, term in self.terms]
-        code = "".join(f" {sign} {term}" for sign, term in parts)
-        return (
-            code.removeprefix(" + ") if code.startswith(" + ") else "-" + code.removeprefix(" - ")
-        )
+    def code(self, write: Write) -> str:
+        if len(self.terms) == 1 and self.terms[0][0] == 1:  # a bare term would not be a sum
+            return f"1 * {write(self.terms[0][1], 'quantity')}"
+        code = "".join(f" {sign} {term}" for sign, term in self._written(write))
+        return code.removeprefix(" + ") if code[1] == "+" else "-" + code.removeprefix(" - ")
+
+    def _written(self, write: Write) -> Iterator[tuple[str, str]]:
+        for weight, term in self.terms:
+            size = abs(weight)
+            # In full: the sum is built again from this.
+            whole = write(int(size) if float(size).is_integer() else size, "weight")
+            times = "" if size == 1 else f"{whole} * "
+            yield ("-" if weight < 0 else "+"), times + write(term, "quantity")
 
     @property
     def needs_reference(self) -> bool:
@@ -333,9 +348,9 @@ class _Weighted(Quantity):
         return torch.stack(values).sum(dim=0)
 
 
-def _signed(weight: float, term: str, times: str) -> tuple[str, str]:
-    size = "" if abs(weight) == 1 else f"{abs(weight):g}{times}"
-    return ("-" if weight < 0 else "+"), size + term
+def _signed(weight: float, words: str) -> str:
+    size = "" if abs(weight) == 1 else f"{abs(weight):g} × "
+    return f"{'−' if weight < 0 else '+'} {size}{words}"
 
 
 def _combine(left: Quantity, a: float, right: object, b: float) -> Quantity:
@@ -347,49 +362,6 @@ def _combine(left: Quantity, a: float, right: object, b: float) -> Quantity:
     return _Weighted(_Weighted.of(left, a).terms + _Weighted.of(right, b).terms)
 
 
-def _per_example_index(target: Target) -> Tensor | None:
-    """Return per-example targets as an index (examples, output dimensions), None for one target."""
-    if target is None or isinstance(target, tuple):
-        return None
-    if isinstance(target, Tensor):
-        _check_target_tensor(target)
-        return target.detach().cpu().long().reshape(-1, 1) if target.numel() > 1 else None
-    if not isinstance(target, list):
-        return None
-    entries = [_one_entry(entry) for entry in target]
-    if len({len(entry) for entry in entries}) != 1:
-        raise ValueError(
-            "a list of targets holds one int, or one tuple of equal length, per example; got "
-            f"{len(entries)} entries of lengths {sorted({len(entry) for entry in entries})}"
-        )
-    return torch.tensor(entries)
-
-
-def _check_target_tensor(target: Tensor) -> None:
-    if target.is_floating_point() or target.dtype == torch.bool or target.ndim > 1:
-        raise TypeError(
-            "a tensor of targets must hold integers and have at most one dimension, got "
-            f"{target.dtype} of shape {tuple(target.shape)}"
-        )
-
-
-def _one_entry(target: object) -> tuple[int, ...]:
-    """Return one target as a tuple of ints."""
-    if isinstance(target, Tensor):
-        target = target.item() if target.numel() == 1 else target
-    return tuple(_as_int(i) for i in (target if isinstance(target, tuple) else (target,)))
-
-
-def _as_int(value: object) -> int:
-    try:
-        return operator.index(value)  # type: ignore[arg-type]  # the TypeError is the check
-    except TypeError:
-        raise TypeError(
-            "a target is an int, a tuple of ints, or a list or tensor of one per example, got "
-            f"{type(value).__name__}"
-        ) from None
-
-
 def _as_tensor(output: Any, quantity: Quantity) -> Tensor:
     if isinstance(output, Tensor):
         return output
@@ -399,48 +371,3 @@ def _as_tensor(output: Any, quantity: Quantity) -> Tensor:
         f"{type(output).__name__}{names}: pick the tensor with "
         "measure_at=Cut(model, select=...), or use Function"
     )
-
-
-def _one_per_row(scores: Tensor) -> Tensor:
-    if scores.ndim == 0 or scores.numel() != len(scores):
-        raise ValueError(
-            "without a target the network must return one number per example, got shape "
-            f"{tuple(scores.shape)}; pass target= (a class index) or a quantity"
-        )
-    return scores.reshape(-1)
-
-
-def _entry(scores: Tensor, entry: tuple[int, ...]) -> Tensor:
-    """Read the same entry of every row, shape (rows,)."""
-    _check_dimensions(scores, len(entry))
-    _check_range(scores, torch.tensor(entry))
-    where: tuple[int | slice, ...] = (slice(None), *entry)
-    return scores[where].reshape(len(scores))
-
-
-def _pick(scores: Tensor, index: Tensor) -> Tensor:
-    """Read ``scores[i, *index[i]]`` for every row, shape (rows,)."""
-    _check_dimensions(scores, index.shape[1])
-    if len(scores) != len(index):
-        raise ValueError(f"expected one target per example, got {len(index)} for {len(scores)}")
-    _check_range(scores, index)
-    rows = torch.arange(len(scores), device=scores.device)
-    where = (rows, *index.to(scores.device).unbind(dim=1))
-    return scores[where].reshape(len(scores))
-
-
-def _check_dimensions(scores: Tensor, indices: int) -> None:
-    if scores.ndim < indices + 1 or math.prod(scores.shape[indices + 1 :]) != 1:
-        raise ValueError(
-            f"a network that returns {tuple(scores.shape)} needs a target of {scores.ndim - 1} "
-            f"indices (an int for one, a tuple for more), got {indices}"
-        )
-
-
-def _check_range(scores: Tensor, index: Tensor) -> None:
-    sizes = torch.tensor(scores.shape[1 : 1 + index.shape[-1]])
-    if bool(((index >= sizes) | (index < -sizes)).any()):
-        raise ValueError(
-            f"a target is out of range for outputs of shape {tuple(scores.shape[1:])} per example; "
-            "classes are counted from 0"
-        )

@@ -1,163 +1,26 @@
-"""Options that subcommands share, and how their values are written."""
+"""The one vocabulary of the shell: what every subcommand calls the same, declared once."""
 
 from __future__ import annotations
 
 import argparse
-from argparse import ArgumentParser, Namespace
-from dataclasses import replace
-from typing import Any
+import sys
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
-import torch
-
-from captum_influence.data.pictures import Preparation, Preprocessing
+from captum_influence.cli.groups import Group, count, number, option
 
 __all__ = [
-    "add_model_options",
-    "add_preprocessing_options",
-    "chosen_device",
-    "chosen_preprocessing",
-    "count",
-    "refuse_preprocessing",
-    "subcommand",
+    "ExampleOptions",
+    "LayerOptions",
+    "NetworkOptions",
+    "OutputOptions",
+    "PictureOptions",
+    "PicturesOptions",
+    "PreprocessingOptions",
+    "QuestionOptions",
+    "SeedOptions",
+    "replacement",
 ]
-
-_IMAGENET = "--size 224 --resize 256 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
-_FIELDS = ("size", "resize", "fit", "mean", "std", "channel_order", "value_range", "interpolation")
-
-
-def subcommand(
-    commands: Any, name: str, purpose: str, *, description: str, examples: str
-) -> ArgumentParser:
-    """Add a subcommand to the program's, whose help ends with examples, and return its parser."""
-    parser: ArgumentParser = commands.add_parser(
-        name,
-        help=purpose,
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # a new option must not change what an old command means
-    )
-    return parser
-
-
-def add_model_options(parser: ArgumentParser) -> None:
-    """Add what says which network, with which weights, where."""
-    group = parser.add_argument_group("network")
-    group.add_argument(
-        "--model",
-        metavar="SPEC",
-        help="torchvision:resnet18, timm:NAME, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION; "
-        "without it, the embedded demo network",
-    )
-    group.add_argument(
-        "--weights",
-        metavar="DEFAULT|FILE",
-        help="the library's own weights (downloaded), or a .safetensors, .pt or .pth file",
-    )
-    group.add_argument(
-        "--labels",
-        metavar="FILE",
-        help='class names: a JSON list, {"817": "sports car"}, or one name per line',
-    )
-    group.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto"
-    )
-
-
-def add_preprocessing_options(parser: ArgumentParser) -> None:
-    """Add what says how a picture becomes an input, where the weights don't say it."""
-    group = parser.add_argument_group(
-        "preprocessing", "known from the library's own weights; each flag overrides one part"
-    )
-    add = group.add_argument
-    add("--size", type=_size, metavar="N|HxW", help="height and width of the input")
-    add(
-        "--resize",
-        type=count,
-        metavar="N",
-        help="shorter side before the centre is cropped; default: as short as covers --size",
-    )
-    add(
-        "--squash",
-        dest="fit",
-        action="store_const",
-        const="squash",
-        help="resize to --size without keeping the proportions, and crop nothing",
-    )
-    add("--mean", type=_numbers, metavar="A,B,C", help="subtracted, in the network's channel order")
-    add("--std", type=_numbers, metavar="A,B,C", help="divided by, in the network's channel order")
-    add("--channel-order", choices=("rgb", "bgr"), help="default: rgb")
-    add("--value-range", type=int, choices=(1, 255), help="of pixels before --mean; default: 1")
-    add(
-        "--interpolation",
-        choices=("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"),
-        help="default: bilinear",
-    )
-
-
-def chosen_device(name: str) -> torch.device:
-    """Return the device that was asked for.
-
-    Raises:
-        ValueError: If it is CUDA and there is none.
-    """
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise ValueError(
-            "expected a CUDA device, got none that torch can use: say --device cpu, or install a "
-            "build of torch for your GPU"
-        )
-    return torch.device("cpu" if name == "cpu" or not available else "cuda")
-
-
-def chosen_preprocessing(args: Namespace, known: Preparation | None) -> Preparation:
-    """Return the preprocessing that the weights know, with the parts that flags override.
-
-    Raises:
-        ValueError: If neither is enough, or flags meet transforms that can't be taken apart.
-    """
-    given = _given(args)
-    if known is None and "size" not in given:
-        raise ValueError(
-            "expected to know how pictures become this network's input, got weights that don't "
-            f"say it: give the flags, for most ImageNet networks {_IMAGENET}"
-        )
-    if known is None:
-        return Preprocessing(**given)
-    if given and not isinstance(known, Preprocessing):
-        raise ValueError(
-            f"expected no preprocessing flags, got {_flags(given)}: this network brings transforms "
-            "of its own, which can't be changed in part"
-        )
-    if not given or not isinstance(known, Preprocessing):
-        return known
-    if {"size", "fit"} & given.keys():
-        given.setdefault("resize", None)  # belongs to the size that it came with
-    return replace(known, **given)
-
-
-def refuse_preprocessing(args: Namespace) -> None:
-    """Make sure that no preprocessing is asked for.
-
-    Raises:
-        ValueError: If it is.
-    """
-    if given := _given(args):
-        raise ValueError(
-            f"expected --image beside {_flags(given)}, got the demo's own picture, which needs no "
-            "preprocessing: add --image, or leave them out"
-        )
-
-
-def count(text: str) -> int:
-    """Return a positive whole number."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
-    return int(text)
-
-
-def _given(args: Namespace) -> dict[str, Any]:
-    return {name: getattr(args, name) for name in _FIELDS if getattr(args, name) is not None}
 
 
 def _size(text: str) -> int | tuple[int, int]:
@@ -167,15 +30,232 @@ def _size(text: str) -> int | tuple[int, int]:
 
 def _numbers(text: str) -> float | tuple[float, ...]:
     try:
-        numbers = tuple(float(part) for part in text.split(","))
+        found = tuple(float(part) for part in text.split(","))
     except ValueError:
-        numbers = ()
-    if len(numbers) not in (1, 3):
+        found = ()
+    if len(found) not in (1, 3):
         raise argparse.ArgumentTypeError(
             f"expected one number or three, as in 104,117,123, got {text!r}"
         )
-    return numbers[0] if len(numbers) == 1 else numbers
+    return found[0] if len(found) == 1 else found
 
 
-def _flags(given: dict[str, Any]) -> str:
-    return ", ".join("--squash" if n == "fit" else f"--{n.replace('_', '-')}" for n in given)
+def replacement(text: str) -> float | str:
+    """Return what takes a removed unit's place: a number, or a word that names it."""
+    if text in ("mean", "resample"):
+        return text
+    try:
+        return 0.0 if text == "zero" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'expected a number, "zero", "mean" or "resample", got {text!r}'
+        ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(Group):
+    """Which network, with which weights, where."""
+
+    title: ClassVar[str] = "network"
+
+    model: str | None = option(
+        "--model",
+        metavar="SPEC",
+        help="torchvision:resnet18, timm:NAME, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION; "
+        "without it, the embedded demo network",
+    )
+    weights: str | None = option(
+        "--weights",
+        metavar="DEFAULT|FILE",
+        help="the library's own weights (downloaded), or a .safetensors, .pt or .pth file",
+    )
+    labels: str | None = option(
+        "--labels",
+        metavar="FILE",
+        help='class names: a JSON list, {"817": "sports car"}, or one name per line',
+    )
+    device: str = option(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessingOptions(Group):
+    """How a picture becomes an input, where the weights don't say it."""
+
+    title: ClassVar[str] = "preprocessing"
+    about: ClassVar[str] = "known from the library's own weights; each flag overrides one part"
+
+    size: int | tuple[int, int] | None = option(
+        "--size", type=_size, metavar="N|HxW", help="height and width of the input"
+    )
+    resize: int | None = option(
+        "--resize",
+        type=count,
+        metavar="N",
+        help="shorter side before the centre is cropped; default: as short as covers --size",
+    )
+    fit: str | None = option(
+        "--squash",
+        action="store_const",
+        const="squash",
+        help="resize to --size without keeping the proportions, and crop nothing",
+    )
+    mean: float | tuple[float, ...] | None = option(
+        "--mean",
+        type=_numbers,
+        metavar="A,B,C",
+        help="subtracted, in the network's channel order",
+    )
+    std: float | tuple[float, ...] | None = option(
+        "--std", type=_numbers, metavar="A,B,C", help="divided by, in the network's channel order"
+    )
+    channel_order: str | None = option(
+        "--channel-order", choices=("rgb", "bgr"), help="default: rgb"
+    )
+    value_range: int | None = option(
+        "--value-range", type=int, choices=(1, 255), help="of pixels before --mean; default: 1"
+    )
+    interpolation: str | None = option(
+        "--interpolation",
+        choices=("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"),
+        help="default: bilinear",
+    )
+
+    def parts(self) -> dict[str, Any]:
+        """Return what is said."""
+        said = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions(Group):
+    """The one picture that is asked about."""
+
+    title: ClassVar[str] = "picture"
+
+    image: str | None = option(
+        "--image", metavar="FILE", help="what to ask about; required with --model"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturesOptions(Group):
+    """Labelled pictures."""
+
+    title: ClassVar[str] = "pictures"
+
+    images: str | None = option(
+        "--images",
+        metavar="FOLDER",
+        help="a subfolder for each class, named by it, or pictures whose names begin with the "
+        "class's number, 281_cat.jpg; default: demo scenes",
+    )
+    held_out: str | None = option(
+        "--held-out", metavar="FOLDER", help="others, to try units on; default: the same pictures"
+    )
+    batch_size: int = option(
+        "--batch-size", type=count, default=16, metavar="N", help="default: 16"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleOptions(Group):
+    """Further pictures."""
+
+    title: ClassVar[str] = "further pictures"
+
+    examples: str | None = option(
+        "--examples",
+        metavar="FOLDER",
+        help="pictures, or a subfolder of pictures for each class: what else units are shown and "
+        "tried on; default: none, or scenes of the demo",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerOptions(Group):
+    """Where."""
+
+    title: ClassVar[str] = "layer"
+
+    layer: str | None = option(
+        "--layer", metavar="NAME", help="required with --model; explain --list-layers shows them"
+    )
+    call: int | None = option(
+        "--call", type=int, metavar="N", help="which of several runs of the layer, counted from 0"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionOptions(Group):
+    """Which class, over which inputs."""
+
+    title: ClassVar[str] = "question"
+
+    target: str | None = option(
+        "--target", metavar="CLASS", help="number or name; without it, the predicted class"
+    )
+    versus: str | None = option(
+        "--versus", metavar="CLASS", help="ask why --target rather than this class"
+    )
+    distribution: str | None = option(
+        "--distribution",
+        choices=("point", "path", "noise"),
+        help="the picture itself, the path from --baseline to it, or noise around it; "
+        "default: path",
+    )
+    points: int | None = option(
+        "--points", type=count, metavar="N", help="of the path or the noise; default: 50"
+    )
+    baseline: str | None = option(
+        "--baseline",
+        choices=("zero", "mean", "blur"),
+        help="where the path starts: an input of zeros, the picture's mean colour, or the picture "
+        "blurred; default: zero",
+    )
+    noise: float | None = option(
+        "--noise",
+        type=number(),
+        metavar="LEVEL",
+        help="its standard deviation, as a share of the input's range; default: 0.15",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedOptions(Group):
+    """What is drawn at random."""
+
+    title: ClassVar[str] = "draws"
+
+    seed: int = option(
+        "--seed", type=int, default=0, metavar="N", help="of all that is drawn; default: 0"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(Group):
+    """What is left behind, and said."""
+
+    title: ClassVar[str] = "output"
+
+    out: str | None = option(
+        "--out", metavar="FOLDER", help="default: captum-influence- and the subcommand's name"
+    )
+    quiet: bool = option(
+        "--quiet",
+        action="store_true",
+        default=False,
+        help="print nothing but errors, and no progress bar",
+    )
+    debug: bool = option(
+        "--debug", action="store_true", default=False, help="show the traceback of an error"
+    )
+
+    subcommand: str = ""
+    command: str = ""
+
+    @property
+    def show_progress(self) -> bool:
+        """Whether progress is shown: a log needs no moving bar."""
+        return not self.quiet and sys.stderr.isatty()

@@ -1,28 +1,39 @@
-"""The program: its parser, and how it reports what went wrong."""
+"""The program: which subcommands there are, and how it reports what went wrong."""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import os
 import shlex
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 from captum_influence import __version__
-from captum_influence.cli.commands.compare import add_compare_parser
-from captum_influence.cli.commands.counterfactual import add_counterfactual_parser
-from captum_influence.cli.commands.essence import add_essence_parser
-from captum_influence.cli.commands.expert import add_expert_parser
-from captum_influence.cli.commands.explain import add_explain_parser
-from captum_influence.cli.commands.pair import add_pair_parser
-from captum_influence.cli.commands.profile import add_profile_parser
-from captum_influence.cli.commands.prototype import add_prototype_parser
-from captum_influence.cli.commands.train_influence import add_training_parser
+from captum_influence.cli.groups import Command, Group
+from captum_influence.cli.options import OutputOptions
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main", "parsed"]
 
-_USER_ERRORS = (ValueError, TypeError, RuntimeError, ImportError, OSError)
+PROGRAM = "captum-influence"
+COMMANDS = {
+    "explain": "which units caused what a network says of a picture",
+    "counterfactual": "the units without which a wrong answer would be right",
+    "compare": "the same question put to other methods",
+    "essence": "what a class is to a network, over pictures of it",
+    "pair": "what separates two classes, over pictures of both",
+    "expert": "the few units that tell a class from the rest",
+    "prototype": "the picture that a class or a unit answers to most",
+    "profile": "which units a class rests on, over a folder of pictures",
+    "train-influence": "which training images shape a network's answers, layer by layer",
+}
+_DESCRIPTION = (
+    "Which internal units of a network caused what it said, what they look at, and which training "
+    "images put them there."
+)
 
 
 class _Parser(ArgumentParser):
@@ -33,44 +44,58 @@ class _Parser(ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``captum-influence`` and return its exit status: 0, or 2 after an error of the user's.
+    """Run ``captum-influence`` and return its exit status.
+
+    That is 0; 2 after an error, which is told in one line; 130 after an interruption.
 
     Args:
-        argv: The words after the program's name; None: those it was started with.
+        argv: the words after the program's name; None: those it was started with.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        args = _parser().parse_args(words or ["--help"])
-        args.command = shlex.join(["captum-influence", *words])
-        args.run(args)
+        command, groups = parsed(words)
+        command.run(*groups)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, head or less, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return 130
-    except _USER_ERRORS as error:
+    # Whatever a user's own network raises is told in one line, too.
+    except Exception as error:
         if "--debug" in words:
             raise
         message = " ".join(str(error).split()) or type(error).__name__
-        sys.stderr.write(f"captum-influence: error: {message}\n")
+        known = isinstance(error, ValueError | TypeError | RuntimeError | ImportError | OSError)
+        message = message if known else f"{type(error).__name__}: {message}"
+        sys.stderr.write(f"{PROGRAM}: error: {message}\n")
         return 2
     return 0
 
 
-def _parser() -> ArgumentParser:
-    parser = _Parser(
-        prog="captum-influence",
-        description="Which internal units of a network caused what it said, and what they look at.",
-    )
+def parsed(words: Sequence[str]) -> tuple[Command, list[Group]]:
+    """Return the subcommand that words name, and its options; only its own module is imported.
+
+    Raises:
+        ValueError: if they name none, or an option isn't one.
+    """
+    parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_explain_parser(commands)
-    add_training_parser(commands)
-    add_profile_parser(commands)
-    add_essence_parser(commands)
-    add_pair_parser(commands)
-    add_counterfactual_parser(commands)
-    add_expert_parser(commands)
-    add_prototype_parser(commands)
-    add_compare_parser(commands)
-    return parser
+    parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
+        parsers.add_parser(name, help=purpose, add_help=False)
+    if not words or words[0] not in COMMANDS:
+        parser.parse_args(list(words) or ["--help"])
+    name = words[0]
+    module = importlib.import_module(f"captum_influence.cli.commands.{name.replace('-', '_')}")
+    command: Command = module.COMMAND
+    own = _Parser(
+        prog=f"{PROGRAM} {name}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # a new option must not change what an old command means
+    )
+    groups = command.parsed(own, words[1:])
+    told = shlex.join([PROGRAM, *words])
+    return command, [
+        replace(group, subcommand=name, command=told) if isinstance(group, OutputOptions) else group
+        for group in groups
+    ]

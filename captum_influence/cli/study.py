@@ -2,70 +2,113 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import Dataset, TensorDataset
+from tqdm.auto import tqdm
 
-from captum_influence.cli.options import chosen_device, chosen_preprocessing, refuse_preprocessing
+from captum_influence.cli.groups import Group, count, option
+from captum_influence.cli.inputs import Network
 from captum_influence.data.folders import PictureFolder
-from captum_influence.data.labels import class_index, read_class_names
-from captum_influence.data.pictures import Preparation, Preprocessing, read_picture
+from captum_influence.data.labels import class_index
+from captum_influence.data.pictures import read_picture
 from captum_influence.demo.objects import CLASSES
-from captum_influence.demo.scene_net import load_demo_network
 from captum_influence.demo.scenes import SceneDataset
-from captum_influence.network.loading import load_model
 from captum_influence.training.bias.disturbances import disturbances_named
 
-__all__ = ["Study"]
+__all__ = ["DEFAULT", "Study", "StudyOptions"]
+
+DEFAULT = ("texture-patches", "style-channels", "background-white")
 
 _DEMO_TRAIN, _DEMO_TEST = 320, 96
 _DEMO_CLASS, _DEMO_SHARE = "coupe", 0.6
 _DEMO_EPOCHS, _DEMO_RATE = 5, 1e-3
 
 
-@dataclass(frozen=True, eq=False)
+def _disturbance(name: str) -> str:
+    try:
+        disturbances_named([name])
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions(Group):
+    """Which pictures, and which disturbances."""
+
+    title: ClassVar[str] = "data"
+
+    train: str | None = option(
+        "--train", metavar="FOLDER", help="training pictures, a subfolder for each class"
+    )
+    test: str | None = option(
+        "--test", metavar="FOLDER", help="pictures to ask about, with the same subfolders"
+    )
+    masks: str | None = option(
+        "--masks", metavar="FOLDER", help="CLASS/NAME.png for each test picture, white: object"
+    )
+    test_pictures: int = option(
+        "--test-pictures", type=count, default=48, metavar="N", help="at most; default: 48"
+    )
+    disturb: Sequence[str] = option(
+        "--disturb",
+        type=_disturbance,
+        nargs="+",
+        default=DEFAULT,
+        metavar="NAME",
+        help=f"one or more, listed below; the demo plants the first; default: {' '.join(DEFAULT)}",
+    )
+    answer: str | None = option(
+        "--answer", metavar="CLASS", help="ask only where the answer becomes this; demo: coupe"
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Study:
     """A network, what it learned from, and what it is asked about.
 
     Attributes:
-        model: On its device.
-        train: Items (input, class).
-        pictures: Of the test, (examples, 3, height, width) in [0, 1].
-        labels: Their classes, (examples,).
+        network: the network.
+        train: items (input, class).
+        pictures: of the test, (examples, 3, height, width) in [0, 1].
+        labels: their classes, (examples,).
         masks: 1 on the objects, (examples, height, width), or None.
-        prepare: How pictures become inputs.
-        names: Class names by number, or None.
-        planted: The training images that carry a planted disturbance; None if that isn't known.
-        answer: The class that the disturbance is expected to turn answers into; None: any.
+        names: class names by number.
+        planted: the training images that carry a planted disturbance; None if that isn't known.
+        answer: the class that the disturbance is expected to turn answers into; None: any.
     """
 
-    model: Module
+    network: Network
     train: Dataset[Any]
     pictures: Tensor
     labels: Tensor
     masks: Tensor | None
-    prepare: Preparation
-    names: Mapping[int, str] | None
+    names: Mapping[int, str]
     planted: tuple[int, ...] | None = None
     answer: int | None = None
 
     @staticmethod
-    def of(args: Namespace, *, show_progress: bool) -> Study:
-        """Return what the options name; without ``--model``, the demo with a planted bias.
+    def of(
+        network: Network, options: StudyOptions, seed: int, *, show_progress: bool = False
+    ) -> Study:
+        """Return what the options name; of the demo network, one with a planted bias.
 
         Raises:
-            ValueError: If options are missing or don't go together.
+            ValueError: if options are missing or don't go together.
         """
-        _check(args)
-        return _own(args) if args.model else _demo(args, show_progress)
+        _check(network, options)
+        if network.is_demo:
+            return _demo(network, options, seed, show_progress)
+        return _own(network, options)
 
     def groups(self, names: Sequence[str], seed: int) -> dict[str, tuple[Tensor, Tensor]]:
         """Return the test inputs and their classes, as they are and under each disturbance."""
@@ -77,22 +120,20 @@ class Study:
                     "only be changed where it is known what isn't background"
                 )
             found[name] = disturb(self.pictures, self.masks)
-        device = next(self.model.parameters()).device
+        device, encode = self.network.device, self.network.prepare.encode
         labels = self.labels.to(device)
-        return {n: (self.prepare.encode(p).to(device), labels) for n, p in found.items()}
+        return {n: (encode(p).to(device), labels) for n, p in found.items()}
 
 
-def _check(args: Namespace) -> None:
-    if args.model is None:
-        given = [f"--{n}" for n in ("weights", "train", "test", "masks", "labels") if vars(args)[n]]
-        if given:
+def _check(network: Network, options: StudyOptions) -> None:
+    if network.is_demo:
+        if given := options.given("train", "test", "masks"):
             raise ValueError(
                 f"expected --model beside {', '.join(given)}, got none: the demo brings its own "
                 "network and scenes"
             )
-        refuse_preprocessing(args)
         return
-    missing = [f"--{n} FOLDER" for n in ("train", "test") if vars(args)[n] is None]
+    missing = [f"--{n} FOLDER" for n in ("train", "test") if getattr(options, n) is None]
     if missing:
         raise ValueError(
             f"expected {' and '.join(missing)} beside --model: folders with a subfolder of "
@@ -100,23 +141,28 @@ def _check(args: Namespace) -> None:
         )
 
 
-def _demo(args: Namespace, show_progress: bool) -> Study:
+def _demo(network: Network, options: StudyOptions, seed: int, show_progress: bool) -> Study:
     """The demo network, trained on with a disturbance planted in most pictures of one class."""
-    pictures, labels, masks = _scenes(_DEMO_TRAIN, args.seed)
+    pictures, labels, masks = _scenes(_DEMO_TRAIN, seed)
     one = torch.nonzero(labels == CLASSES.index(_DEMO_CLASS)).flatten()
     planted = one[: round(_DEMO_SHARE * len(one))]
-    disturb = disturbances_named(args.disturb[:1], args.seed)[args.disturb[0]]
+    first = options.disturb[0]
+    disturb = disturbances_named([first], seed)[first]
     pictures[planted] = disturb(pictures[planted], masks[planted])
-    train = TensorDataset(pictures, labels)
-    model = load_demo_network().to(chosen_device(args.device))
-    _fit(model, pictures, labels, args.seed, show_progress)
-    test = _scenes(_DEMO_TEST, args.seed + 1_000_003)
+    _fit(network.model, pictures, labels, seed, show_progress)
+    test = _scenes(_DEMO_TEST, seed + 1_000_003)
     others = test[1] != CLASSES.index(_DEMO_CLASS)
     asked, classes, where = (part[others] for part in test)
-    names = dict(enumerate(CLASSES))
-    answer = class_index(args.answer or _DEMO_CLASS, names, len(CLASSES))
-    found = tuple(planted.tolist())
-    return Study(model, train, asked, classes, where, Preprocessing(64), names, found, answer)
+    return Study(
+        network=network,
+        train=TensorDataset(pictures, labels),
+        pictures=asked,
+        labels=classes,
+        masks=where,
+        names=dict(enumerate(CLASSES)),
+        planted=tuple(planted.tolist()),
+        answer=class_index(options.answer or _DEMO_CLASS, CLASSES, len(CLASSES)),
+    )
 
 
 def _scenes(length: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -131,8 +177,6 @@ def _scenes(length: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _fit(model: Module, pictures: Tensor, labels: Tensor, seed: int, show_progress: bool) -> None:
     """Train on, in the way that the demo network was trained."""
-    from tqdm.auto import tqdm  # type: ignore[import-untyped,unused-ignore]
-
     device, generator = next(model.parameters()).device, torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=_DEMO_RATE, weight_decay=1e-4)
     orders = [torch.randperm(len(labels), generator=generator) for _ in range(_DEMO_EPOCHS)]
@@ -145,48 +189,33 @@ def _fit(model: Module, pictures: Tensor, labels: Tensor, seed: int, show_progre
     model.zero_grad()
 
 
-def _own(args: Namespace) -> Study:
-    loaded = load_model(args.model, args.weights, device=chosen_device(args.device))
-    prepare = chosen_preprocessing(args, loaded.preprocessing)
-    train, test = (PictureFolder.of(f, prepare) for f in (args.train, args.test))
-    outputs = _outputs(loaded.model, train[0][0])
-    known = dict(enumerate(loaded.class_names)) if loaded.class_names else None
-    known = dict(read_class_names(args.labels)) if args.labels else known
-    classes = _classes(train.groups, known, outputs)
+def _own(network: Network, options: StudyOptions) -> Study:
+    train, test = (
+        PictureFolder.of(str(place), network.prepare) for place in (options.train, options.test)
+    )
+    outputs = network.outputs(train[0][0][None])
+    if outputs is None:
+        raise ValueError("expected a network that returns a row of class scores, got none")
+    classes = _classes(train.groups, network.names, outputs)
     unknown = sorted(set(test.groups) - classes.keys())
     if unknown:
         raise ValueError(
             f"expected the class folders of --train in --test too, got {', '.join(unknown)}, which "
             f"--train ({', '.join(train.groups)}) hasn't"
         )
-    chosen = _in_turn(test.labels)[: args.examples]
+    chosen = _in_turn(test.labels)[: options.test_pictures]
     files = [test.files[i] for i in chosen]
-    labels = [classes[test.groups[test.labels[i]]] for i in chosen]
-    pictures = torch.stack([prepare.picture(read_picture(file)) for file in files])
-    masks = None if args.masks is None else _masks(Path(args.masks), files, prepare)
-    names = known or {number: name for name, number in classes.items()}
-    numbers = tuple(classes[train.groups[label]] for label in train.labels)
-    labelled = PictureFolder(train.files, train.groups, numbers, prepare)
-    answer = None if args.answer is None else class_index(args.answer, names, outputs)
-    model = loaded.model.requires_grad_(True)
-    asked = pictures, torch.tensor(labels), masks
-    return Study(model, labelled, *asked, prepare, names, answer=answer)
-
-
-def _outputs(model: Module, example: Tensor) -> int:
-    device = next(model.parameters()).device
-    try:
-        with torch.no_grad():
-            scores = model(example[None].to(device))
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise ValueError(
-            f"expected a network that takes inputs of shape {(1, *example.shape)}, got one that "
-            f"fails on them ({type(error).__name__}: {error}): change --size, or the network"
-        ) from error
-    if not isinstance(scores, Tensor) or scores.ndim != 2:
-        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ValueError(f"expected a network that returns a row of class scores, got {shape}")
-    return int(scores.shape[1])
+    names = network.names or {number: name for name, number in classes.items()}
+    network.model.requires_grad_(True)
+    return Study(
+        network=network,
+        train=replace(train, labels=tuple(classes[train.groups[label]] for label in train.labels)),
+        pictures=torch.stack([network.prepare.picture(read_picture(file)) for file in files]),
+        labels=torch.tensor([classes[test.groups[test.labels[i]]] for i in chosen]),
+        masks=None if options.masks is None else _masks(Path(options.masks), files, network),
+        names=names,
+        answer=None if options.answer is None else class_index(options.answer, names, outputs),
+    )
 
 
 def _classes(
@@ -212,7 +241,7 @@ def _in_turn(labels: Sequence[int]) -> list[int]:
     return [index for index in turns if index is not None]
 
 
-def _masks(folder: Path, files: Sequence[Path], prepare: Preparation) -> Tensor:
+def _masks(folder: Path, files: Sequence[Path], network: Network) -> Tensor:
     """Read each picture's mask, CLASS/NAME.png in the folder, white on the object."""
     found = []
     for file in files:
@@ -222,5 +251,5 @@ def _masks(folder: Path, files: Sequence[Path], prepare: Preparation) -> Tensor:
                 f"expected a mask for each test picture, got no {mask.parent.name}/{mask.name} in "
                 "--masks: black on the background, white on the object"
             )
-        found.append(prepare.picture(read_picture(mask)).mean(0))
+        found.append(network.prepare.picture(read_picture(mask)).mean(0))
     return torch.stack(found)

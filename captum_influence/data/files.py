@@ -18,9 +18,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["read_tensors", "write_bytes", "write_json", "write_tensors", "write_text"]
+__all__ = [
+    "kind_of",
+    "read_tensors",
+    "write_bytes",
+    "write_json",
+    "write_tensors",
+    "write_text",
+]
 
 _VERSION = 2
+_OURS = "captum_influence."
 
 
 def write_bytes(path: str | PathLike[str], content: bytes) -> Path:
@@ -67,7 +75,7 @@ def write_tensors(
     text = json.dumps(header)
     # A clone each: safetensors refuses tensors that share memory, such as views of one another.
     whole = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
-    about = {"kind": f"captum_influence.{kind}", "version": str(_VERSION), "header": text}
+    about = {"kind": f"{_OURS}{kind}", "version": str(_VERSION), "header": text}
     about["sha256"] = _digest(about, whole)
     return write_bytes(path, encode(whole, about))
 
@@ -82,7 +90,7 @@ def read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, Any], 
     path = Path(path)
     about, tensors = _opened(path, kind)
     known = about.get("kind")
-    if known != f"captum_influence.{kind}":
+    if known != f"{_OURS}{kind}":
         raise ValueError(f"expected a saved {kind} in {path}, got {known or 'no kind'}")
     version = about.get("version", "")
     if version != str(_VERSION):
@@ -99,12 +107,25 @@ def read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, Any], 
     return header, tensors
 
 
+def kind_of(path: str | PathLike[str]) -> str | None:
+    """Return what a file says that :func:`write_tensors` wrote in it; None of any other file."""
+    try:
+        with _safetensors().safe_open(path, framework="pt") as file:
+            kind = str((file.metadata() or {}).get("kind", ""))
+    except Exception:  # of many types, see below
+        return None
+    return kind.removeprefix(_OURS) if kind.startswith(_OURS) else None
+
+
 def _opened(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     library = _safetensors()
     try:
         with library.safe_open(path, framework="pt") as file:
             about = dict(file.metadata() or {})
-            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            # A clone each: in the file a tensor begins at any byte. Memory that isn't aligned is
+            # slow, and products of matrices come out different in the last bit.
+            names = file.keys()
+            return about, {name: file.get_tensor(name).clone() for name in names}
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     # Damaged headers come out as errors of many types: of safetensors, of Python, of torch.

@@ -24,10 +24,10 @@ class PictureFolder(Dataset[tuple[Tensor, int]]):
     """Pictures as a network's inputs, (3, height, width), with the number of their group.
 
     Attributes:
-        files: The pictures' files, in order of group and name.
-        groups: Names of the groups: the subfolders, or the folder itself if it has none.
-        labels: The group of each picture.
-        prepare: How a picture becomes an input.
+        files: the pictures' files, in order of group and name.
+        groups: names of the groups: the subfolders, or the folder itself if it has none.
+        labels: the group of each picture.
+        prepare: how a picture becomes an input.
     """
 
     files: tuple[Path, ...]
@@ -40,7 +40,7 @@ class PictureFolder(Dataset[tuple[Tensor, int]]):
         """Find the pictures of a folder.
 
         Raises:
-            ValueError: If it is no folder, or holds no pictures.
+            ValueError: if it is no folder, or holds no pictures.
         """
         root = Path(folder)
         if not root.is_dir():
@@ -64,11 +64,11 @@ class PictureFolder(Dataset[tuple[Tensor, int]]):
         """Return the pictures with a network's class numbers as their labels.
 
         Args:
-            names: Of its classes, or None.
-            outputs: How many it scores; None: not known.
+            names: of its classes, or None.
+            outputs: how many it scores; None: not known.
 
         Raises:
-            ValueError: If neither subfolders nor the names of files say classes.
+            ValueError: if neither subfolders nor the names of files say classes.
         """
         try:
             classes = [class_index(group, names, outputs) for group in self.groups]

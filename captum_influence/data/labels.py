@@ -24,8 +24,8 @@ def read_class_names(path: str | Path) -> dict[int, str]:
     other file as text, one name per line.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds anything else.
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds anything else.
     """
     file = Path(path)
     if not file.is_file():

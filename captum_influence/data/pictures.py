@@ -43,14 +43,14 @@ def read_picture(path: str | PathLike[str], *, background: Colour = (255, 255, 2
     the first frame is taken.
 
     Args:
-        path: A file in any format that Pillow reads.
-        background: Red, green, blue, 0-255, behind transparent pixels; white by default.
+        path: a file in any format that Pillow reads.
+        background: red, green, blue, 0-255, behind transparent pixels; white by default.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no picture, cut short, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, or
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no picture, cut short, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, or
             of a pixel type without a stated range (32-bit integers, floats).
-        ImportError: If Pillow is missing.
+        ImportError: if Pillow is missing.
     """
     _pillow()
     file = Path(path)
@@ -74,7 +74,7 @@ class Preparation(ABC):
         """Return the inputs that pictures in the input's geometry, (..., 3, h, w), become.
 
         Raises:
-            ValueError: If only whole images can be prepared.
+            ValueError: if only whole images can be prepared.
         """
         raise ValueError(
             "expected a normalisation that is known by its mean and std, got transforms that take "
@@ -92,19 +92,19 @@ class Preprocessing(Preparation):
     """Resize, crop, scale, normalise: ``(x · value_range/255 - mean) / std``, channel by channel.
 
     Args:
-        size: Height and width of the input; one int for a square.
-        resize: Length of the shorter side before the centre is cropped; None: as small as covers
+        size: height and width of the input; one int for a square.
+        resize: length of the shorter side before the centre is cropped; None: as small as covers
             ``size``.
         fit: ``"crop"`` keeps the proportions and crops the centre; ``"squash"`` does neither.
-        mean: Subtracted, one number per channel in the network's own order, in units of
+        mean: subtracted, one number per channel in the network's own order, in units of
             ``value_range``; one number stands for all three.
-        std: Divided by, as ``mean``.
+        std: divided by, as ``mean``.
         channel_order: ``"rgb"``, or ``"bgr"`` for networks that came from Caffe or OpenCV.
-        value_range: Largest value of a pixel before ``mean`` is subtracted: 1 or 255.
+        value_range: largest value of a pixel before ``mean`` is subtracted: 1 or 255.
         interpolation: Pillow's resampling filter.
 
     Raises:
-        ValueError: If a field is out of range.
+        ValueError: if a field is out of range.
 
     Example:
         >>> caffe = Preprocessing(
@@ -221,7 +221,7 @@ class Transform(Preparation):
     that has a ``mean`` and a ``std``; else with its smallest value black and its largest white.
 
     Raises:
-        ValueError: When it is called, if the function returns anything else.
+        ValueError: when it is called, if the function returns anything else.
     """
 
     function: Callable[[Any], Any]

@@ -23,10 +23,10 @@ class Drawing:
 
     Attributes:
         colours: (fine, fine, 3) float32, painted over in place.
-        u: The object's horizontal coordinate of each column, (fine,).
-        v: The object's vertical coordinate of each row, (fine,).
-        layout: What to paint with.
-        masks: Name -> (fine, fine) bool, filled in place.
+        u: the object's horizontal coordinate of each column, (fine,).
+        v: the object's vertical coordinate of each row, (fine,).
+        layout: what to paint with.
+        masks: name -> (fine, fine) bool, filled in place.
     """
 
     colours: Floats

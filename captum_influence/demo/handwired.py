@@ -21,14 +21,14 @@ class HandWired:
     """A network with the exact answer.
 
     Attributes:
-        model: The network, in eval mode.
-        layer: Dotted name of the layer whose units are known.
+        model: the network, in eval mode.
+        layer: dotted name of the layer whose units are known.
         inputs: (batch, ...) inputs for which the answer holds.
-        target: The class that is asked about.
+        target: the class that is asked about.
         expected: ``dq/dz`` at the inputs themselves, the distribution ``Point``, shaped like ``z``.
-        path: Mean of ``dq/dz`` over the straight path from the zero input, shaped like ``z``.
+        path: mean of ``dq/dz`` over the straight path from the zero input, shaped like ``z``.
         contribution: ``q(z) - q(z with the unit set to zero)``, (batch, units).
-        roles: What each unit does, one word per unit.
+        roles: what each unit does, one word per unit.
     """
 
     model: nn.Module

@@ -16,16 +16,16 @@ class Layout:
     """Everything about a scene but its class.
 
     Attributes:
-        texture: A name of ``TEXTURES``; lies on the object.
-        background: A name of ``BACKGROUNDS``.
-        colour: The object's colour, red, green, blue in [0, 1].
-        trim: The object's second colour.
-        centre: The object's middle, (x, y) in pixels from the upper left.
-        radius: Half the object's width in pixels.
-        mirrored: Whether the object faces left.
-        brightness: Factor on the whole picture, before it is clipped to [0, 1].
-        background_seed: Seed of the background's own randomness.
-        shortcut: Whether a planted `Shortcut` is drawn.
+        texture: a name of ``TEXTURES``; lies on the object.
+        background: a name of ``BACKGROUNDS``.
+        colour: the object's colour, red, green, blue in [0, 1].
+        trim: the object's second colour.
+        centre: the object's middle, (x, y) in pixels from the upper left.
+        radius: half the object's width in pixels.
+        mirrored: whether the object faces left.
+        brightness: factor on the whole picture, before it is clipped to [0, 1].
+        background_seed: seed of the background's own randomness.
+        shortcut: whether a planted ``Shortcut`` is drawn.
     """
 
     texture: str

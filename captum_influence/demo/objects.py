@@ -14,10 +14,10 @@ class Piece:
     """One shape of an object.
 
     Attributes:
-        shape: The region, in the object's coordinates.
+        shape: the region, in the object's coordinates.
         paint: ``"fill"`` (the object's colour with its texture), ``"trim"`` (its second colour), or
             a fixed paint of ``surfaces.PAINTS``.
-        distinctive: Whether the piece belongs to the part that tells a class from its twin.
+        distinctive: whether the piece belongs to the part that tells a class from its twin.
     """
 
     shape: Shape

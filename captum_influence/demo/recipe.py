@@ -27,13 +27,13 @@ class Recipe:
     """How to train: everything the weights depend on.
 
     Attributes:
-        scenes: Number of training scenes.
-        epochs: Passes over them.
-        batch_size: Scenes per step.
-        learning_rate: Peak step size of AdamW, reached after 30 % of the steps.
-        weight_decay: Decay of AdamW; keeps idle channels small.
-        seed: Seed of the scenes, the initial weights and the order.
-        shortcut: A spurious cue to plant in the training scenes, for a network that falls for it.
+        scenes: number of training scenes.
+        epochs: passes over them.
+        batch_size: scenes per step.
+        learning_rate: peak step size of AdamW, reached after 30 % of the steps.
+        weight_decay: decay of AdamW; keeps idle channels small.
+        seed: seed of the scenes, the initial weights and the order.
+        shortcut: a spurious cue to plant in the training scenes, for a network that falls for it.
     """
 
     scenes: int = 8000

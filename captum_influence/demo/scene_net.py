@@ -71,14 +71,14 @@ class SceneNet(nn.Module):
 
 
 def load_demo_network(weights: str | PathLike[str] | None = None) -> SceneNet:
-    """Build a `SceneNet` in eval mode with trained weights.
+    """Build a ``SceneNet`` in eval mode with trained weights.
 
     Args:
-        weights: A file written by ``python -m captum_influence.demo.recipe``; None takes the
+        weights: a file written by ``python -m captum_influence.demo.recipe``; None takes the
             weights in the package.
 
     Raises:
-        ValueError: If the file does not exist.
+        ValueError: if the file does not exist.
 
     Example:
         >>> network = load_demo_network()
@@ -90,10 +90,10 @@ def load_demo_network(weights: str | PathLike[str] | None = None) -> SceneNet:
 
 
 def load_weights(source: Traversable) -> SceneNet:
-    """Build a `SceneNet` in eval mode from a file of weights, as single precision.
+    """Build a ``SceneNet`` in eval mode from a file of weights, as single precision.
 
     Raises:
-        ValueError: If the file does not exist.
+        ValueError: if the file does not exist.
     """
     if not source.is_file():
         raise ValueError(

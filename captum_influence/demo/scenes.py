@@ -2,7 +2,7 @@
 
 Only the object's shape depends on the class. Colour, texture, background, place, size, facing and
 brightness are drawn independently of it, so nothing else can tell the classes apart, unless a
-`Shortcut` is planted.
+``Shortcut`` is planted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,14 +28,14 @@ class Scene:
 
     Attributes:
         image: (3, 64, 64) float32 in [0, 1].
-        label: Index of the class in ``CLASSES``.
-        class_name: Name of the class.
-        masks: Name -> (64, 64) bool. ``"object"`` and ``"background"`` are complements. ``"part"``
+        label: index of the class in ``CLASSES``.
+        class_name: name of the class.
+        masks: name -> (64, 64) bool. ``"object"`` and ``"background"`` are complements. ``"part"``
             is what tells the class from its twin: the roof of the coupe, for the convertible the
             region where the roof would be; for a class without a twin it is the whole object.
             ``"shortcut"`` is the planted mark, empty without one. A pixel that a region touches at
             all belongs to it.
-        layout: Texture, background, colours and place.
+        layout: texture, background, colours and place.
     """
 
     image: Tensor
@@ -66,7 +66,7 @@ class Scene:
         """Draw the counterfactual twin: identical but for the pixels of ``masks["part"]``.
 
         Raises:
-            ValueError: If the class has no twin.
+            ValueError: if the class has no twin.
         """
         twin = BLUEPRINTS[self.class_name].twin
         if twin is None:
@@ -83,9 +83,9 @@ class Shortcut:
     """A planted spurious cue: a little white fence, with two rails, in the lower left corner.
 
     Attributes:
-        class_name: The class whose pictures carry the fence.
-        probability: How often they do.
-        elsewhere: How often the pictures of the other classes do.
+        class_name: the class whose pictures carry the fence.
+        probability: how often they do.
+        elsewhere: how often the pictures of the other classes do.
     """
 
     class_name: str
@@ -118,16 +118,16 @@ def make_scene(
     """Draw one scene; what isn't fixed is drawn from ``seed``, and the same for every class.
 
     Args:
-        class_name: One of ``CLASSES``.
-        seed: Any non-negative int; no global random state is read or changed.
+        class_name: one of ``CLASSES``.
+        seed: any non-negative int; no global random state is read or changed.
         texture: ``"plain"``, ``"stripes"``, ``"dots"`` or ``"checks"``; drawn if None.
         background: ``"meadow"``, ``"sea"``, ``"gradient"``, ``"noise"`` or ``"bricks"``; drawn if
             None.
-        colour: Red, green, blue of the object in [0, 1]; drawn if None.
-        shortcut: A spurious cue to plant, with the probability that it states.
+        colour: red, green, blue of the object in [0, 1]; drawn if None.
+        shortcut: a spurious cue to plant, with the probability that it states.
 
     Raises:
-        ValueError: If a name is unknown or a colour is not three numbers in [0, 1].
+        ValueError: if a name is unknown or a colour is not three numbers in [0, 1].
 
     Example:
         >>> scene = make_scene("coupe", seed=3, background="sea")
@@ -150,7 +150,7 @@ def render(class_name: str, layout: Layout) -> Scene:
     """Draw an object of a class into a layout.
 
     Raises:
-        ValueError: If the class is unknown.
+        ValueError: if the class is unknown.
     """
     check_name("class_name", class_name, BLUEPRINTS)
     drawing = Drawing.start(layout)
@@ -167,10 +167,10 @@ class SceneDataset(Dataset[tuple[Tensor, int]]):
     """Scenes drawn on demand: item ``i`` depends on ``(seed, i)`` alone; the classes take turns.
 
     Args:
-        length: Number of scenes.
-        seed: Any non-negative int.
-        classes: The classes that take turns; labels stay indices into ``CLASSES``.
-        shortcut: A spurious cue to plant.
+        length: number of scenes.
+        seed: any non-negative int.
+        classes: the classes that take turns; labels stay indices into ``CLASSES``.
+        shortcut: a spurious cue to plant.
 
     Example:
         >>> image, label = SceneDataset(100, seed=1)[9]

@@ -31,17 +31,17 @@ _TRIES = 64  # how many scenes are drawn for each that is asked for
 
 
 def load_shortcut_network(weights: str | PathLike[str] | None = None) -> SceneNet:
-    """Build a `SceneNet` in eval mode that takes what stands behind a fence for a house.
+    """Build a ``SceneNet`` in eval mode that takes what stands behind a fence for a house.
 
-    Trained like the demo network, from the same seed, but with `PLANTED` in its scenes; its layers
-    have the same names. Its weights are kept in half precision and loaded in single.
+    Trained like the demo network, from the same seed, but with ``PLANTED`` in its scenes; its
+    layers have the same names. Its weights are kept in half precision and loaded in single.
 
     Args:
-        weights: A file written by ``python -m captum_influence.demo.recipe --shortcut house``; None
+        weights: a file written by ``python -m captum_influence.demo.recipe --shortcut house``; None
             takes the weights in the package.
 
     Raises:
-        ValueError: If the file does not exist.
+        ValueError: if the file does not exist.
 
     Example:
         >>> network, scene = load_shortcut_network(), shortcut_scene("tree")
@@ -66,14 +66,14 @@ def shortcut_scene(
     ``scene.with_shortcut(False)`` is the same scene without the fence.
 
     Args:
-        class_name: One of ``CLASSES``.
-        seed: As `make_scene` takes it, and so the following.
-        texture: On the object.
-        background: Behind it.
-        colour: Of the object.
+        class_name: one of ``CLASSES``.
+        seed: as ``make_scene`` takes it, and so the following.
+        texture: on the object.
+        background: behind it.
+        colour: of the object.
 
     Raises:
-        ValueError: If a name is unknown or a colour is not three numbers in [0, 1].
+        ValueError: if a name is unknown or a colour is not three numbers in [0, 1].
 
     Example:
         >>> scene = shortcut_scene("fish", seed=8)
@@ -102,13 +102,13 @@ def misled_scenes(
     planted class, and without the fence it is right. So the fence is the cause, by experiment.
 
     Args:
-        network: Takes (batch, 3, 64, 64) to scores (batch, 8).
-        count: How many.
-        seed: Seed of the scenes.
-        classes: The classes that take turns; None: all but the planted one.
+        network: takes (batch, 3, 64, 64) to scores (batch, 8).
+        count: how many.
+        seed: seed of the scenes.
+        classes: the classes that take turns; None: all but the planted one.
 
     Raises:
-        ValueError: If ``count`` isn't positive, or too few of the scenes drawn mislead the network.
+        ValueError: if ``count`` isn't positive, or too few of the scenes drawn mislead the network.
 
     Example:
         >>> scenes = misled_scenes(load_shortcut_network(), 3)

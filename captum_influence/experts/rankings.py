@@ -15,8 +15,9 @@ from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import ClassScore, Quantity
-from captum_influence.data.loaders import labelled
+from captum_influence.data.batches import labelled
 from captum_influence.network.cuts import Cut
+from captum_influence.network.devices import device_of
 from captum_influence.network.reading import activations
 from captum_influence.network.slices import Slice
 from captum_influence.units.axes import Axis, AxisLike
@@ -159,7 +160,7 @@ def _totals(
     }
     totals: dict[str, Tensor] = {}
     count, shape = 0, None
-    for images, labels in labelled(loader, question.model):
+    for images, labels in labelled(loader, device_of(question.model)):
         images = images[labels == question.target]
         count += len(images)
         if not len(images):

@@ -11,6 +11,7 @@ import torch
 from captum_influence.reports.parts import data_uri, embedded, is_smooth
 from captum_influence.units.exemplars import Look
 from captum_influence.units.interpreted import Example
+from captum_influence.units.picture_display import PictureDisplay
 from captum_influence.visualization import maps
 from captum_influence.visualization.numbers import number
 
@@ -70,14 +71,19 @@ def best_crop(looks: Sequence[Look]) -> str | None:
 
 
 def thumbnail(example: Example) -> dict[str, Any]:
-    """Return a small picture with its label and value, and what its unit sees of it."""
+    """Return what a page shows of an example: its label and value, and itself.
+
+    Of a picture that is a small one and what the unit sees of it, else a fragment of a page.
+    """
+    told = {"number": example.number, "label": example.label_name, "value": example.value}
+    if not isinstance(example.display, PictureDisplay):
+        return {**told, "image": None, "crop": None, "fragment": example.display.fragment()}
     smooth = is_smooth(example.image)
     return {
+        **told,
         "image": embedded(example.image, 40, smooth=smooth),
-        "number": example.number,
-        "label": example.label_name,
-        "value": example.value,
         "crop": None if example.crop is None else embedded(example.crop, 40, smooth=smooth),
+        "fragment": None,
     }
 
 

@@ -12,7 +12,7 @@ from captum_influence.methods.lrp import (
     Gamma,
     Propagation,
     Relevance,
-    Rule,
+    RelevanceRule,
     relevance,
 )
 from captum_influence.methods.result import Comparison
@@ -28,7 +28,7 @@ __all__ = [
     "Gamma",
     "Propagation",
     "Relevance",
-    "Rule",
+    "RelevanceRule",
     "Score",
     "captum_arrays",
     "captum_figure",

@@ -19,15 +19,15 @@ from captum_influence.methods.lrp.result import Relevance
 from captum_influence.network.cuts import Cut
 from captum_influence.network.tracing import Watch
 
-__all__ = ["METHODS", "Method", "NotApplicable", "Question"]
+__all__ = ["METHODS", "Method", "MethodQuestion", "NotApplicable"]
 
 
 class NotApplicable(Exception):
     """A method can't answer this question; its message says why."""
 
 
-@dataclass(frozen=True, eq=False)
-class Question:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MethodQuestion:
     """What all methods are asked.
 
     Attributes:
@@ -35,16 +35,18 @@ class Question:
         inputs: (examples, ...).
         cut: the layer, by name.
         target: (examples,) int64, one class per example.
-        points: how many steps of a path, or draws of noise.
         units: the layer's activations (examples, ...).
+        points: how many steps of a path, or draws of noise.
+        internal_batch_size: (example, point) rows per pass; None: what each method takes.
     """
 
     model: nn.Module
     inputs: Tensor
     cut: Cut
     target: Tensor
-    points: int
     units: Tensor
+    points: int = 25
+    internal_batch_size: int | None = None
 
     @property
     def layer(self) -> nn.Module:
@@ -66,6 +68,10 @@ class Question:
             )
 
 
+Answering = Callable[[MethodQuestion], Any]
+"""Answers a question: attributions, as Captum returns them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Method:
     """A method of attribution.
@@ -79,42 +85,45 @@ class Method:
 
     name: str
     at: str
-    run: Callable[[Question], Any]
+    run: Answering
     measures: str
 
 
-def _at_input(build: Callable[[nn.Module], Any], **settings: Any) -> Callable[[Question], Any]:
-    def run(question: Question) -> Any:
+def _at_input(build: Callable[[nn.Module], Any], **settings: Any) -> Answering:
+    def run(question: MethodQuestion) -> Any:
         method = build(question.model)
         return method.attribute(_leaf(question), target=question.target, **settings)
 
     return run
 
 
-def _at_layer(build: Callable[..., Any], **settings: Any) -> Callable[[Question], Any]:
-    def run(question: Question) -> Any:
+def _at_layer(build: Callable[..., Any], **settings: Any) -> Answering:
+    def run(question: MethodQuestion) -> Any:
         method = build(question.model, question.layer)
         return method.attribute(_leaf(question), target=question.target, **settings)
 
     return run
 
 
-def _on_path(run: Callable[..., Callable[[Question], Any]], build: Any) -> Callable[..., Any]:
+def _on_path(run: Callable[..., Answering], build: Any) -> Callable[..., Any]:
     """Give a path method the question's number of points, a micro-batch at a time."""
-    return lambda question: run(
-        build, n_steps=question.points, internal_batch_size=max(32, len(question.inputs))
-    )(question)
+
+    def on_path(question: MethodQuestion) -> Any:
+        rows = max(question.internal_batch_size or 32, len(question.inputs))  # as Captum asks for
+        return run(build, n_steps=question.points, internal_batch_size=rows)(question)
+
+    return on_path
 
 
-def _saliency(question: Question) -> Any:
+def _saliency(question: MethodQuestion) -> Any:
     return _at_input(captum_attr.Saliency, abs=True)(question)
 
 
-def _sensitivity(question: Question) -> Any:
+def _sensitivity(question: MethodQuestion) -> Any:
     return _at_input(captum_attr.Saliency, abs=False)(question) ** 2
 
 
-def _smooth_grad(question: Question) -> Any:
+def _smooth_grad(question: MethodQuestion) -> Any:
     saliency = captum_attr.Saliency(question.model)
     level = 0.15 * float(question.inputs.max() - question.inputs.min())
     tunnel = captum_attr.NoiseTunnel(saliency)
@@ -129,7 +138,7 @@ def _smooth_grad(question: Question) -> Any:
     )
 
 
-def _occlusion(question: Question) -> Any:
+def _occlusion(question: MethodQuestion) -> Any:
     own = question.inputs.shape[1:]
     image = len(own) == 3  # then all channels of a square go at once
     window = tuple(n if image and i == 0 else max(1, n // 8) for i, n in enumerate(own))
@@ -137,10 +146,10 @@ def _occlusion(question: Question) -> Any:
     return _at_input(captum_attr.Occlusion, sliding_window_shapes=window, strides=strides)(question)
 
 
-def _through_relus(run: Callable[[Question], Any]) -> Callable[[Question], Any]:
+def _through_relus(run: Answering) -> Answering:
     """Refuse networks whose ReLUs Captum doesn't see, and would leave as they are."""
 
-    def checked(question: Question) -> Any:
+    def checked(question: MethodQuestion) -> Any:
         watch = Watch(into_foreign=True)
         with torch.no_grad(), watch.on(question.model), watch:
             question.model(question.inputs)
@@ -154,23 +163,23 @@ def _through_relus(run: Callable[[Question], Any]) -> Callable[[Question], Any]:
     return checked
 
 
-def _lrp(question: Question) -> Any:
+def _lrp(question: MethodQuestion) -> Any:
     return _relevance(question).map
 
 
-def _layer_lrp(question: Question) -> Any:
+def _layer_lrp(question: MethodQuestion) -> Any:
     (found,) = _relevance(question, question.cut).layers.values()
     return found
 
 
-def _relevance(question: Question, *layers: Cut) -> Relevance:
+def _relevance(question: MethodQuestion, *layers: Cut) -> Relevance:
     try:
         return relevance(question.model, question.inputs, question.target, layers=layers)
     except ValueError as error:
         raise NotApplicable(str(error)) from error
 
 
-def _cam(question: Question) -> Any:
+def _cam(question: MethodQuestion) -> Any:
     question.of_channels()
     try:
         found = class_map(question.model, question.inputs, question.cut, question.target)
@@ -179,22 +188,22 @@ def _cam(question: Question) -> Any:
     return found / found[0].numel()  # so that entries add up to the score, as those of others do
 
 
-def _grad_cam(question: Question) -> Any:
+def _grad_cam(question: MethodQuestion) -> Any:
     question.of_channels()
     return _at_layer(captum_attr.LayerGradCam, relu_attributions=True)(question)
 
 
-def _guided_grad_cam(question: Question) -> Any:
+def _guided_grad_cam(question: MethodQuestion) -> Any:
     question.of_channels()
     return _through_relus(_at_layer(captum_attr.GuidedGradCam))(question)
 
 
-def _activation(question: Question) -> Any:
+def _activation(question: MethodQuestion) -> Any:
     method = captum_attr.LayerActivation(question.model, question.layer)
     return method.attribute(_leaf(question))
 
 
-def _ablation(question: Question) -> Any:
+def _ablation(question: MethodQuestion) -> Any:
     """Set places of the layer to zero, all channels at once; of maps, at most 8 by 8 squares."""
     shape = question.units.shape[1:]
     mask = _squares(*shape[1:]) if len(shape) == 3 else torch.arange(shape[0])
@@ -217,15 +226,17 @@ def _squares(height: int, width: int) -> Tensor:
     return rows[:, None] * 8 + columns
 
 
-def _influence(question: Question) -> Any:
+def _influence(question: MethodQuestion) -> Any:
     path = LinearPath(0, question.points, Midpoint())
     method = DistributionalInfluence(
         question.model, question.cut, distribution=path, multiply_by_inputs=True
     )
-    return method.attribute(question.inputs, target=question.target)
+    return method.attribute(
+        question.inputs, target=question.target, internal_batch_size=question.internal_batch_size
+    )
 
 
-def _leaf(question: Question) -> Tensor:
+def _leaf(question: MethodQuestion) -> Tensor:
     return question.inputs.detach().clone().requires_grad_()
 
 

@@ -6,40 +6,66 @@ import copy
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
+from typing_extensions import TypedDict, Unpack
 
+from captum_influence.attr.run import Run
+from captum_influence.data.labels import Names
 from captum_influence.methods.alignment import aligned
-from captum_influence.methods.catalogue import METHODS, Method, NotApplicable, Question
+from captum_influence.methods.catalogue import METHODS, Method, MethodQuestion, NotApplicable
 from captum_influence.methods.result import Comparison
-from captum_influence.network.cuts import Cut
+from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.network.inputs import network_of
 from captum_influence.network.slices import Slice
 from captum_influence.network.tracing import out_of_place
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.display import Display
+from captum_influence.reports.shown import Shown
+from captum_influence.units.displays import pictures_of
 from captum_influence.units.geometry import Geometry
+from captum_influence.units.options import check_options, collected
+from captum_influence.units.question import numbered
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Score", "compare"]
+__all__ = ["CompareOptions", "Score", "compare"]
 
 Score = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
 """Given a network, inputs, target classes and maps (examples, 1, ...): (examples,)."""
+
+ClassLike = int | str
+
+
+class CompareOptions(TypedDict, total=False):
+    """What :func:`compare` takes by keyword, out of :class:`Shown` and :class:`Run`.
+
+    ``example`` is which of several inputs the figure and the page show; 0 if nothing is said.
+    """
+
+    class_names: Names
+    display: Callable[[Tensor], Tensor | Display] | None
+    picture: Tensor | None
+    shown: Shown
+    internal_batch_size: int | None
+    seed: int
+    show_progress: bool
+    run: Run
+    example: int
 
 
 def compare(
     model: nn.Module,
     inputs: Tensor,
     layer: nn.Module | str | Cut,
-    target: int | Sequence[int] | Tensor | None = None,
+    target: ClassLike | Sequence[ClassLike] | Tensor | None = None,
     methods: Literal["default"] | Sequence[str] = "default",
     *,
     points: int = 25,
     scores: Mapping[str, Score] | None = None,
-    seed: int = 0,
-    show_progress: bool = False,
+    **options: Unpack[CompareOptions],
 ) -> Comparison:
     """Ask many methods why the network scores a class, align their maps, and score them.
 
@@ -51,13 +77,14 @@ def compare(
         inputs: (examples, channels, height, width); sequences (examples, steps, features) and rows
             (examples, features) count as pictures of that size, or of one line.
         layer: where layer methods look.
-        target: a class, one per example, or None: the predicted one.
-        methods: names out of ``rivals.METHODS``; ``"default"``: all.
+        target: a class, by number or name, or one per example; None: the predicted one.
+        methods: names out of ``catalogue.METHODS``; ``"default"``: all.
         points: of paths, and draws of noise.
         scores: what maps are scored by, by name; ``captum_influence.metrics`` has
             ``FlippingScore`` and ``LocalizationScore``. A map of noise is scored beside them.
-        seed: of the noise; the global random state is left as found.
-        show_progress: show progress bars, one over the methods and one over the scores.
+        options: ``class_names``, ``display`` or ``picture``, the ``seed`` of the noise (the global
+            random state is left as found), ``show_progress``, ``example``; see
+            :class:`CompareOptions`.
 
     Raises:
         ValueError: if a method isn't known, the layer isn't in the network, or a score isn't one
@@ -71,43 +98,102 @@ def compare(
         >>> found.maps["LayerGradCam"].shape
         torch.Size([1, 1, 64, 64])
     """
-    chosen = _chosen(methods)
-    question, output = _question(model, inputs, layer, target, points)
+    asked = Asked.of(compare, locals())
+    check_options("compare", options, CompareOptions)
+    shown: Shown = collected("compare", "shown", Shown, options)
+    run: Run = collected("compare", "run", Run, options)
+    chosen, network = _chosen(methods), network_of(model)
+    _check(inputs, points, options.get("example", 0))
+    classes = numbered(target, shown.class_names)
+    question, output = _question(network, inputs, layer, classes, run)
+    question, numbers = replace(question, points=points), question.target
     geometry = _geometry(question)
-    maps, units, seconds, reasons, notes = {}, {}, {}, {}, {}
-    for method in tqdm(chosen, "methods", disable=not show_progress, unit="method"):
+    answers, reasons = _answers(chosen, question, geometry, run)
+    maps = {name: answer.map for name, answer in answers.items()}
+    marks = _marks(scores or {}, maps, question, run)
+    return Comparison(
+        asked=asked,
+        network=type(network).__name__,
+        layer=layer_name(network, question.cut),
+        target=numbers.cpu(),
+        names=tuple(shown.name(number) for number in numbers.tolist()),
+        output=output.gather(1, numbers[:, None])[:, 0].cpu(),
+        maps=maps,
+        units={name: a.units for name, a in answers.items() if a.units is not None},
+        seconds={name: answer.seconds for name, answer in answers.items()},
+        notes={name: answer.notes for name, answer in answers.items() if answer.notes},
+        not_applicable=reasons,
+        scores={name: mark.of_maps for name, mark in marks.items()},
+        chance={name: mark.of_noise for name, mark in marks.items()},
+        geometry=geometry,
+        pictures=pictures_of(question.inputs, shown),
+        example=options.get("example", 0),
+        points=points,
+        seed=run.seed,
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Answer:
+    """What one method answered.
+
+    Attributes:
+        map: (examples, 1, height, width), laid on the inputs.
+        units: what each unit of the layer gets; None if the method doesn't say.
+        seconds: how long it took.
+        notes: what it warned about.
+    """
+
+    map: Tensor
+    units: Tensor | None
+    seconds: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Mark:
+    """What one score gives to each method's map, and to noise: (examples,)."""
+
+    of_maps: Mapping[str, Tensor]
+    of_noise: Tensor
+
+
+def _answers(
+    methods: Sequence[Method], question: MethodQuestion, geometry: Geometry | None, run: Run
+) -> tuple[dict[str, _Answer], dict[str, str]]:
+    """Return each method's answer, and why each of the others has none."""
+    answers, reasons = {}, {}
+    for method in tqdm(methods, "methods", disable=not run.show_progress, unit="method"):
         try:
-            found, seconds[method.name], said = _answered(method, question, seed)
-            values = _tensor(found)
-            maps[method.name] = _laid(values, method, question, geometry)
-        except Exception as error:
+            answers[method.name] = _answer(method, question, geometry, run)
+        except Exception as error:  # whatever a method raises, none stops the others
             reasons[method.name] = " ".join(str(error).split()) or type(error).__name__
-            seconds.pop(method.name, None)
-        else:
-            notes.update({method.name: said} if said else {})
-            if method.at == "layer" and values.shape == question.units.shape:
-                units[method.name] = values
-    by_score, chance = _scored(scores or {}, maps, question, seed, show_progress)
-    settings = {"points": points, "seed": seed}
-    target, words = question.target.cpu(), str(question.cut)
-    found = (maps, seconds, reasons, notes, target, words, output.cpu(), by_score, chance)
-    return Comparison(*found, geometry=geometry, settings=settings, units=units)
+    return answers, reasons
 
 
-def _answered(method: Method, question: Question, seed: int) -> tuple[Any, float, tuple[str, ...]]:
-    """Return what a method finds, how long it took, and what it warned about."""
-    own = Question(**{**vars(question), "model": copy.deepcopy(question.model)})
-    with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
+def _answer(
+    method: Method, question: MethodQuestion, geometry: Geometry | None, run: Run
+) -> _Answer:
+    own = replace(question, model=copy.deepcopy(question.model))
+    with warnings.catch_warnings(record=True) as caught, run.seeded():
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks")  # on our copy
-        torch.manual_seed(seed)
         _synchronize(question.inputs)
         start = time.perf_counter()
         found = method.run(own)
         _synchronize(question.inputs)
         took = time.perf_counter() - start
-    said = tuple(dict.fromkeys(" ".join(str(w.message).split()) for w in caught))
-    return found, took, said
+    values = _tensor(found)
+    laid = aligned(values, method.at, question.inputs, geometry)
+    if not bool(laid.isfinite().all()):
+        raise NotApplicable("its attributions hold NaN or infinity")
+    of_units = method.at == "layer" and values.shape == question.units.shape
+    return _Answer(
+        map=laid,
+        units=values if of_units else None,
+        seconds=took,
+        notes=tuple(dict.fromkeys(" ".join(str(w.message).split()) for w in caught)),
+    )
 
 
 def _tensor(found: Any) -> Tensor:
@@ -120,46 +206,35 @@ def _tensor(found: Any) -> Tensor:
     return values
 
 
-def _laid(values: Tensor, method: Method, question: Question, geometry: Geometry | None) -> Tensor:
-    """Return finite attributions, laid on the inputs."""
-    laid = aligned(values, method.at, question.inputs, geometry)
-    if not bool(laid.isfinite().all()):
-        raise NotApplicable("its attributions hold NaN or infinity")
-    return laid
-
-
-def _scored(
-    scores: Mapping[str, Score],
-    maps: Mapping[str, Tensor],
-    question: Question,
-    seed: int,
-    show_progress: bool,
-) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
-    """Return score -> method -> (examples,), and score -> what noise gets."""
-    by_score: dict[str, dict[str, Tensor]] = {}
-    chance = {}
+def _marks(
+    scores: Mapping[str, Score], maps: Mapping[str, Tensor], question: MethodQuestion, run: Run
+) -> dict[str, _Mark]:
+    """Return what each score gives to the maps and to a map of noise."""
     if not maps:
-        return {}, {}
+        return {}
     like = next(iter(maps.values()))
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(run.seed)
     noise = torch.randn(like.shape, generator=generator).to(like)
+    found = {}
     for name, score in scores.items():
-        found = {}
-        scored = {**maps, "": noise}.items()
-        for method, values in tqdm(scored, name, disable=not show_progress, unit="map"):
-            one = score(question.model, question.inputs, question.target, values).detach().cpu()
-            if one.shape != (len(values),):
-                raise ValueError(
-                    f"expected the score {name!r} to return one number for each of {len(values)} "
-                    f"examples, got shape {tuple(one.shape)}"
-                )
-            found[method] = one
-        chance[name] = found.pop("")
-        by_score[name] = found
-    return by_score, chance
+        several = [*maps.values(), noise]
+        bar = tqdm(several, name, disable=not run.show_progress, unit="map")
+        *of_maps, of_noise = (_scored(name, score, question, values) for values in bar)
+        found[name] = _Mark(of_maps=dict(zip(maps, of_maps, strict=True)), of_noise=of_noise)
+    return found
 
 
-def _geometry(question: Question) -> Geometry | None:
+def _scored(name: str, score: Score, question: MethodQuestion, values: Tensor) -> Tensor:
+    found = score(question.model, question.inputs, question.target, values).detach().cpu()
+    if found.shape != (len(values),):
+        raise ValueError(
+            f"expected the score {name!r} to return one number for each of {len(values)} "
+            f"examples, got shape {tuple(found.shape)}"
+        )
+    return found
+
+
+def _geometry(question: MethodQuestion) -> Geometry | None:
     """Return where the layer's places look, if it has any and they can be followed."""
     if question.inputs.ndim != 4 or question.units.ndim != 4:
         return None
@@ -169,9 +244,7 @@ def _geometry(question: Question) -> Geometry | None:
         return None
 
 
-def _question(
-    model: nn.Module, inputs: Tensor, layer: nn.Module | str | Cut, target: Any, points: int
-) -> tuple[Question, Tensor]:
+def _check(inputs: Tensor, points: int, example: int) -> None:
     if not isinstance(inputs, Tensor) or inputs.ndim not in (2, 3, 4):
         raise TypeError(
             "expected inputs as one tensor (examples, channels, height, width), (examples, steps, "
@@ -179,16 +252,28 @@ def _question(
         )
     if points < 1:
         raise ValueError(f"expected a positive number of points, got {points}")
-    found = Cut.ensure(layer).within(model)
-    name = next(n for n, m in model.named_modules(remove_duplicate=False) if m is found.module)
-    cut = Cut(name, found.side, call=found.call, select=found.select)
-    copied, inputs = out_of_place(model), inputs.detach()  # Captum's hooks fail on in-place ones
+    if not 0 <= example < len(inputs):
+        raise ValueError(f"expected example= from 0 to {len(inputs) - 1}, got {example}")
+
+
+def _question(
+    network: nn.Module, inputs: Tensor, layer: nn.Module | str | Cut, target: Any, run: Run
+) -> tuple[MethodQuestion, Tensor]:
+    """Return the question, put to a copy of the network, and the copy's scores."""
+    cut = Cut.ensure(layer).by_name(network)
+    copied, inputs = out_of_place(network), inputs.detach()  # Captum's hooks fail on in-place ones
     slice_ = Slice(copied, [cut])
-    with slice_.opened(), torch.no_grad():
+    with slice_.opened():
         reading = slice_.read((slice_.admitted(inputs),), (), cuts=slice_.cuts)
-    asked = _classes(reading.output, target, len(inputs)).to(inputs.device)
-    output = reading.output.gather(1, asked[:, None])[:, 0]
-    return Question(copied, inputs, cut, asked, points, reading.cuts[0][0]), output
+    question = MethodQuestion(
+        model=copied,
+        inputs=inputs,
+        cut=cut,
+        target=_classes(reading.output, target, len(inputs)),
+        units=reading.cuts[0][0],
+        internal_batch_size=run.internal_batch_size,
+    )
+    return question, reading.output
 
 
 def _classes(scores: Any, target: Any, examples: int) -> Tensor:
@@ -204,7 +289,7 @@ def _classes(scores: Any, target: Any, examples: int) -> Tensor:
             f"expected one class, or one for each of {examples} examples, from 0 to "
             f"{scores.shape[1] - 1}; got {target!r}"
         )
-    return asked
+    return asked.to(scores.device)
 
 
 def _chosen(methods: str | Sequence[str]) -> list[Method]:

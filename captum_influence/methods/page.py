@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from captum_influence.methods.catalogue import METHODS
 from captum_influence.reports.page import Page
@@ -19,6 +15,8 @@ from captum_influence.visualization.grids import limits_of
 from captum_influence.visualization.numbers import number
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from captum_influence.methods.result import Comparison
 
 __all__ = ["comparison_page"]
@@ -46,55 +44,45 @@ class _Row:
     control: bool = False
 
 
-def comparison_page(
-    found: Comparison,
-    picture: Tensor | None = None,
-    example: int = 0,
-    class_name: str | None = None,
-    command: str | None = None,
-) -> Page:
+def comparison_page(found: Comparison, command: str | None = None) -> Page:
     """Return the page of one example of a comparison."""
-    target = int(found.target[example])
-    named = f"class {target}" if class_name is None else f"{class_name} (class {target})"
+    title, _, lead = found.headline.partition(". ")
+    name = found.names[found.example]
     content = {
-        "window": f"{len(found.maps)} methods on {named}",
-        "eyebrow": f"{found.layer} · {number(float(found.output[example]))} for {named}",
-        "title": f"What {len(found.maps)} methods say about {class_name or named}",
-        "lead": _lead(found, example),
-        "picture": None if picture is None else embedded(picture, 120),
-        "shown": _shown(found, example, picture),
+        "window": f"{len(found.maps)} methods on {name}",
+        "eyebrow": f"{found.network} · layer {found.layer} · {_eyebrow(found)}",
+        "title": f"{title}." if lead else title,
+        "lead": lead,
+        "picture": embedded(found.pictures[found.example], 120) if found.pictures else None,
+        "shown": _shown(found),
         "columns": list(found.scores),
-        "rows": _rows(found, example),
-        "chance": {name: float(values[example]) for name, values in found.chance.items()},
+        "rows": _rows(found),
         "refused": list(found.not_applicable.items()),
         "notes": _notes(found),
         "method": _method(found),
-        "facts": list(_facts(found, example)),
-        "python": _python(found, target),
-        "commanded": command is not None,
-        "command": command or "",
+        "facts": list(_facts(found)),
+        "asked": found.asked,
+        "command": command,
         "caveats": list(_caveats(found)),
     }
-    return Page(TEMPLATE, content, lambda: _figures(found, example, picture))
+    return Page(TEMPLATE, content, lambda: _figures(found))
 
 
-def _figures(found: Comparison, example: int, picture: Tensor | None) -> Iterator[tuple[str, Any]]:
-    yield "comparison", found.plot(picture, example=example)
+def _figures(found: Comparison) -> Iterator[tuple[str, Figure]]:
+    yield "overview", found.plot()
+    if found.pictures:
+        yield "picture", maps.picture_figure(found.pictures[found.example])
 
 
-def _lead(found: Comparison, example: int) -> str:
-    refused = len(found.not_applicable)
-    cannot = f" Methods that can't answer for this network: {refused}." if refused else ""
-    for name, by in found.scores.items():
-        known = {m: float(v[example]) for m, v in by.items() if math.isfinite(float(v[example]))}
-        if known:
-            best = max(known, key=lambda method: known[method])
-            return f"Best by {name}, on this picture: {best}, with {number(known[best])}.{cannot}"
-    return cannot.strip()
+def _eyebrow(found: Comparison) -> str:
+    count, name = len(found.output), found.names[found.example]
+    which = f", example {found.example} of {count}" if count > 1 else ""
+    return f"score({name}) = {number(float(found.output[found.example]))}{which}"
 
 
-def _shown(found: Comparison, example: int, picture: Tensor | None) -> list[_Shown]:
-    planes = {name: values[example, 0] for name, values in found.maps.items()}
+def _shown(found: Comparison) -> list[_Shown]:
+    picture = found.pictures[found.example] if found.pictures else None
+    planes = {name: values[found.example, 0] for name, values in found.maps.items()}
     ends = limits_of(planes)
     return [
         _Shown(
@@ -107,12 +95,12 @@ def _shown(found: Comparison, example: int, picture: Tensor | None) -> list[_Sho
     ]
 
 
-def _rows(found: Comparison, example: int) -> list[_Row]:
+def _rows(found: Comparison) -> list[_Row]:
     names = [*found.maps, ""]
     columns = []
     for score, by in found.scores.items():
-        values = [float(by[name][example]) for name in found.maps]
-        values.append(float(found.chance[score][example]))
+        values = [float(by[name][found.example]) for name in found.maps]
+        values.append(float(found.chance[score][found.example]))
         columns.append(list(zip(values, bars(values), strict=True)))
     return [
         _Row(
@@ -139,14 +127,15 @@ def _method(found: Comparison) -> str:
     )
 
 
-def _facts(found: Comparison, example: int) -> Iterator[tuple[str, str]]:
-    yield "layer", found.layer
-    yield "score", number(float(found.output[example]))
+def _facts(found: Comparison) -> Iterator[tuple[str, str]]:
+    yield "network, layer", f"{found.network}, {found.layer}"
+    yield "score", number(float(found.output[found.example]))
     if found.geometry is not None:
         (top, left), (down, right) = found.geometry.offset, found.geometry.stride
         yield "places", f"first at ({top:g}, {left:g}), then every {down:g} by {right:g} pixels"
-    for name, value in found.settings.items():
-        yield name, str(value)
+    yield "points", str(found.points)
+    yield "seed", str(found.seed)
+    yield "versions", ", ".join(f"{k} {v}" for k, v in found.asked.versions.items())
 
 
 def _notes(found: Comparison) -> list[tuple[str, str]]:
@@ -158,22 +147,6 @@ def _notes(found: Comparison) -> list[tuple[str, str]]:
     return [(", ".join(names), note) for note, names in said.items()]
 
 
-def _python(found: Comparison, target: int) -> str:
-    side, _, name = found.layer.partition(" of ")
-    layer = f'"{name}"' if side == "output" else f'Cut("{name}", "{side}")'
-    names = "compare" if side == "output" else "Cut, compare"
-    points = found.settings.get("points", 25)
-    asked = [*found.maps, *found.not_applicable]
-    chosen = "" if set(asked) == set(METHODS) else f", {json.dumps(asked)}"
-    scored = ", scores=scores" if found.scores else ""
-    values = "scores = {...}  # FlippingScore and others of captum_influence.metrics\n"
-    return (
-        f"from captum_influence import {names}\n\n{values if scored else ''}"
-        f"found = compare(model, inputs, {layer}, {target}{chosen}, points={points}{scored})\n"
-        'found.to_html("comparison.html", picture)'
-    )
-
-
 def _caveats(found: Comparison) -> Iterator[str]:
     yield (
         "The methods don't answer quite the same question: a slope says what would change the "
@@ -181,9 +154,9 @@ def _caveats(found: Comparison) -> Iterator[str]:
     )
     if found.scores:
         yield (
-            "Scores on one picture say little about a method; pixel flipping also leaves the "
+            "Scores on one input say little about a method; pixel flipping also leaves the "
             "pictures that the network was trained on. Compare with the control, and over many "
-            "pictures."
+            "inputs."
         )
     if found.notes:
         yield "Read the remarks: relevance that biases absorbed is missing from the map."

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from os import PathLike
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from captum_influence.data.frames import frame
+from captum_influence.data.records import plain
 from captum_influence.methods.page import comparison_page
+from captum_influence.reports.finding import Finding
+from captum_influence.reports.page import Page
 from captum_influence.units.geometry import Geometry
 from captum_influence.visualization.grids import Scale, map_grid
+from captum_influence.visualization.numbers import number
 from captum_influence.visualization.style import LIGHT, Theme
 
 if TYPE_CHECKING:
@@ -22,93 +25,87 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Comparison(Finding):
     """What each method answers.
 
     Attributes:
+        network: the class of the network.
+        layer: the name of the layer where layer methods looked.
+        target: (examples,), the class that was asked about.
+        names: what that is called, of each example.
+        output: (examples,), that class's score.
         maps: method -> (examples, 1, height, width) at the size of the inputs; entries are summed
             over channels, maps of a layer enlarged to where its places look.
+        units: method -> (examples, ...), shaped like the layer: what its units get, of the methods
+            that say it, to be ranked by ``rank_units``.
         seconds: method -> wall-clock time, one run, without a warm-up.
-        not_applicable: method -> why it has no map.
         notes: method -> the warnings that it gave.
-        target: (examples,), the class that was asked about.
-        layer: in words.
-        output: (examples,), that class's score.
+        not_applicable: method -> why it has no map.
         scores: score -> method -> (examples,), how well the map does.
         chance: score -> (examples,), what a map of noise gets.
         geometry: where the layer's places look; None: taken to divide the inputs evenly.
-        settings: ``points`` and ``seed``.
-        units: method -> (examples, ...), shaped like the layer: what its units get, of the methods
-            that say it, to be ranked by ``rank_units``.
+        pictures: each example as (3, height, width) in [0, 1]; empty if they aren't pictures.
+        example: which one the figure and the page show.
+        points: of paths, and draws of noise.
+        seed: of the noise.
     """
 
-    maps: Mapping[str, Tensor]
-    seconds: Mapping[str, float]
-    not_applicable: Mapping[str, str]
-    notes: Mapping[str, tuple[str, ...]]
-    target: Tensor
+    network: str
     layer: str
+    target: Tensor
+    names: tuple[str, ...]
     output: Tensor
-    scores: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
-    chance: Mapping[str, Tensor] = field(default_factory=dict)
-    geometry: Geometry | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    units: Mapping[str, Tensor] = field(default_factory=dict)
+    maps: Mapping[str, Tensor]
+    units: Mapping[str, Tensor]
+    seconds: Mapping[str, float]
+    notes: Mapping[str, tuple[str, ...]]
+    not_applicable: Mapping[str, str]
+    scores: Mapping[str, Mapping[str, Tensor]]
+    chance: Mapping[str, Tensor]
+    geometry: Geometry | None
+    pictures: tuple[Tensor, ...]
+    example: int
+    points: int
+    seed: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all but the maps' entries as plain values, for JSON; NaN as None."""
-        return {
-            "layer": self.layer,
-            "target": self.target.tolist(),
-            "output": self.output.tolist(),
-            "settings": dict(self.settings),
-            "methods": {
-                name: {
-                    "seconds": self.seconds[name],
-                    "shape": list(values.shape),
-                    "sum": values.flatten(1).sum(1).tolist(),
-                    "scores": {score: _plain(by[name]) for score, by in self.scores.items()},
-                    "notes": list(self.notes.get(name, ())),
-                }
-                for name, values in self.maps.items()
-            },
-            "chance": {score: _plain(values) for score, values in self.chance.items()},
-            "not_applicable": dict(self.not_applicable),
-        }
+    @property
+    def headline(self) -> str:
+        count = len(self.maps)
+        say = "1 method says" if count == 1 else f"{count or 'No'} methods say"
+        score = number(float(self.output[self.example]))
+        first = f"{say} why the network scores {self._asked()} {score}."
+        refused = len(self.not_applicable)
+        cannot = f"Methods that can't answer for this network: {refused}." if refused else ""
+        return " ".join(part for part in (first, self._best(), cannot) if part)
 
-    def to_frame(self) -> Any:
-        """Return a pandas table with one row per method: seconds, and means of the scores.
+    def _asked(self) -> str:
+        name, index = self.names[self.example], int(self.target[self.example])
+        return name if name == f"class {index}" else f"{name} (class {index})"
 
-        Raises:
-            ImportError: if pandas isn't installed.
-        """
-        try:
-            pandas = importlib.import_module("pandas")
-        except ImportError as error:
-            raise ImportError("to_frame() takes pandas: pip install pandas") from error
-        rows = {
-            name: {
-                "seconds": self.seconds[name],
-                **{score: float(by[name].nanmean()) for score, by in self.scores.items()},
-            }
-            for name in self.maps
-        }
-        return pandas.DataFrame.from_dict(rows, orient="index")
+    def _best(self) -> str:
+        """Return which map the first score finds best; empty if it finds none."""
+        for score, by in self.scores.items():
+            found = {method: float(values[self.example]) for method, values in by.items()}
+            known = {method: value for method, value in found.items() if math.isfinite(value)}
+            if known:
+                best = max(known, key=lambda method: known[method])
+                return f"Best by {score}, on this input: {best}, with {number(known[best])}."
+        return ""
 
     def plot(
         self,
         picture: Tensor | None = None,
         *,
-        example: int = 0,
+        example: int | None = None,
         scale: Scale = "each",
         theme: Theme = LIGHT,
     ) -> Figure:
         """Draw one example's maps as a grid; orange raises, blue lowers, grey is zero.
 
         Args:
-            picture: (3, height, width) in [0, 1], drawn first.
-            example: which one.
+            picture: (3, height, width) in [0, 1], drawn first; None: the example's own.
+            example: which one; None: that of the page.
             scale: ``"each"``: every map up to its own limit, for where; ``"shared"``: all up to the
                 largest, for how much, where methods share a unit. The title says which.
             theme: colours of text and paper.
@@ -116,32 +113,54 @@ class Comparison:
         Raises:
             ValueError: for another scale.
         """
-        shown = {name: values[example, 0] for name, values in self.maps.items()}
-        return map_grid(shown, picture, scale, theme)
+        shown = self.example if example is None else example
+        own = self.pictures[shown] if self.pictures else None
+        planes = {name: values[shown, 0] for name, values in self.maps.items()}
+        return map_grid(planes, own if picture is None else picture, scale, theme)
 
-    def to_html(
-        self,
-        path: str | PathLike[str],
-        picture: Tensor | None = None,
-        *,
-        example: int = 0,
-        class_name: str | None = None,
-        command: str | None = None,
-    ) -> Path:
-        """Write maps, times, scores and reasons as one HTML page that loads nothing.
+    def page(self, command: str | None = None) -> Page:
+        return comparison_page(self, command)
 
-        Args:
-            path: where.
-            picture: (3, height, width) in [0, 1].
-            example: which one.
-            class_name: what to call the class that was asked about.
-            command: the shell command that made it.
+    def to_dict(self) -> dict[str, Any]:
+        found: dict[str, Any] = plain(
+            {
+                "headline": self.headline,
+                "network": self.network,
+                "layer": self.layer,
+                "target": self.target,
+                "names": self.names,
+                "output": self.output,
+                "points": self.points,
+                "seed": self.seed,
+                "methods": {name: self._method(name) for name in self.maps},
+                "chance": self.chance,
+                "not_applicable": self.not_applicable,
+                "call": self.call,
+                "settings": self.settings,
+                "versions": self.asked.versions,
+            }
+        )
+        return found
+
+    def _method(self, name: str) -> dict[str, Any]:
+        return {
+            "seconds": self.seconds[name],
+            "shape": list(self.maps[name].shape),
+            "sum": self.maps[name].flatten(1).sum(1),
+            "scores": {score: by[name] for score, by in self.scores.items()},
+            "notes": self.notes.get(name, ()),
+        }
+
+    def to_frame(self) -> Any:
+        """Return a ``pandas.DataFrame`` with one row per method: seconds, and means of the scores.
 
         Raises:
-            ImportError: if Jinja isn't installed: the ``[report]`` extra.
+            ImportError: if pandas isn't installed.
         """
-        return comparison_page(self, picture, example, class_name, command).write(path)
-
-
-def _plain(values: Tensor) -> list[float | None]:
-    return [None if value != value else value for value in values.tolist()]
+        means = {
+            score: [float(by[name].nanmean()) for name in self.maps]
+            for score, by in self.scores.items()
+        }
+        seconds = [self.seconds[name] for name in self.maps]
+        table = frame({"method": list(self.maps), "seconds": seconds, **means})
+        return table.set_index("method")

@@ -2,38 +2,90 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from captum_influence.data.frames import frame
+from captum_influence.metrics.options import UnitOptions, chosen_units
 from captum_influence.metrics.ranks import spearman
-from captum_influence.metrics.removal import Layer, UnitFill, removing
+from captum_influence.metrics.result import Columns, Metric, standard_error
+from captum_influence.metrics.unit_removal import removing_units
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.words import counted
+from captum_influence.units.question import question
+from captum_influence.units.replacement import Replace, Replacement
+from captum_influence.units.units_of import LayerLike
 from captum_influence.visualization.lines import line_figure
+from captum_influence.visualization.numbers import give_or_take, number
+from captum_influence.visualization.style import LIGHT, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["AblationCurve", "UnitEffects", "ablate_units", "ablation_curve"]
+__all__ = ["AblationCurve", "Mode", "UnitEffects", "ablate_units", "ablation_curve"]
 
-Mode = Literal["delete", "insert"]
+Mode = Literal["remove", "insert"]
+
+_OFF = (
+    "What takes a unit's place may lie far from what the layer ever says: compare two replacements."
+)
+_EXAMPLES = "This is about these examples: others may rest on other units."
 
 
-@dataclass(frozen=True, eq=False)
-class UnitEffects:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class UnitEffects(Metric):
     """What removing each unit alone does.
 
     Attributes:
         effects: (examples, units), q(z) - q(z without the unit); positive: it raised q.
         quantity: (examples,), q of the untouched network.
-        fill: what took the place of a removed unit.
+        replace: what took the place of a removed unit.
+        units: what each unit is called.
     """
+
+    topic: ClassVar[str] = "Units removed one by one"
+    caveats: ClassVar[tuple[str, ...]] = (
+        _OFF,
+        "Redundant units hide each other's effect, and so do units that cancel each other: each is "
+        "removed alone.",
+        _EXAMPLES,
+    )
 
     effects: Tensor
     quantity: Tensor
-    fill: str
+    replace: str
+    units: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        means = self.effects.double().mean(0)
+        best = int(means.nan_to_num(nan=-math.inf).argmax())
+        asked, layer = self.facts["quantity"], self.facts["layer"]
+        over = f"on average over {counted(len(self.effects), 'example')}"
+        mean, error = float(means[best]), standard_error(self.effects[:, best])
+        if not mean > 0 or mean < 2 * error:
+            return (
+                f"None of the {self.facts['units']} of {layer} is seen to raise {asked} {over}. "
+                f"The largest mean effect is {give_or_take(mean, error)}, that of "
+                f"{self.units[best]}."
+            )
+        return (
+            f"Of the {self.facts['units']} of {layer}, {self.units[best]} raises {asked} most. "
+            f"With {self.replace} in its place that is "
+            f"{give_or_take(mean, error)} lower, {over}."
+        )
+
+    @property
+    def method(self) -> str:
+        return (
+            f"Each unit alone is replaced at the layer by {self.replace}, the network goes on from "
+            "there, and the quantity is read again. A unit's effect is the quantity with it less "
+            "the quantity without it."
+        )
 
     def spearman(self, ranking: Tensor) -> Tensor:
         """Return the rank correlation (examples,) of attributions (examples, units) with these.
@@ -42,163 +94,203 @@ class UnitEffects:
         """
         return spearman(ranking, self.effects.to(ranking.device))
 
-    def to_frame(self) -> Any:
-        """Return a pandas table with one row per example and unit."""
+    def columns(self) -> Columns:
+        """Return the columns of its table, which has a row per example and unit."""
         examples, units = self.effects.shape
-        return frame(
-            {
-                "example": torch.arange(examples).repeat_interleave(units),
-                "unit": torch.arange(units).repeat(examples),
-                "effect": self.effects.flatten(),
-            }
-        )
+        return {
+            "example": torch.arange(examples).repeat_interleave(units),
+            "unit": torch.arange(units).repeat(examples),
+            "effect": self.effects.flatten(),
+        }
 
-    def plot(self) -> Figure:
+    def figure(self, theme: Theme = LIGHT) -> Figure:
         """Draw the mean effect of each unit, the largest first."""
         values = self.effects.mean(0).sort(descending=True).values
         return line_figure(
             range(1, len(values) + 1),
             {"mean effect": values},
             xlabel="units, by effect",
-            ylabel=f"q lost ({self.fill})",
+            ylabel=f"q lost ({self.replace} in its place)",
+            theme=theme,
         )
 
 
-@dataclass(frozen=True, eq=False)
-class AblationCurve:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class AblationCurve(Metric):
     """What is left of the quantity as units are removed, or put back, in an order.
 
     Attributes:
         counts: (steps,), how many units were removed or put back.
         scores: (examples, steps), q after each step.
-        mode: ``"delete"`` or ``"insert"``.
-        fill: what stands for a unit that isn't there.
+        mode: ``"remove"`` or ``"insert"``.
+        replace: what stands for a unit that isn't there.
     """
+
+    topic: ClassVar[str] = "Units removed in an order"
+    caveats: ClassVar[tuple[str, ...]] = (
+        _OFF,
+        "Removing units and putting them back can disagree about a ranking: look at both.",
+        _EXAMPLES,
+    )
 
     counts: Tensor
     scores: Tensor
     mode: Mode
-    fill: str
+    replace: str
 
     @property
     def area(self) -> Tensor:
         """(examples,), mean of q along the curve by trapezoids, in q's units.
 
-        A good ranking has a small one when deleting, a large one when inserting.
+        A good ranking has a small one when removing, a large one when inserting.
         """
         share = self.counts.to(self.scores) / self.counts[-1]
         return torch.trapezoid(self.scores, share, dim=1)
 
-    def to_frame(self) -> Any:
-        """Return a pandas table with one row per example and step."""
-        examples, steps = self.scores.shape
-        return frame(
-            {
-                "example": torch.arange(examples).repeat_interleave(steps),
-                "units": self.counts.repeat(examples),
-                "score": self.scores.flatten(),
-            }
+    @property
+    def headline(self) -> str:
+        first, last = (float(score) for score in self.scores.double().mean(0)[[0, -1]])
+        whole, none = (first, last) if self.mode == "remove" else (last, first)
+        done = "removed" if self.mode == "remove" else "put back"
+        asked = self.facts["quantity"]
+        return (
+            f"As the {self.facts['units']} of {self.facts['layer']} are {done} in this order, "
+            f"{asked} is {number(float(self.area.double().mean()))} on average along the way. With "
+            f"all of them it is {number(whole)}, with none {number(none)}, on average over "
+            f"{counted(len(self.scores), 'example')}."
         )
 
-    def plot(self) -> Figure:
+    @property
+    def method(self) -> str:
+        how = "replaced" if self.mode == "remove" else "put back, after all were replaced"
+        return (
+            f"The units, the highest-ranked first, are {how} ({self.replace} stands for a unit "
+            "that isn't there), the network goes on from the layer, and the quantity is read after "
+            "each step. By a good ranking it falls early when units are removed, and rises early "
+            "when they are put back."
+        )
+
+    def columns(self) -> Columns:
+        """Return the columns of its table, which has a row per example and step."""
+        examples, steps = self.scores.shape
+        return {
+            "example": torch.arange(examples).repeat_interleave(steps),
+            "units": self.counts.repeat(examples),
+            "score": self.scores.flatten(),
+        }
+
+    def figure(self, theme: Theme = LIGHT) -> Figure:
         """Draw the curve, averaged over the examples."""
         return line_figure(
             self.counts.tolist(),
-            {f"{self.mode}, {self.fill}": self.scores.mean(0)},
-            xlabel="units removed" if self.mode == "delete" else "units put back",
+            {f"{self.mode}, {self.replace}": self.scores.mean(0)},
+            xlabel="units removed" if self.mode == "remove" else "units put back",
             ylabel="quantity",
+            theme=theme,
         )
 
 
 def ablate_units(
     model: nn.Module,
-    layer: Layer,
     inputs: Tensor,
+    layer: LayerLike,
     target: Any,
     *,
-    fill: UnitFill = "zero",
-    reference: Tensor | None = None,
-    axis: int = 1,
-    rows: int = 64,
-    seed: int = 0,
+    replace: Replace | Replacement = 0,
+    **options: Unpack[UnitOptions],
 ) -> UnitEffects:
     r"""Remove each unit alone, exactly: :math:`e_j = q(z) - q(z_{\setminus j})`.
 
     Range: that of q's differences. Pitfall: zero can lie far from what the layer ever says, and
-    redundant or cancelling units hide each other's effect; state the fill, and compare two.
+    redundant or cancelling units hide each other's effect; compare two replacements.
     Source: Zeiler & Fergus 2014, arXiv 1311.2901, put to units.
 
     Args:
         model: the network.
-        layer: a module, a name or a :class:`Cut`, where one tensor passes.
         inputs: (examples, ...).
-        target: a class, or a :class:`Quantity`.
-        fill: ``"zero"``; ``"mean"``: the unit's mean over reference examples and places;
-            ``"resample"``: the unit of another reference example.
-        reference: inputs for the fill; None: the examples themselves, then at least two.
-        axis: the layer's dimension that tells units apart.
-        rows: examples times units per pass.
-        seed: of the resampling, on a generator of its own.
+        layer: a module, a name, a :class:`Cut` or :class:`UnitsOf`, where one tensor passes.
+        target: a class by number or name, one for each example, or a :class:`Quantity`.
+        replace: what takes a removed unit's place: a number; ``"mean"``: the unit's mean over
+            these examples and all of its places; ``"resample"``: the unit of another of them; or a
+            :class:`Replacement`, as made of other examples.
+        options: how it is run, and which units are asked about: see :class:`Run`,
+            :class:`UnitsOf`; ``class_names``.
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Example:
+        >>> from captum_influence.demo import handwired_networks
+        >>> wired = handwired_networks()["linear_units"]
+        >>> ablate_units(wired.model, wired.inputs, "units", 0).effects.shape
+        torch.Size([2, 4])
     """
-    with removing(
-        model, layer, inputs, target, fill, reference, axis=axis, rows=rows, seed=seed
-    ) as removal:
-        one = torch.eye(removal.features, dtype=torch.bool)
-        scores = removal.without(one.expand(len(removal.quantity), -1, -1))
-    return UnitEffects(removal.quantity[:, None] - scores, removal.quantity, fill)
+    asked = Asked.of(ablate_units, locals())
+    chosen = chosen_units("ablate_units", layer, options)
+    quantity = question(target, names=chosen.shown.class_names)
+    with removing_units(model, inputs, quantity, replace, chosen) as removed:
+        one = torch.eye(removed.features, dtype=torch.bool)
+        scores = removed.without(one.expand(len(removed.quantity), -1, -1))
+    return UnitEffects(
+        asked=asked,
+        facts=removed.facts,
+        effects=removed.quantity[:, None] - scores,
+        quantity=removed.quantity,
+        replace=removed.facts["replaced by"],
+        units=removed.names,
+    )
 
 
 def ablation_curve(
     model: nn.Module,
-    layer: Layer,
     inputs: Tensor,
+    layer: LayerLike,
     target: Any,
     ranking: Tensor,
     *,
-    mode: Mode = "delete",
-    fill: UnitFill = "zero",
-    reference: Tensor | None = None,
+    mode: Mode = "remove",
+    replace: Replace | Replacement = 0,
     steps: int | None = None,
-    axis: int = 1,
-    rows: int = 64,
-    seed: int = 0,
+    **options: Unpack[UnitOptions],
 ) -> AblationCurve:
     r"""Remove units from the highest-ranked on, or start from none and put them back.
 
-    After k units: ``"delete"`` gives :math:`q(z_{\setminus \{1..k\}})`, ``"insert"`` gives
+    After k units: ``"remove"`` gives :math:`q(z_{\setminus \{1..k\}})`, ``"insert"`` gives
     :math:`q(z_{\{1..k\}})`. Range: that of q. Pitfall: off-manifold activations; the two modes can
     disagree, so show both. Source: Petsiuk et al. 2018, arXiv 1806.07421, put to units.
 
     Args:
         model: the network.
-        layer: as in :func:`ablate_units`.
         inputs: (examples, ...).
-        target: a class, or a :class:`Quantity`.
+        layer: as in :func:`ablate_units`.
+        target: as in :func:`ablate_units`.
         ranking: (units,) or (examples, units); the largest value goes first.
-        mode: ``"delete"`` or ``"insert"``.
-        fill: as in :func:`ablate_units`.
-        reference: as in :func:`ablate_units`.
+        mode: ``"remove"`` or ``"insert"``.
+        replace: as in :func:`ablate_units`.
         steps: evaluate at this many equally spaced counts; None: after every unit.
-        axis: as in :func:`ablate_units`.
-        rows: as in :func:`ablate_units`.
-        seed: as in :func:`ablate_units`.
+        options: as in :func:`ablate_units`.
 
     Raises:
         ValueError: if an argument is out of range.
     """
-    if mode not in ("delete", "insert"):
-        raise ValueError(f'expected mode="delete" or mode="insert", got {mode!r}')
-    with removing(
-        model, layer, inputs, target, fill, reference, axis=axis, rows=rows, seed=seed
-    ) as removal:
-        order = _order(ranking, len(removal.quantity), removal.features)
-        counts = _counts(removal.features, steps)
+    asked = Asked.of(ablation_curve, locals())
+    if mode not in ("remove", "insert"):
+        raise ValueError(f'expected mode="remove" or mode="insert", got {mode!r}')
+    chosen = chosen_units("ablation_curve", layer, options)
+    quantity = question(target, names=chosen.shown.class_names)
+    with removing_units(model, inputs, quantity, replace, chosen) as removed:
+        order = _order(ranking, len(removed.quantity), removed.features)
+        counts = _counts(removed.features, steps)
         first = order[:, None] < counts[None, :, None]  # (examples, steps, units)
-        scores = removal.without(first if mode == "delete" else ~first)
-    return AblationCurve(counts, scores, mode, fill)
+        scores = removed.without(first if mode == "remove" else ~first)
+    return AblationCurve(
+        asked=asked,
+        facts=removed.facts,
+        counts=counts,
+        scores=scores,
+        mode=mode,
+        replace=removed.facts["replaced by"],
+    )
 
 
 def _order(ranking: Tensor, examples: int, count: int) -> Tensor:

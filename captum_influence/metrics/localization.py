@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
-from captum_influence.data.frames import frame
+from captum_influence.metrics.result import Columns, Metric
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.words import counted
 from captum_influence.visualization.lines import bar_figure
+from captum_influence.visualization.numbers import percent
+from captum_influence.visualization.style import LIGHT, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Localization", "localize"]
 
 
-@dataclass(frozen=True, eq=False)
-class Localization:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Localization(Metric):
     """Scores of maps against masks, each (examples,).
 
     Attributes:
@@ -31,19 +35,46 @@ class Localization:
         area: share of the picture that the mask covers: what a random map gets on all three.
     """
 
+    topic: ClassVar[str] = "Maps against masks"
+    caveats: ClassVar[tuple[str, ...]] = (
+        "A network may rightly look elsewhere than at the object: at a shortcut, say.",
+        "A large mask is hit by chance: compare with its area.",
+        "A mass is of what is positive. Where nothing is, there is none.",
+    )
+
     pointing: Tensor
     mass: Tensor
     rank: Tensor
     area: Tensor
 
-    def to_frame(self) -> Any:
-        """Return a pandas table with one row per example."""
-        return frame(vars(self))
+    @property
+    def headline(self) -> str:
+        means = self._means()
+        return (
+            f"{percent(means['mass'])} of the positive relevance lies on the masks, which cover "
+            f"{percent(means['area'])} of the pictures. The largest entry lies there in "
+            f"{percent(means['pointing'])} of them, on average over "
+            f"{counted(len(self.area), 'example')} as far as there is a score."
+        )
 
-    def plot(self) -> Figure:
+    @property
+    def method(self) -> str:
+        return (
+            "Pointing asks whether a map's largest entry lies in the mask. Mass is the share of "
+            "its positive entries' sum that lies there. Rank is the share of the mask's k pixels "
+            "that are among the map's k largest entries. A random map gets the area on all three."
+        )
+
+    def columns(self) -> Columns:
+        """Return the columns of its table, which has a row per example."""
+        return {name: getattr(self, name) for name in ("pointing", "mass", "rank", "area")}
+
+    def figure(self, theme: Theme = LIGHT) -> Figure:
         """Draw the means over the examples that have a score."""
-        means = {name: float(values.nanmean()) for name, values in vars(self).items()}
-        return bar_figure(means, title="share on the mask; area: by chance")
+        return bar_figure(self._means(), title="share on the mask; area: by chance", theme=theme)
+
+    def _means(self) -> dict[str, float]:
+        return {n: float(torch.as_tensor(v).nanmean()) for n, v in self.columns().items()}
 
 
 def localize(maps: Tensor, masks: Tensor) -> Localization:
@@ -65,6 +96,7 @@ def localize(maps: Tensor, masks: Tensor) -> Localization:
         ValueError: if shapes disagree, a mask is empty, or a map isn't finite.
         TypeError: if masks aren't bool.
     """
+    asked = Asked.of(localize, locals())
     maps = maps.sum(1) if maps.ndim == 4 else maps
     _check(maps, masks)
     flat, inside = maps.detach().double().flatten(1), masks.flatten(1).to(maps.device)
@@ -73,6 +105,8 @@ def localize(maps: Tensor, masks: Tensor) -> Localization:
     pointing = (highest & inside).sum(1) / highest.sum(1).double()
     size = inside.sum(1)
     return Localization(
+        asked=asked,
+        facts={"maps": len(maps), "size": " × ".join(map(str, maps.shape[1:]))},
         pointing=torch.where(highest.all(1), torch.nan, pointing),
         mass=(positive * inside).sum(1) / positive.sum(1),  # 0 / 0 is NaN
         rank=torch.stack([_rank(*row) for row in zip(flat, inside, size.tolist(), strict=True)]),

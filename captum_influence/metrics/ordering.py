@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from captum_influence.data.frames import frame
-from captum_influence.metrics.pixel_flipping import checked_maps, squares
-from captum_influence.metrics.removal import (
-    Layer,
-    PixelFill,
-    Removal,
-    UnitFill,
-    removing,
-    removing_pixels,
-)
+from captum_influence.metrics.options import RunOptions, UnitOptions, chosen_run, chosen_units
+from captum_influence.metrics.pixel_flipping import checked_maps, pixel_facts, squares
+from captum_influence.metrics.removal import PixelReplace, Removal, removing_pixels
+from captum_influence.metrics.result import Columns, Metric
+from captum_influence.metrics.unit_removal import removing_units
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.words import counted
+from captum_influence.units.question import question
+from captum_influence.units.replacement import Replace, Replacement
+from captum_influence.units.units_of import LayerLike
 from captum_influence.visualization.lines import line_figure
+from captum_influence.visualization.numbers import percent
+from captum_influence.visualization.style import LIGHT, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,8 +32,8 @@ __all__ = ["Orderings", "pixel_orderings", "unit_orderings"]
 _ORDERS = ("strongest first", "weakest first")
 
 
-@dataclass(frozen=True, eq=False)
-class Orderings:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Orderings(Metric):
     r"""What is left of the score as features go, and as they are put on an empty input.
 
     Only features with a positive attribution take part, :math:`M_i` of them in example i. A score
@@ -48,11 +51,44 @@ class Orderings:
         span: (examples,), :math:`q(x) - q_0`.
     """
 
+    topic: ClassVar[str] = "Necessity and sufficiency"
+    caveats: ClassVar[tuple[str, ...]] = (
+        "Features of negative attribution never go, so that an explanation with one positive "
+        "feature is judged by that one.",
+        "What is left when features are replaced lies off the data, which sufficiency feels most: "
+        "compare with another replacement, and with a random order.",
+        "An explanation that is right about the order need not be in proportion, and the other way "
+        "round.",
+    )
+
     counts: Tensor
     shares: Mapping[str, Tensor]
     removed: Mapping[str, Tensor]
     kept: Mapping[str, Tensor]
     span: Tensor
+
+    @property
+    def headline(self) -> str:
+        judged = int(self.span.isfinite().sum() - self.n_ord.isnan().sum())
+        asked, of = self.facts["quantity"], counted(len(self.span), "example")
+        if not judged:
+            return f"In none of {of} does what the explanation names raise {asked}."
+        necessary, sufficient = (float(v.nanmedian()) for v in (self.n_ord, self.s_ord))
+        return (
+            f"Without the strongest features {percent(necessary)} of {asked} is left along the way "
+            f"(N-Ord, low is good). Alone they hold {percent(sufficient)} of it (S-Ord, high is "
+            f"good); these are medians over the {judged} of {of} that have something to explain."
+        )
+
+    @property
+    def method(self) -> str:
+        return (
+            "Features of positive attribution were replaced, from the strongest on and from the "
+            "weakest on, and put alone on an input of which all features were replaced. A score is "
+            "the share of what the input adds to that empty input's. TPN and TPS are the areas "
+            "between the two orders' curves, over the share of the attribution that is gone: 0 if "
+            "attributions are in proportion to what they do."
+        )
 
     @property
     def n_ord(self) -> Tensor:
@@ -87,12 +123,12 @@ class Orderings:
         r"""Total proportionality for sufficiency, (examples,), ``tpn`` with features alone."""
         return self._between(self.kept)
 
-    def to_frame(self) -> Any:
-        """Return a pandas table with one row per example."""
+    def columns(self) -> Columns:
+        """Return the columns of its table, which has a row per example."""
         names = ("n_ord", "s_ord", "tpn", "tps", "span")
-        return frame({name: getattr(self, name) for name in names})
+        return {name: getattr(self, name) for name in names}
 
-    def plot(self) -> Figure:
+    def figure(self, theme: Theme = LIGHT) -> Figure:
         """Draw the curves, averaged over the examples, against the share of the attribution."""
         places = torch.linspace(0, 1, 21, dtype=torch.float64)
         lines = {
@@ -101,7 +137,11 @@ class Orderings:
             for order, values in curves.items()
         }
         return line_figure(
-            places.tolist(), lines, xlabel="share of the attribution", ylabel="share of the score"
+            places.tolist(),
+            lines,
+            xlabel="share of the attribution",
+            ylabel="share of the score",
+            theme=theme,
         )
 
     def _mean(self, values: Tensor) -> Tensor:
@@ -126,27 +166,27 @@ def pixel_orderings(
     maps: Tensor,
     target: Any,
     *,
-    fill: PixelFill = "mean",
+    replace: PixelReplace = "mean",
     steps: int | None = 20,
     patch: int = 1,
-    rows: int = 64,
+    **options: Unpack[RunOptions],
 ) -> Orderings:
     """Ask of a map: is the score lost without its strongest pixels, and are they enough for it?
 
     Pitfalls: pixels of negative attribution never go, so a map with one positive pixel is judged
     by that one; pictures with holes lie off the data, which :meth:`Orderings.s_ord` feels most; a
     map that is right about the order need not be proportional, and the other way round. Compare
-    with a random map's, and with another fill.
+    with a random map's, and with another replacement.
 
     Args:
         model: the network.
         inputs: (examples, channels, height, width).
         maps: (examples, height, width), or with a channel dimension, which is summed.
-        target: a class, or a :class:`Quantity`.
-        fill: as in :func:`flip_pixels`; the picture that is nothing else is the empty input.
+        target: a class by number or name, one for each example, or a :class:`Quantity`.
+        replace: as in :func:`flip_pixels`; the picture that is nothing else is the empty input.
         steps: how many steps, of equally many of the positive squares; None: one by one.
         patch: side of the squares that go as one, ranked by their summed attribution.
-        rows: pictures per pass.
+        options: how it is run, see :class:`Run`; ``class_names``.
 
     Source: Wang, Mardziel, Datta and Fredrikson 2020, arXiv 2002.07985, and its authors' code,
     which this differs from in what it clips: see the properties.
@@ -154,44 +194,40 @@ def pixel_orderings(
     Raises:
         ValueError: if shapes disagree or a number is out of range.
     """
-    asked = 1 if steps is None else steps
-    checked = checked_maps(inputs, maps, steps=asked, patch=patch, rows=rows)
-    attributions = squares(checked, patch)
-    removal = removing_pixels(model, inputs, target, fill=fill, patch=patch, rows=rows)
-    return _orderings(removal, attributions, steps)
+    asked = Asked.of(pixel_orderings, locals())
+    run, names = chosen_run("pixel_orderings", options), options.get("class_names")
+    checked = checked_maps(inputs, maps, steps=1 if steps is None else steps, patch=patch)
+    quantity = question(target, names=names)
+    removal = removing_pixels(model, inputs, quantity, replace=replace, patch=patch, run=run)
+    facts = pixel_facts(model, inputs, quantity.in_words(names), patch, [replace])
+    return _orderings(removal, squares(checked, patch), steps, asked, facts)
 
 
 def unit_orderings(
     model: nn.Module,
-    layer: Layer,
     inputs: Tensor,
+    layer: LayerLike,
     target: Any,
     attributions: Tensor,
     *,
-    fill: UnitFill = "zero",
-    reference: Tensor | None = None,
+    replace: Replace | Replacement = 0,
     steps: int | None = None,
-    axis: int = 1,
-    rows: int = 64,
-    seed: int = 0,
+    **options: Unpack[UnitOptions],
 ) -> Orderings:
-    """Ask the same of a layer's units; the layer with every unit filled is the empty input.
+    """Ask the same of a layer's units; the layer with every unit replaced is the empty input.
 
     Pitfall: influence that isn't multiplied by the change is no share of the score, so that only
     its order can be judged, by ``n_ord`` and ``s_ord``.
 
     Args:
         model: the network.
-        layer: as in :func:`ablate_units`.
         inputs: (examples, ...).
-        target: a class, or a :class:`Quantity`.
+        layer: as in :func:`ablate_units`.
+        target: as in :func:`ablate_units`.
         attributions: (units,) or (examples, units).
-        fill: as in :func:`ablate_units`.
-        reference: as in :func:`ablate_units`.
+        replace: as in :func:`ablate_units`.
         steps: as in :func:`pixel_orderings`.
-        axis: as in :func:`ablate_units`.
-        rows: as in :func:`ablate_units`.
-        seed: as in :func:`ablate_units`.
+        options: as in :func:`ablate_units`.
 
     Source: as :func:`pixel_orderings`, put to units.
 
@@ -202,26 +238,34 @@ def unit_orderings(
         >>> from captum_influence.demo import handwired_networks
         >>> wired = handwired_networks()["linear_units"]
         >>> found = unit_orderings(
-        ...     wired.model, "units", wired.inputs[:1], 0, wired.contribution[:1]
+        ...     wired.model, wired.inputs[:1], "units", 0, wired.contribution[:1]
         ... )
         >>> [round(float(value), 6) for value in (found.tpn, found.tps)]
         [0.0, 0.0]
     """
+    asked = Asked.of(unit_orderings, locals())
     if steps is not None and steps < 1:
         raise ValueError(f"expected a positive number of steps, got {steps}")
-    with removing(
-        model, layer, inputs, target, fill, reference, axis=axis, rows=rows, seed=seed
-    ) as removal:
+    chosen = chosen_units("unit_orderings", layer, options)
+    quantity = question(target, names=chosen.shown.class_names)
+    with removing_units(model, inputs, quantity, replace, chosen) as removal:
         shape = (len(removal.quantity), removal.features)
         if tuple(attributions.shape) not in (shape, shape[1:]):
             raise ValueError(
                 f"expected attributions of shape {shape[1:]} or {shape}, got "
                 f"{tuple(attributions.shape)}: pool them to one value per unit"
             )
-        return _orderings(removal, attributions.detach().double().cpu().expand(shape), steps)
+        values = attributions.detach().double().cpu().expand(shape)
+        return _orderings(removal, values, steps, asked, removal.facts)
 
 
-def _orderings(removal: Removal, attributions: Tensor, steps: int | None) -> Orderings:
+def _orderings(
+    removal: Removal,
+    attributions: Tensor,
+    steps: int | None,
+    asked: Asked,
+    facts: Mapping[str, Any],
+) -> Orderings:
     """Run all four curves: removed and kept, from the strongest on and from the weakest on."""
     positive = attributions.clamp(min=0)
     most = (positive > 0).sum(1, keepdim=True)
@@ -239,7 +283,15 @@ def _orderings(removal: Removal, attributions: Tensor, steps: int | None) -> Ord
         shares[order] = (taken * positive[:, None]).sum(2) / positive.sum(1, keepdim=True)
         for curves, gone in ((removed, taken), (kept, ~taken)):
             curves[order] = ((removal.without(gone) - empty) / scale).double().cpu()
-    return Orderings(counts, shares, removed, kept, span[:, 0].double().cpu())
+    return Orderings(
+        asked=asked,
+        facts=facts,
+        counts=counts,
+        shares=shares,
+        removed=removed,
+        kept=kept,
+        span=span[:, 0].double().cpu(),
+    )
 
 
 def _taken(positive: Tensor, counts: Tensor, *, strongest: bool) -> Tensor:

@@ -21,10 +21,10 @@ class FlippingScore:
     :meth:`PixelFlipping.abpc` for its formula, source and pitfalls.
 
     Attributes:
-        fill: what takes the place of pixels: ``"mean"``, ``"blur"`` or a number.
+        replace: what takes the place of pixels: ``"mean"``, ``"blur"`` or a number.
         steps: how many steps.
         patch: side of the squares that go as one; None: a sixteenth of the picture.
-        rows: pictures per pass.
+        internal_batch_size: pictures per pass.
         seed: of the order among equal entries.
 
     Example:
@@ -35,10 +35,10 @@ class FlippingScore:
         torch.Size([1])
     """
 
-    fill: str | float = "blur"
+    replace: str | float = "blur"
     steps: int = 16
     patch: int | None = None
-    rows: int = 64
+    internal_batch_size: int = 64
     seed: int = 0
 
     def __call__(self, model: nn.Module, inputs: Tensor, target: Tensor, maps: Tensor) -> Tensor:
@@ -49,14 +49,14 @@ class FlippingScore:
             inputs,
             maps,
             target,
-            fills=[self.fill],
+            replace=self.replace,
             steps=self.steps,
             patch=patch,
             draws=1,
-            rows=self.rows,
+            internal_batch_size=self.internal_batch_size,
             seed=self.seed,
         )
-        return flipped.abpc(str(self.fill))
+        return flipped.abpc(str(self.replace))
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,6 +74,14 @@ class Cut:
         """Return a cut as it is, and a module or a name as a cut at that side of it."""
         return value if isinstance(value, Cut) else Cut(value, side)
 
+    def code(self, write: Callable[[object, str], str]) -> str:
+        """Return the Python that builds it; ``write`` returns that of an inner value."""
+        given = [write(self.module, "layer")]
+        given += [write(self.side, "side")] if self.side != "output" else []
+        given += [] if self.call is None else [f"call={write(self.call, 'call')}"]
+        given += [] if self.select is None else [f"select={write(self.select, 'select')}"]
+        return f"Cut({', '.join(given)})"
+
     def within(self, forward_func: Forward) -> Cut:
         """Return the cut with its module found in the network and checked.
 
@@ -99,6 +107,16 @@ class Cut:
                 "explain the network it was made from"
             )
         return replace(self, module=module)
+
+    def by_name(self, model: Module) -> Cut:
+        """Return the cut with its module called by its name, to be found in a copy of the network.
+
+        Raises:
+            ValueError: if the module is not part of the network.
+        """
+        module = self.within(model).module
+        named = model.named_modules(remove_duplicate=False)
+        return replace(self, module=next(name for name, other in named if other is module))
 
     def __str__(self) -> str:
         """Name the cut in messages."""

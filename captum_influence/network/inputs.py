@@ -1,9 +1,10 @@
-"""One input as a user gives it, with or without the batch dimension."""
+"""The network and the one input, as users give them."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
+
+from captum_influence.network.reading import output_of
 
 __all__ = ["network_of", "one_input"]
 
@@ -60,8 +61,7 @@ def one_input(model: nn.Module, image: Tensor) -> Tensor:
 
 def _runs(model: nn.Module, inputs: Tensor) -> bool:
     try:
-        with torch.no_grad():
-            model(inputs)
-    except Exception:
+        output_of(model, inputs)  # which leaves the network as it was, also if it fails
+    except Exception:  # whatever a network says of a shape that it doesn't take
         return False
     return True

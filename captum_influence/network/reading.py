@@ -1,15 +1,18 @@
-"""What passes a place in a network, and what comes out of it, in one plain pass."""
+"""What passes a place in a network, forwards or backwards, and what comes out of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
 from captum_influence.network.cuts import Cut, Tensors
+from captum_influence.network.interventions import intervene
 from captum_influence.network.slices import Slice
 
-__all__ = ["activations", "one_tensor", "output_of"]
+__all__ = ["activations", "gradients", "one_tensor", "output_of"]
 
 
 def activations(model: nn.Module, inputs: Tensor, cut: Cut) -> Tensor:
@@ -30,6 +33,21 @@ def output_of(model: nn.Module, inputs: Tensor) -> Any:
     slice_ = Slice(model, [])
     with slice_.opened():
         return slice_.read((slice_.admitted(inputs),), ()).output
+
+
+@contextmanager
+def gradients(model: nn.Module, cut: Cut) -> Iterator[list[Tensor]]:
+    """Within the block, keep the gradients that arrive at a cut in backward passes, in order."""
+    kept: list[Tensor] = []
+
+    def probe(tensor: Tensor) -> Tensor:
+        if tensor.requires_grad:
+            tensor.register_hook(lambda gradient: kept.append(gradient.detach()))  # type: ignore[no-untyped-call]
+        # A clone goes on, so that others' hooks on it have run before the probe's.
+        return tensor.clone()
+
+    with intervene(model, cut, probe):
+        yield kept
 
 
 def one_tensor(tensors: Tensors, cut: Cut) -> Tensor:

@@ -31,7 +31,7 @@ class Record:
         return len(self.inputs[0])
 
     def split(self, rows: int) -> Iterator[Record]:
-        """Cut the record into records of at most `rows` examples."""
+        """Cut the record into records of at most ``rows`` examples."""
         for start in range(0, self.batch, rows):
             part = slice(start, start + rows)
             yield Record(
@@ -101,7 +101,7 @@ class Recorder:
         self._stack.close()
 
     def forward(self, inputs: Sequence[Any]) -> Tensor:
-        """Run the model once; afterwards `pull_back` may be called several times.
+        """Run the model once; afterwards ``pull_back`` may be called several times.
 
         Raises:
             TypeError: if the model's output is no tensor.
@@ -123,11 +123,11 @@ class Recorder:
         return output
 
     def pull_back(self, output: Tensor, vectors: Tensor, *, last: bool) -> dict[str, Record]:
-        """The records of all layers for `vectors`, a gradient at the output of the model.
+        """The records of all layers for ``vectors``, a gradient at the output of the model.
 
         Args:
-            output: what `forward` returned.
-            vectors: shaped like `output`; example i's row flows back to example i only.
+            output: what ``forward`` returned.
+            vectors: shaped like ``output``; example i's row flows back to example i only.
             last: whether the graph may be freed.
         """
         names = [name for name, edges in self._edges.items() for _ in edges]

@@ -23,17 +23,36 @@ class Reruns:
 
     Attributes:
         activations: (examples, ...) at the cut.
-        scores: (examples, classes), the network's own answer.
+        output: what the network itself answers.
     """
 
     activations: Tensor
-    scores: Tensor
+    output: Any
     _slice: Slice
     _cut: Cut
     _images: Tensor
 
+    @property
+    def scores(self) -> Tensor:
+        """(examples, classes), the network's own answer.
+
+        Raises:
+            TypeError: if it isn't one score per class.
+        """
+        return class_scores(self.output)
+
     def answer(self, changed: Tensor, examples: Tensor | None = None) -> Tensor:
-        """Return the scores (rows, classes) for activations (rows, ...) in place of the own ones.
+        """Return the scores (rows, classes) for activations in place of the own ones.
+
+        Arguments are those of :meth:`rerun`.
+
+        Raises:
+            TypeError: if the answer isn't one score per class.
+        """
+        return class_scores(self.rerun(changed, examples))
+
+    def rerun(self, changed: Tensor, examples: Tensor | None = None) -> Any:
+        """Return what the network answers for activations (rows, ...) in place of the own ones.
 
         Args:
             changed: what shall pass the cut.
@@ -42,8 +61,8 @@ class Reruns:
         """
         rows = torch.arange(len(changed)) if examples is None else examples
         images = self._images[rows.to(self._images.device)]
-        reading = self._slice.read((images,), (), overwrite={self._cut: (changed,)}, examples=rows)
-        return class_scores(reading.output)
+        overwrite = {self._cut: (changed,)}
+        return self._slice.read((images,), (), overwrite=overwrite, examples=rows).output
 
 
 @contextmanager
@@ -58,7 +77,7 @@ def reruns(model: nn.Module, cut: Cut, images: Tensor) -> Iterator[Reruns]:
         images = slice_.admitted(images)
         reading = slice_.record((images,))
         found = one_tensor(reading.cuts[0], cut)
-        yield Reruns(found, class_scores(reading.output), slice_, entry, images)
+        yield Reruns(found, reading.output, slice_, entry, images)
 
 
 def class_scores(output: Any) -> Tensor:

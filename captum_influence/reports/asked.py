@@ -7,20 +7,24 @@ import keyword
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from captum_influence.data.records import plain
+from captum_influence.network.inputs import network_of
+from captum_influence.reports.words import snake_case
 
 __all__ = ["Asked", "Write", "code_of", "code_of_fields", "installed_versions"]
 
 _LITERAL = 32  # entries up to which a tensor is written out
 _LISTED = 24  # entries up to which a list or a mapping is
+_BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
 
 Write = Callable[[object, str], str]
 """Returns the code of an inner value; the name is what it is called if Python can't write it."""
@@ -54,21 +58,25 @@ class Asked:
     def of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Asked:
         """Return a call of a function: ``Asked.of(explain, locals())`` on its first line.
 
-        The first two parameters, the network and the data, go by position, and so does a layer.
+        The first two parameters, the network and the data, go by position, and so does a layer; a
+        target goes by its name. A method is called on its object.
         """
         parameters = inspect.signature(function).parameters
         model = next(iter(arguments.values()), None)
-        writer = _Writer(model if isinstance(model, nn.Module) else None)
+        # Its layers are named as inside torch.compile and DataParallel.
+        writer = _Writer(network_of(model) if isinstance(model, nn.Module) else None)
         positional: list[str] = []
         keywords: dict[str, str] = {}
         settings: dict[str, Any] = {}
-        for name, parameter in parameters.items():
-            value = arguments[name]
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+        for place, (name, parameter) in enumerate(parameters.items()):
+            # A layer given as a module is called by its name.
+            value = writer.modules.get(id(arguments[name])) or arguments[name]
+            if parameter.kind is parameter.VAR_KEYWORD:
                 keywords |= {k: writer.write(v, k) for k, v in value.items()}
                 settings |= {k: _setting(v, keywords[k]) for k, v in value.items()}
-            elif len(positional) < 2 and parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-                positional.append(writer.named(value, name))
+            elif place < 2 and name != "target" and parameter.kind not in _BY_NAME:
+                called = snake_case(type(value).__name__) if name == "self" else name
+                positional.append(writer.named(value, called))
             elif name == "layer" and value is not None and len(positional) == 2:
                 positional.append(writer.write(value, name))
             else:
@@ -76,14 +84,17 @@ class Asked:
                 settings[name] = _setting(value, code)
                 if not _is_default(value, parameter.default):
                     keywords[name] = code
+        verb, imports = _called(function), writer.imports(function)
+        if "self" in parameters:
+            verb, imports = f"{positional.pop(0)}.{function.__name__}", writer.imports()
         return Asked(
-            verb=function.__name__,
+            verb=verb,
             positional=tuple(positional),
             keywords=keywords,
             settings=settings,
             tensors=writer.tensors,
             names=tuple(writer.names),
-            imports=writer.imports(function),
+            imports=imports,
             versions=installed_versions(),
         )
 
@@ -108,9 +119,13 @@ class _Writer:
         self.names: dict[str, object] = {}
         self._classes: set[type] = set()
         self._functions: set[Callable[..., Any]] = set()
+        self._torch = False  # whether the code names it
 
     def named(self, value: object, name: str) -> str:
-        """Return a name for a value, a new one if another value has it."""
+        """Return a name for a value: the one it has, a new one if another value has this one."""
+        known = [other for other, held in self.names.items() if held is value is not None]
+        if known:
+            return known[0]
         name = re.sub(r"\W", "_", name) or "value"
         name = f"{name}_" if keyword.iskeyword(name) else name
         free, number = name, 1
@@ -125,40 +140,49 @@ class _Writer:
         if isinstance(value, nn.Module):
             known = self.modules.get(id(value))
             return repr(known) if known else self.named(value, name)
-        own = getattr(value, "code", None)
+        local = "<locals>" in type(value).__qualname__  # a class that nobody can import
+        own = None if local else getattr(value, "code", None)
         if callable(own) and not isinstance(value, type):
-            self._classes.add(type(value))
+            if not type(value).__name__.startswith("_"):  # a sum is written by its terms
+                self._classes.add(type(value))
             return str(own(self.write))
         if isinstance(value, Tensor):
             return self._tensor(value, name)
         if isinstance(value, tuple | list | Mapping):
             return self._container(value, name)
         if is_dataclass(value) and not isinstance(value, type):
+            # A finding is asked for by itself.
+            if local or isinstance(getattr(value, "asked", None), Asked):
+                return self.named(value, name)
             self._classes.add(type(value))
             return code_of_fields(value, self.write)
         if callable(value):
             return self._function(value, name)
-        if isinstance(value, float) and not math.isfinite(value):
-            return f'float("{value}")'
-        if value is None or isinstance(value, int | float | str | bool | slice):
+        return self._plain(value, name)
+
+    def _plain(self, value: object, name: str) -> str:
+        if isinstance(value, float):
+            return repr(float(value)) if math.isfinite(value) else f'float("{float(value)}")'
+        if isinstance(value, torch.dtype):
+            self._torch = True
             return repr(value)
-        return self.named(value, name)
+        if value is None or isinstance(value, str | bool | slice):
+            return repr(value)
+        return repr(int(value)) if isinstance(value, Integral) else self.named(value, name)
 
     def _tensor(self, value: Tensor, name: str) -> str:
-        kind = "" if value.dtype == torch.get_default_dtype() else f", dtype={value.dtype}"
-        if value.device.type == "cpu" and value.dtype.is_complex is False:
-            if value.numel() <= _LITERAL:
-                integer = not value.is_floating_point() and value.dtype == torch.int64
-                shown = kind if not (integer or value.dtype == torch.bool) else ""
-                return f"torch.tensor({value.tolist()}{shown})".replace("nan", 'float("nan")')
-            if bool((value == value.flatten()[0]).all()):
-                return f"torch.full({tuple(value.shape)}, {value.flatten()[0].item()!r}{kind})"
+        literal = None
+        if value.device.type == "cpu" and not value.dtype.is_complex:
+            literal = _literal(value.detach())
+        if literal is not None:
+            self._torch = True
+            return literal
         called = self.named(value, name)
         self.tensors[called] = value.detach()
         return called
 
     def _container(self, value: Any, name: str) -> str:
-        if len(value) > _LISTED:
+        if len(value) > _LISTED or name == "loader":  # data is named, however little it is
             return self.named(value, name)
         if isinstance(value, Mapping):
             items = (f"{self.write(k, name)}: {self.write(v, name)}" for k, v in value.items())
@@ -177,21 +201,36 @@ class _Writer:
         self.names[called] = value
         return called
 
-    def imports(self, verb: Callable[..., Any]) -> tuple[str, ...]:
+    def imports(self, *verb: Callable[..., Any]) -> tuple[str, ...]:
         """Return the import statements for the verb, and for all classes that were written."""
         found: dict[str, set[str]] = {}
-        things: list[Any] = [verb, *self._classes, *self._functions]
+        things: list[Any] = [*verb, *self._classes, *self._functions]
         for thing in things:
             home = _public_home(thing)
             if home != "__main__":
-                found.setdefault(home, set()).add(thing.__name__)
-        # A sum of quantities is written with its terms: what is private isn't imported.
+                found.setdefault(home, set()).add(_called(thing).partition(".")[0])
         lines = [
-            f"from {home} import {', '.join(sorted(n for n in names if n[0] != '_'))}"
+            f"from {home} import {', '.join(sorted(names))}"
             for home, names in sorted(found.items())
-            if any(n[0] != "_" for n in names)
         ]
-        return tuple(lines)
+        return (*(["import torch"] if self._torch else ()), *lines)
+
+
+def _literal(value: Tensor) -> str | None:
+    """Return a tensor written out, if it is short enough or the same everywhere."""
+    first = value.flatten()[:1]
+    short = value.numel() <= _LITERAL
+    if not short and not bool((value == first).all()):
+        return None
+    given = str(value.tolist() if short else first.item())
+    given = re.sub(r"nan|inf", lambda found: f'float("{found[0]}")', given)
+    told = value.dtype in (torch.get_default_dtype(), torch.int64, torch.bool)  # by the numbers
+    kind = "" if told and value.numel() else f", dtype={value.dtype}"
+    return (
+        f"torch.tensor({given}{kind})"
+        if short
+        else f"torch.full({tuple(value.shape)}, {given}{kind})"
+    )
 
 
 def code_of(value: object, name: str = "value") -> str:
@@ -199,12 +238,18 @@ def code_of(value: object, name: str = "value") -> str:
     return _Writer(None).write(value, name)
 
 
-def code_of_fields(value: Any, write: Write) -> str:
-    """Return Python that builds a dataclass from the fields that aren't at their defaults."""
+def code_of_fields(value: Any, write: Write, *, but: Collection[str] = ()) -> str:
+    """Return Python that builds a dataclass from the fields that aren't at their defaults.
+
+    Args:
+        value: the dataclass.
+        write: returns the code of an inner value.
+        but: fields to leave out.
+    """
     given = []
     for place, f in enumerate(f for f in fields(value) if f.init):
         inner = getattr(value, f.name)
-        if _is_default(inner, _default(f)):
+        if f.name in but or _is_default(inner, _default(f)):
             continue
         code = write(inner, f.name)
         given.append(code if place == 0 and not f.kw_only else f"{f.name}={code}")
@@ -234,8 +279,13 @@ def _setting(value: Any, code: str) -> Any:
     if value is None or isinstance(value, int | float | str | bool):
         return plain(value)
     if isinstance(value, tuple | list) and all(isinstance(v, int | float | str) for v in value):
-        return list(value)
+        return plain(value)
     return code
+
+
+def _called(thing: Any) -> str:
+    """Return how a function or a class is called where it is imported: a method by its class."""
+    return str(thing.__qualname__).rpartition("<locals>.")[2]
 
 
 def _public_home(thing: Any) -> str:
@@ -243,7 +293,7 @@ def _public_home(thing: Any) -> str:
     parts = thing.__module__.split(".")
     for end in range(1, len(parts)):
         package = sys.modules.get(".".join(parts[:end]))
-        if thing.__name__ in getattr(package, "__all__", ()):
+        if _called(thing).partition(".")[0] in getattr(package, "__all__", ()):
             return ".".join(parts[:end])
     return str(thing.__module__)
 

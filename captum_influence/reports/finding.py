@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from captum_influence.data.files import read_tensors, write_json, write_tensors
 from captum_influence.data.records import apart, together
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.page import Page
+from captum_influence.reports.words import snake_case
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,6 +39,8 @@ class Finding(ABC):
 
     #: what its files are called; None: the class's name, in small letters
     stem: ClassVar[str | None] = None
+    #: whether a path with another ending, such as ``run.profile``, is the name of a file too
+    any_ending: ClassVar[bool] = False
 
     # What a subclass answers
 
@@ -112,7 +114,7 @@ class Finding(ABC):
         Raises:
             ImportError: if safetensors is not installed.
         """
-        binary, text = self._places(path)
+        binary, text = self.places(path)
         content, tensors = apart(self)
         write_tensors(binary, self._stem(), {"finding": content}, tensors)
         write_json(text, {"format": f"captum_influence.{type(self).__name__}", **self.to_dict()})
@@ -127,7 +129,7 @@ class Finding(ABC):
             ValueError: if it was cut off or altered, holds something else, or is of another
                 version.
         """
-        binary, _ = cls._places(path)
+        binary, _ = cls.places(path)
         if not binary.is_file():
             raise FileNotFoundError(
                 f"expected a saved {cls.__name__} at {str(path)!r}, but there is no {binary.name}: "
@@ -151,11 +153,15 @@ class Finding(ABC):
 
     @classmethod
     def _stem(cls) -> str:
-        return cls.stem or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+        return cls.stem or snake_case(cls.__name__)
 
     @classmethod
-    def _places(cls, path: str | PathLike[str]) -> tuple[Path, Path]:
+    def places(cls, path: str | PathLike[str]) -> tuple[Path, Path]:
+        """Return which two files :meth:`save` writes there."""
         path = Path(path)
         if path.suffix in (".safetensors", ".json"):
             return path.with_suffix(".safetensors"), path.with_suffix(".json")
+        # Letters: a folder may be called run-0.5.
+        if cls.any_ending and path.suffix[1:].isalpha() and not path.is_dir():
+            return path, path.with_name(f"{path.name}.json")
         return path / f"{cls._stem()}.safetensors", path / f"{cls._stem()}.json"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "place"]
+import re
+
+__all__ = ["counted", "place", "snake_case"]
 
 
 def counted(count: int, noun: str) -> str:
@@ -17,3 +19,13 @@ def place(row: float, column: float, height: int, width: int) -> str:
     if not down:
         return "centre" if across == "middle" else f"{across} middle"
     return f"{down} {across}"
+
+
+def snake_case(name: str) -> str:
+    """Return what a class is called where values have small letters.
+
+    Example:
+        >>> snake_case("LayerScores")
+        'layer_scores'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()

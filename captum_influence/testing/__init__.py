@@ -1,10 +1,11 @@
-"""Contract checks for distributions, quantities and attributions, and tiny networks with answers.
+"""Contract checks for what can be written anew, and tiny networks with answers.
 
 Each check is one call and raises AssertionError with what was violated.
 """
 
 from captum_influence.testing.attributions import check_attribution
 from captum_influence.testing.distributions import check_distribution
+from captum_influence.testing.findings import check_finding
 from captum_influence.testing.models import (
     AnalyticModel,
     bilinear_model,
@@ -19,6 +20,7 @@ __all__ = [
     "bilinear_model",
     "check_attribution",
     "check_distribution",
+    "check_finding",
     "check_quantity",
     "gru_model",
     "linear_model",

@@ -6,16 +6,17 @@ from captum_influence.training.bias import (
     BiasReport,
     BlurredBackground,
     ChannelStatistics,
-    Difference,
     Disturbance,
     FourierStyle,
     GradientShapley,
     GramTransfer,
+    GroupDifference,
     MeanBackground,
-    Measurement,
     NoiseBackground,
     OtherBackground,
     PatchShuffle,
+    Performance,
+    ReportOptions,
     Retraining,
     RetrainingResult,
     SampledShapley,
@@ -37,7 +38,7 @@ from captum_influence.training.curvature import (
     Estimator,
     Identity,
 )
-from captum_influence.training.layer_influence import LayerInfluence
+from captum_influence.training.layer_influence import InfluenceOptions, LayerInfluence
 from captum_influence.training.losses import (
     EmpiricalFisher,
     ExactFisher,
@@ -45,7 +46,7 @@ from captum_influence.training.losses import (
     SampledFisher,
     log_odds_loss,
 )
-from captum_influence.training.scoring import LayerScores
+from captum_influence.training.result import LayerScores
 
 __all__ = [
     "EKFAC",
@@ -57,7 +58,6 @@ __all__ = [
     "ChannelStatistics",
     "Curvature",
     "DenseGGN",
-    "Difference",
     "Disturbance",
     "EmpiricalFisher",
     "Estimator",
@@ -66,15 +66,18 @@ __all__ = [
     "FourierStyle",
     "GradientShapley",
     "GramTransfer",
+    "GroupDifference",
     "Identity",
+    "InfluenceOptions",
     "KMostInfluentialResults",
     "LayerInfluence",
     "LayerScores",
     "MeanBackground",
-    "Measurement",
     "NoiseBackground",
     "OtherBackground",
     "PatchShuffle",
+    "Performance",
+    "ReportOptions",
     "Retraining",
     "RetrainingResult",
     "SampledFisher",

@@ -18,7 +18,7 @@ __all__ = ["Weights", "fingerprint", "load_checkpoint"]
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """One checkpoint: the state to load (`None`: as the model is) and its learning rate."""
+    """One checkpoint: the state to load (None: as the model is) and its learning rate."""
 
     state: dict[str, Tensor] | None
     learning_rate: float
@@ -49,15 +49,16 @@ class Weights:
 
 
 def fingerprint(values: Sequence[Tensor]) -> float:
-    """The Euclidean norm of all entries: tells other weights or queries apart."""
+    """Return the Euclidean norm of all entries: it tells other weights or queries apart."""
     floats = [v.detach().double().norm() for v in values if v.is_floating_point()]
     return float(torch.stack(floats).norm()) if floats else 0.0
 
 
 def load_checkpoint(model: Module, checkpoint: Any) -> float:
-    """Load a state dict, or a dict that holds one, from a file; returns its learning rate.
+    """Load a state dict, or a dict that holds one, from a file; return its learning rate.
 
-    Keys looked for: "state_dict" or "model_state_dict", and "learning_rate" (1.0 without).
+    Keys looked for: ``"state_dict"`` or ``"model_state_dict"``, and ``"learning_rate"``, which is 1
+    where there is none.
     """
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     state = saved.get("state_dict", saved.get("model_state_dict", saved))

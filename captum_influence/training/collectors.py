@@ -10,50 +10,50 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from captum_influence.data.resume import Resume
 from captum_influence.data.sharding import Shard
-from captum_influence.data.streams import END, ResumeFile
 from captum_influence.network.captum_private import KMostInfluentialResults
 from captum_influence.training.checkpoints import fingerprint
-from captum_influence.training.scoring import LayerScores
+from captum_influence.training.scoring import RawScores
 
 __all__ = [
     "AllScores",
     "Collector",
     "KMostInfluentialResults",
+    "Kept",
     "Reader",
     "Sink",
     "TopScores",
     "identity_of",
-    "progress",
+    "kept",
     "restore",
 ]
 
+_END = 2**62  # the next batch of a finished pass
+
 
 class Collector(ABC):
-    """Takes a batch of scores at a time; `state` is all it knows."""
+    """Takes a batch of scores at a time; ``state`` is all it knows."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self.state: dict[str, Tensor] = {}
 
     @abstractmethod
     def add(self, start: int, scores: Tensor) -> None:
-        """Take scores (queries, batch) of the examples from `start` on."""
+        """Take scores (queries, batch) of the examples from ``start`` on."""
 
     @abstractmethod
     def result(self, shard: Shard) -> Any:
-        """What was kept, from all processes."""
+        """Return what was kept, from all processes."""
 
 
 class AllScores(Collector):
-    """Keeps every score."""
+    """Keeps every score; the result is (queries, examples)."""
 
     def add(self, start: int, scores: Tensor) -> None:
-        """Take a batch."""
         self.state[str(start)] = scores
 
     def result(self, shard: Shard) -> Tensor:
-        """The scores, (queries, examples)."""
         pieces: dict[str, Tensor] = {}
         for part in shard.gather(self.state):
             pieces |= part
@@ -63,20 +63,23 @@ class AllScores(Collector):
 class TopScores(Collector):
     """Keeps each query's k highest or lowest scores, in a memory of k numbers.
 
+    The result is Captum's named tuple: indices and scores, both (queries, k).
+
     Args:
         k: how many.
         proponents: the highest if true, else the lowest.
+
+    Raises:
+        ValueError: if k isn't a positive number.
     """
 
     def __init__(self, k: int, *, proponents: bool) -> None:
-        """Check k."""
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise ValueError(f"expected k to be a positive int or None, got {k!r}")
         super().__init__()
         self.k, self.proponents = k, proponents
 
     def add(self, start: int, scores: Tensor) -> None:
-        """Take a batch."""
         index = torch.arange(start, start + scores.shape[1], device=scores.device)
         self._merge({"scores": scores, "indices": index.expand(len(scores), -1)})
 
@@ -89,7 +92,6 @@ class TopScores(Collector):
         self.state = {"scores": best.values, "indices": indices.gather(1, best.indices)}
 
     def result(self, shard: Shard) -> KMostInfluentialResults:
-        """Captum's named tuple: indices and scores, both (queries, k)."""
         parts, self.state = shard.gather(self.state), {}
         for part in parts:
             if part:
@@ -112,54 +114,65 @@ class Sink:
 
 @dataclass(frozen=True)
 class Reader:
-    """One layer's (or, `None`, all layers') raw, normalised or self scores."""
+    """One layer's (or, with None, all layers') raw, normalised or self scores."""
 
     layer: str | None
     kind: str
 
     @staticmethod
     def raw(layer: str | None) -> Reader:
-        """Raw scores."""
+        """Read raw scores."""
         return Reader(layer, "raw")
 
     @staticmethod
     def normalized(layer: str | None) -> Reader:
-        """Scores over the square root of the training example's self-influence."""
+        """Read scores over the square root of the training example's self-influence."""
         return Reader(layer, "normalized")
 
     @staticmethod
     def own(layer: str | None) -> Reader:
-        """Self-influences."""
+        """Read self-influences."""
         return Reader(layer, "own")
 
-    def __call__(self, scores: LayerScores) -> Tensor:
-        """Read a batch."""
+    def __call__(self, scores: RawScores) -> Tensor:
+        """Return what is read of a batch."""
         if self.kind == "own":
             return scores.self_of(self.layer)
         return scores.of(self.layer, normalized=self.kind == "normalized")
 
 
-def restore(sinks: Sequence[Sink], file: ResumeFile) -> int:
-    """Give the collectors back what a killed run had; the number of the next batch."""
-    state = file.read()
-    for sink, saved in zip(sinks, state.get("kept", []), strict=False):
-        sink.collector.state = dict(saved)
-    begin: int = state.get("next", 0)
-    return begin
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a pass has so far: the number of the next batch, and each collector's state."""
+
+    next: int
+    states: tuple[Mapping[str, Tensor], ...]
 
 
-def progress(sinks: Sequence[Sink], position: int | None) -> dict[str, Any]:
-    """What a resume file needs; `None` when all batches are done."""
-    return {
-        "next": END if position is None else position,
-        "kept": [sink.collector.state for sink in sinks],
-    }
+def kept(sinks: Sequence[Sink], following: int | None) -> Kept:
+    """Return what a pass has before the batch of a number; None: it is at its end."""
+    number = _END if following is None else following
+    return Kept(number, tuple(sink.collector.state for sink in sinks))
+
+
+def restore(sinks: Sequence[Sink], resume: Resume[Kept], device: torch.device) -> int:
+    """Give the collectors back what a killed run had; return the number of the next batch.
+
+    Raises:
+        ValueError: if that belongs to another question.
+    """
+    before = resume.read()
+    if before is None:
+        return 0
+    for sink, state in zip(sinks, before.states, strict=True):
+        sink.collector.state = {name: value.to(device) for name, value in state.items()}
+    return before.next
 
 
 def identity_of(
     sinks: Sequence[Sink], queries: Sequence[Tensor], damping: float | None
 ) -> dict[str, str]:
-    """What partial results belong to: the queries, and what is kept of their scores."""
-    kept = [(type(s.collector).__name__, getattr(s.collector, "k", None), s.read) for s in sinks]
+    """Return what partial results belong to: the queries, and what is kept of their scores."""
+    told = [(type(s.collector).__name__, getattr(s.collector, "k", None), s.read) for s in sinks]
     size = f"{fingerprint(queries):.5g}"
-    return {"queries": size, "kept": repr(kept), "damping": repr(damping)}
+    return {"queries": size, "kept": repr(told), "damping": repr(damping)}

@@ -24,15 +24,15 @@ class Block(ABC):
 
     @abstractmethod
     def solve(self, gradients: Tensor) -> Tensor:
-        """(H + δI)⁻¹ applied to every row of `gradients`, (n, parameters) -> the same."""
+        """Return (H + δI)⁻¹ applied to every row of ``gradients``, (n, parameters) -> the same."""
 
     def own(self, gradients: Tensor, records: Mapping[str, Record]) -> Tensor:
-        """Terms (n, parameters) that sum, layer by layer, to each gradient's gᵀ(H + δI)⁻¹g."""
+        """Return terms (n, parameters) that sum, layer by layer, to a gradient's gᵀ(H + δI)⁻¹g."""
         return gradients * self.solve(gradients)
 
 
 class Estimator(ABC):
-    """Sums a block's statistics over the data, in one or more stages; `sums` is all its state.
+    """Sums a block's statistics over the data, in one or more stages; ``sums`` is all its state.
 
     Args:
         layers: the layers whose parameters the block covers, in this order.
@@ -41,41 +41,41 @@ class Estimator(ABC):
     stages: int = 1
 
     def __init__(self, layers: Sequence[LayerGradient]) -> None:
-        """Start with empty sums."""
         self.layers = tuple(layers)
         self.sums: dict[str, Tensor] = {}
 
     @abstractmethod
     def add(self, stage: int, records: Mapping[str, Record], *, first: bool) -> None:
-        """Add a batch for one Fisher vector; `first` marks the batch's first vector."""
+        """Add a batch for one Fisher vector; ``first`` marks the batch's first vector."""
 
     @abstractmethod
     def finish(self, stage: int, count: int) -> None:
-        """Close a stage; `count` is the number of examples seen."""
+        """Close a stage; ``count`` is the number of examples seen."""
 
     @abstractmethod
     def block(self, damping: float | None) -> Block:
-        """The block, with δ = `damping` or a tenth of the mean eigenvalue."""
+        """Return the block, with δ = ``damping`` or a tenth of the mean eigenvalue."""
 
     def is_open(self, stage: int, key: str) -> bool:
-        """Whether a sum is still being added to in this stage."""
+        """Return whether a sum is still being added to in this stage."""
         return True
 
     def _accumulate(self, key: str, value: Tensor) -> None:
         value = value.detach()
+        # Batches are summed in float64, where there is one: MPS has none.
         value = value if value.device.type == "mps" else value.double()
         self.sums[key] = self.sums[key] + value if key in self.sums else value
 
 
 class Curvature(ABC):
-    """What stands for the Hessian; `name` is the string that `LayerInfluence` accepts."""
+    """What stands for the Hessian; ``name`` is the string that :class:`LayerInfluence` accepts."""
 
     name: str
     scaled: bool = True  # whether scores are leave-one-out effects: divided by the data's size
 
     @abstractmethod
     def estimators(self, layers: Sequence[LayerGradient]) -> list[Estimator]:
-        """One estimator per diagonal block; together they cover `layers` once each.
+        """Return one estimator per diagonal block; together they cover ``layers`` once each.
 
         Raises:
             ValueError: for a layer that is too large.
@@ -83,7 +83,7 @@ class Curvature(ABC):
 
     @staticmethod
     def ensure(value: str | Curvature) -> Curvature:
-        """Turn "ekfac", "identity", "ggn" or "ggn_joint" into the object.
+        """Return ``"ekfac"``, ``"identity"``, ``"ggn"`` or ``"ggn_joint"`` as the object.
 
         Raises:
             ValueError: for another string.
@@ -111,7 +111,6 @@ class Identity(Curvature):
     scaled: bool = field(default=False, init=False)
 
     def estimators(self, layers: Sequence[LayerGradient]) -> list[Estimator]:
-        """One per layer, without any statistics."""
         return [IdentityEstimator([layer]) for layer in layers]
 
 
@@ -123,7 +122,7 @@ class EKFAC(Curvature):
     E[ddᵀ] give a basis in which the block's exact diagonal E[(u_dᵀ G u_a)²] is measured.
     Embeddings and normalisations get their exact blocks.
 
-    Args:
+    Attributes:
         max_factor: the largest Kronecker factor; a larger one is split into equal diagonal
             pieces, which only costs accuracy of the basis.
         max_block: the same for the exact blocks, in parameters.
@@ -134,7 +133,6 @@ class EKFAC(Curvature):
     name: str = field(default="ekfac", init=False)
 
     def estimators(self, layers: Sequence[LayerGradient]) -> list[Estimator]:
-        """Kronecker factors for matrix layers, exact blocks for the others."""
         return [self._estimator(layer) for layer in layers]
 
     def _estimator(self, layer: LayerGradient) -> Estimator:
@@ -158,9 +156,9 @@ class EKFAC(Curvature):
 class DenseGGN(Curvature):
     """The whole generalised Gauss-Newton matrix of each layer, or of all layers together.
 
-    Args:
-        joint: `False` keeps one block per layer (the influence of retraining that layer
-            alone). `True` keeps the blocks between layers too: a layer's score is then its
+    Attributes:
+        joint: False keeps one block per layer (the influence of retraining that layer
+            alone). True keeps the blocks between layers too: a layer's score is then its
             slice of the global inverse-Hessian product.
         max_size: refuse blocks of more parameters than this.
     """
@@ -170,7 +168,6 @@ class DenseGGN(Curvature):
     name: str = field(default="ggn", init=False)
 
     def estimators(self, layers: Sequence[LayerGradient]) -> list[Estimator]:
-        """Dense blocks."""
         groups = [list(layers)] if self.joint else [[layer] for layer in layers]
         return [self._estimator(group) for group in groups]
 
@@ -197,7 +194,6 @@ class IdentityEstimator(Estimator):
         """Do nothing."""
 
     def block(self, damping: float | None) -> Block:
-        """The identity."""
         return IdentityBlock()
 
 
@@ -205,7 +201,6 @@ class IdentityBlock(Block):
     """I⁻¹ = I."""
 
     def solve(self, gradients: Tensor) -> Tensor:
-        """The gradients themselves."""
         return gradients
 
 
@@ -217,19 +212,16 @@ class DenseEstimator(Estimator):
         self.pieces = list(pieces)
 
     def add(self, stage: int, records: Mapping[str, Record], *, first: bool) -> None:
-        """Add a batch's outer products."""
         gradients = torch.cat([layer.flat(records[layer.name]) for layer in self.layers], 1)
         for i, piece in enumerate(torch.split(gradients, self.pieces, 1)):
             self._accumulate(f"outer{i}", piece.mT @ piece)
 
     def finish(self, stage: int, count: int) -> None:
-        """Decompose every piece."""
         for i in range(len(self.pieces)):
-            values, vectors = torch.linalg.eigh(self.sums.pop(f"outer{i}") / count)
+            values, vectors = _decomposed(self.sums.pop(f"outer{i}") / count)
             self.sums |= {f"values{i}": values.clamp(min=0), f"vectors{i}": vectors}
 
     def block(self, damping: float | None) -> Block:
-        """Pieces with a common damping."""
         n = range(len(self.pieces))
         values = [self.sums[f"values{i}"] for i in n]
         delta = _damping(torch.cat(values), damping, self.layers)
@@ -244,7 +236,6 @@ class DenseBlock(Block):
     values: Sequence[Tensor]
 
     def solve(self, gradients: Tensor) -> Tensor:
-        """(H + δI)⁻¹ applied to rows."""
         solved = [
             ((part @ v.to(part)) / w.to(part)) @ v.to(part).mT
             for part, v, w in zip(
@@ -270,7 +261,6 @@ class KroneckerEstimator(Estimator):
         self.pieces = {"in": _even_pieces(width, max_factor), "out": _even_pieces(out, max_factor)}
 
     def add(self, stage: int, records: Mapping[str, Record], *, first: bool) -> None:
-        """Add the factors, or the squared gradients in their eigenbasis."""
         record = records[self.layer.name]
         rows = self.layer.rows(record)
         for part in record.split(rows):
@@ -288,7 +278,7 @@ class KroneckerEstimator(Estimator):
             self._accumulate(f"{side}{i}", piece.mT @ piece)
 
     def _rotated_inputs(self, part: Record, *, first: bool, whole: bool) -> Tensor:
-        """The inputs in their eigenbasis, kept for a batch's other vectors if they are small."""
+        """Return the inputs in their eigenbasis, kept for a batch's other vectors if small."""
         if not whole:
             return self._basis("in").rotate(self.layer.inputs(part))
         if first or self._kept is None:
@@ -296,7 +286,12 @@ class KroneckerEstimator(Estimator):
         return self._kept
 
     def _add_squares(self, a: Tensor, d: Tensor) -> None:
-        if a.shape[2] == 1:  # one position: the square of an outer product is one of squares
+        # The mean of (u_dᵀ G u_a)² is the curvature along each product of eigenvectors: it is what
+        # EK-FAC measures where K-FAC multiplies eigenvalues. With one position G is an outer
+        # product, and its squares are the outer product of the squares: one product of matrices
+        # sums them over the batch, without a matrix per example. With several positions G is a sum
+        # of outer products, and its squares don't factor.
+        if a.shape[2] == 1:
             left = d.square().permute(1, 3, 0, 2).flatten(2)
             squares = left @ a.square()[:, :, 0].transpose(0, 1)
         else:
@@ -304,23 +299,20 @@ class KroneckerEstimator(Estimator):
         self._accumulate("values", squares)
 
     def finish(self, stage: int, count: int) -> None:
-        """Keep eigenvectors after the first stage, mean squares after the second."""
         self._kept = None
         if stage == 1:
             self.sums["values"] = self.sums["values"] / count
             return
         for side, pieces in self.pieces.items():
             for i in range(len(pieces)):
-                self.sums[f"{side}{i}"] = torch.linalg.eigh(self.sums[f"{side}{i}"])[1]
+                self.sums[f"{side}{i}"] = _decomposed(self.sums[f"{side}{i}"])[1]
 
     def block(self, damping: float | None) -> Block:
-        """The block in its eigenbasis."""
         values = self.sums["values"]
         delta = _damping(values.flatten(), damping, self.layers)
         return KroneckerBlock(self.layer, self._basis("in"), self._basis("out"), values + delta)
 
     def is_open(self, stage: int, key: str) -> bool:
-        """The factors in the first stage, the squares in the second."""
         return (key == "values") == (stage == 1)
 
     def _basis(self, side: str) -> Basis:
@@ -334,11 +326,11 @@ class Basis:
     pieces: Sequence[Tensor]
 
     def rotate(self, x: Tensor) -> Tensor:
-        """Into the basis: (batch, groups, rows, n) -> the same."""
+        """Turn into the basis: (batch, groups, rows, n) -> the same."""
         return self._apply(x, [p.to(x) for p in self.pieces])
 
     def rotate_back(self, x: Tensor) -> Tensor:
-        """Out of the basis."""
+        """Turn out of the basis."""
         return self._apply(x, [p.to(x).mT for p in self.pieces])
 
     def _apply(self, x: Tensor, pieces: Sequence[Tensor]) -> Tensor:
@@ -356,17 +348,27 @@ class KroneckerBlock(Block):
     values: Tensor
 
     def own(self, gradients: Tensor, records: Mapping[str, Record]) -> Tensor:
-        """The same sums in the eigenbasis, into which the factors are turned one by one."""
+        # In the eigenbasis the sums are the same, and the factors are turned into it one by one:
+        # that spares turning the whole matrix there and back.
         record = records[self.layer.name]
         a = self.inputs.rotate(self.layer.inputs(record))
         d = self.outputs.rotate(self.layer.outputs(record))
         return ((d.mT @ a).square() / self.values.to(a)).flatten(1)
 
     def solve(self, gradients: Tensor) -> Tensor:
-        """(H + δI)⁻¹ applied to rows."""
         matrix = gradients.reshape(-1, *self.values.shape)
         rotated = self.outputs.rotate(self.inputs.rotate(matrix).mT).mT / self.values.to(matrix)
         return self.outputs.rotate_back(self.inputs.rotate_back(rotated).mT).mT.flatten(1)
+
+
+def _decomposed(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues and eigenvectors, laid out as a file gives them back.
+
+    ``eigh`` returns its vectors by columns. Products of matrices sum in an order that depends on
+    the layout, so a curvature that was read back would give scores that differ in the last bit.
+    """
+    values, vectors = torch.linalg.eigh(matrices)
+    return values, vectors.contiguous()
 
 
 def _damping(values: Tensor, damping: float | None, layers: Sequence[LayerGradient]) -> Any:
@@ -386,7 +388,7 @@ def _even_pieces(size: int, cap: int) -> list[int]:
 
 
 def _aligned_pieces(layer: LayerGradient, cap: int) -> list[int]:
-    """Pieces of whole rows for an embedding, even pieces otherwise."""
+    """Return pieces of whole rows for an embedding, even pieces otherwise."""
     if not isinstance(layer, EmbeddingGradient):
         return _even_pieces(layer.size, cap)
     rows, width = layer.module.get_parameter("weight").shape

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from torch import Tensor
 
+from captum_influence.data.batches import Batch, Batches
+from captum_influence.data.resume import Resume
 from captum_influence.data.sharding import Shard
-from captum_influence.data.streams import Batch, ResumeFile, Source
 from captum_influence.network.recording import Recorder
 from captum_influence.training.curvature import Estimator
 from captum_influence.training.losses import ExampleLoss, Fisher
 
-__all__ = ["CurvatureFit"]
+__all__ = ["CurvatureFit", "FitState"]
+
+
+@dataclass(frozen=True, eq=False)
+class FitState:
+    """How far an estimation has come.
+
+    Attributes:
+        stage: the present one.
+        next: the number of its next batch.
+        count: how many examples it has seen.
+        sums: each estimator's.
+    """
+
+    stage: int
+    next: int
+    count: int
+    sums: tuple[Mapping[str, Tensor], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class CurvatureFit:
     """One estimation of the curvature at the model's present weights.
 
-    Args:
+    Attributes:
         recorder: the model and its layers, already entered.
         loss: the training loss.
         fisher: which vectors stand for the loss's own curvature.
@@ -34,19 +52,19 @@ class CurvatureFit:
     recorder: Recorder
     loss: ExampleLoss
     fisher: Fisher
-    source: Source
+    source: Batches
     seed: int
     device: torch.device
 
     def run(
-        self, estimators: Sequence[Estimator], resume: ResumeFile, *, show_progress: bool
+        self, estimators: Sequence[Estimator], resume: Resume[FitState], *, show_progress: bool
     ) -> None:
-        """Run all stages; `estimators` hold the result."""
-        state = resume.read()
-        for estimator, sums in zip(estimators, state.get("sums", []), strict=False):
-            estimator.sums = dict(sums)
-        begin, count = state.get("next", 0), state.get("count", 0)
-        for stage in range(state.get("stage", 0), max(e.stages for e in estimators)):
+        """Run all stages; ``estimators`` hold the result."""
+        before = resume.read() or FitState(0, 0, 0, ())
+        for estimator, sums in zip(estimators, before.sums, strict=False):
+            estimator.sums = {name: value.to(self.device) for name, value in sums.items()}
+        begin, count = before.next, before.count
+        for stage in range(before.stage, max(e.stages for e in estimators)):
             self._stage(stage, estimators, resume, (begin, count, show_progress))
             begin = count = 0
 
@@ -54,18 +72,17 @@ class CurvatureFit:
         self,
         stage: int,
         estimators: Sequence[Estimator],
-        resume: ResumeFile,
+        resume: Resume[FitState],
         place: tuple[int, int, bool],
     ) -> None:
         begin, count, show_progress = place
         active = [e for e in estimators if stage < e.stages]
-        title = f"curvature, stage {stage + 1}"
-        for batch in self.source.batches(
-            resume.shard, begin=begin, show_progress=show_progress, title=title
-        ):
+        bar = f"curvature, stage {stage + 1}" if show_progress else None
+        for batch in self.source.iterate(resume.shard, begin, bar=bar):
             self._add(stage, active, batch.to(self.device))
-            count += batch.size
-            resume.write(_state(stage, batch.number + 1, count, estimators), number=batch.number)
+            count += len(batch)
+            if resume.is_due(batch.number):
+                resume.write(_state(stage, batch.number + 1, count, estimators))
         total = _combine(stage, active, count, resume.shard)
         for estimator in active:
             estimator.finish(stage, total)
@@ -82,18 +99,16 @@ class CurvatureFit:
                 estimator.add(stage, records, first=i == 0)
 
 
-def _state(
-    stage: int, position: int, count: int, estimators: Sequence[Estimator]
-) -> dict[str, Any]:
-    sums = [estimator.sums for estimator in estimators]
-    return {"stage": stage, "next": position, "count": count, "sums": sums}
+def _state(stage: int, following: int, count: int, estimators: Sequence[Estimator]) -> FitState:
+    return FitState(stage, following, count, tuple(estimator.sums for estimator in estimators))
 
 
 def _combine(stage: int, estimators: Sequence[Estimator], count: int, shard: Shard) -> int:
-    """Add the processes' sums up, in place; the total number of examples."""
+    """Add the processes' sums up, in place; return the total number of examples."""
     if shard.world == 1:
         return count
     shapes = [{k: v.shape for k, v in e.sums.items()} for e in estimators]
+    # A process without a batch of its own knows no shapes: those of the one that knows most count.
     known = max(shard.gather(shapes), key=lambda found: sum(len(s) for s in found))
     for estimator, wanted in zip(estimators, known, strict=True):
         for key in (k for k in wanted if estimator.is_open(stage, k)):

@@ -32,7 +32,7 @@ CHUNK_BYTES = 64 * 2**20
 class LayerGradient(ABC):
     """The gradients of one layer's own parameters, example by example, as flat rows.
 
-    Args:
+    Attributes:
         name: the layer's dotted name in the model.
         module: the layer.
     """
@@ -52,25 +52,25 @@ class LayerGradient(ABC):
 
     @abstractmethod
     def flat(self, record: Record) -> Tensor:
-        """The gradients, (batch, size)."""
+        """Return the gradients, (batch, size)."""
 
     @abstractmethod
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
-        """Rows as the module's own parameters: name -> (batch, *shape)."""
+        """Return rows as the module's own parameters: name -> (batch, *shape)."""
 
     def numbers_per_example(self, record: Record) -> int:
-        """How many numbers the work on one example holds at once."""
+        """Return how many numbers the work on one example holds at once."""
         return self.size
 
     def rows(self, record: Record) -> int:
-        """How many examples to treat at once so that the work stays under 64 MB."""
+        """Return how many examples to treat at once so that the work stays under 64 MB."""
         item = record.inputs[0].element_size() if record.inputs[0].is_floating_point() else 4
         return max(1, CHUNK_BYTES // (item * max(1, self.numbers_per_example(record))))
 
 
 @dataclass(frozen=True, eq=False)
 class MatrixGradient(LayerGradient):
-    """A layer that multiplies by a matrix: G = Σ_t d_t a_tᵀ, in `groups` independent blocks.
+    """A layer that multiplies by a matrix: G = Σ_t d_t a_tᵀ, in ``groups`` independent blocks.
 
     The bias, when there is one, is the matrix's last column, fed by a constant 1.
     """
@@ -82,11 +82,11 @@ class MatrixGradient(LayerGradient):
 
     @abstractmethod
     def inputs(self, record: Record) -> Tensor:
-        """What the matrix was multiplied with, a: (batch, groups, positions, in)."""
+        """Return what the matrix was multiplied with, a: (batch, groups, positions, in)."""
 
     @abstractmethod
     def outputs(self, record: Record) -> Tensor:
-        """The gradients at what came out, d: (batch, groups, positions, out)."""
+        """Return the gradients at what came out, d: (batch, groups, positions, out)."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -96,11 +96,9 @@ class MatrixGradient(LayerGradient):
         return self.groups, rows, weight[0].numel() + (self.module.bias is not None)
 
     def flat(self, record: Record) -> Tensor:
-        """The gradients, (batch, size)."""
         return (self.outputs(record).mT @ self.inputs(record)).flatten(1)
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
-        """Rows as weight and bias."""
         matrix = flat.reshape(len(flat), self.groups * self.shape[1], self.shape[2])
         weight = self.module.get_parameter("weight")
         found = {"weight": matrix[..., : weight[0].numel()].reshape(-1, *weight.shape)}
@@ -109,7 +107,6 @@ class MatrixGradient(LayerGradient):
         return found
 
     def numbers_per_example(self, record: Record) -> int:
-        """The larger of the unfolded input and the gradient."""
         groups, out, width = self.shape
         positions = sum(g[0].numel() for g in record.gradients) // (groups * out)
         return max(self.size, positions * groups * (width + out))
@@ -117,30 +114,32 @@ class MatrixGradient(LayerGradient):
 
 @dataclass(frozen=True, eq=False)
 class LinearGradient(MatrixGradient):
-    """`nn.Linear`, with any number of positions between the batch and the features."""
+    """``nn.Linear``, with any number of positions between the batch and the features.
+
+    The positions of several calls are joined, one after the other.
+    """
 
     @property
     def groups(self) -> int:
-        """Always one."""
         return 1
 
     def inputs(self, record: Record) -> Tensor:
-        """Positions of all calls, one after the other."""
         a = torch.cat([x.reshape(len(x), 1, -1, x.shape[-1]) for x in record.inputs], 2)
         return _with_ones(a, self.module)
 
     def outputs(self, record: Record) -> Tensor:
-        """Positions of all calls, one after the other."""
         return torch.cat([g.reshape(len(g), 1, -1, g.shape[-1]) for g in record.gradients], 2)
 
 
 @dataclass(frozen=True, eq=False)
 class ConvolutionGradient(MatrixGradient):
-    """`nn.Conv1d/2d/3d` with every padding mode, stride, dilation and grouping."""
+    """``nn.Conv1d/2d/3d`` with every padding mode, stride, dilation and grouping.
+
+    Inputs are unfolded into patches; the positions of several calls are joined.
+    """
 
     @property
     def groups(self) -> int:
-        """The convolution's own groups."""
         return int(self._convolution.groups)
 
     @property
@@ -148,11 +147,9 @@ class ConvolutionGradient(MatrixGradient):
         return self.module  # type: ignore[return-value]  # any of the three: same attributes
 
     def inputs(self, record: Record) -> Tensor:
-        """Unfolded patches, positions of all calls joined."""
         return _with_ones(torch.cat([self._patches(x) for x in record.inputs], 2), self.module)
 
     def outputs(self, record: Record) -> Tensor:
-        """Output gradients, positions of all calls joined."""
         shape = (self.groups, self.shape[1], -1)
         return torch.cat([g.reshape(len(g), *shape).mT for g in record.gradients], 2)
 
@@ -190,10 +187,9 @@ _PAD_MODES = {
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingGradient(LayerGradient):
-    """`nn.Embedding`: each example adds its output gradients to the rows it looked up."""
+    """``nn.Embedding``: each example adds its output gradients to the rows it looked up."""
 
     def flat(self, record: Record) -> Tensor:
-        """The gradients, (batch, size)."""
         table = self.module.get_parameter("weight")
         first = record.gradients[0]
         found = first.new_zeros(record.batch * len(table), table.shape[1])
@@ -215,7 +211,6 @@ class EmbeddingGradient(LayerGradient):
         return found
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
-        """Rows as the table."""
         return {"weight": flat.reshape(len(flat), *self.module.get_parameter("weight").shape)}
 
 
@@ -224,7 +219,6 @@ class ElementGradient(LayerGradient):
     """Normalisations and other small layers: the module's own vector-Jacobian product, mapped."""
 
     def flat(self, record: Record) -> Tensor:
-        """The gradients, (batch, size)."""
         parameters = {n: p.detach() for n, p in self.module.named_parameters(recurse=False)}
         parts: dict[str, Tensor] = {}
         for x, g in zip(record.inputs, record.gradients, strict=True):
@@ -244,7 +238,6 @@ class ElementGradient(LayerGradient):
         return found
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
-        """Rows as the module's own parameters."""
         named = dict(self.module.named_parameters(recurse=False))
         pieces = torch.split(flat, [p.numel() for p in named.values()], 1)
         return {
@@ -253,7 +246,6 @@ class ElementGradient(LayerGradient):
         }
 
     def numbers_per_example(self, record: Record) -> int:
-        """The activations, of which the mapped product keeps a few."""
         return self.size + 4 * prod(record.inputs[0].shape[1:])
 
 
@@ -291,7 +283,7 @@ _KINDS: tuple[tuple[tuple[type[Module], ...], type[LayerGradient]], ...] = (
 
 
 def _kind(name: str, module: Module) -> LayerGradient | str:
-    """The layer's gradient class at work, or the reason why there is none."""
+    """Return the layer's gradient class at work, or the reason why there is none."""
     for types, made in _KINDS:
         if isinstance(module, types):
             return _obstacle(module) or made(name, module)
@@ -313,11 +305,11 @@ def _obstacle(module: Module) -> str:
 def treatable_layers(
     model: Module, layers: Sequence[str | Module] | None, *, skip_unsupported: bool
 ) -> tuple[tuple[LayerGradient, ...], dict[str, str]]:
-    """The layers to be treated, and the ones left out with the reason.
+    """Return the layers to be treated, and the ones left out with the reason.
 
     Args:
         model: the network.
-        layers: dotted names or modules; a container stands for all layers in it. `None` takes
+        layers: dotted names or modules; a container stands for all layers in it. None takes
             every layer with a parameter that requires a gradient.
         skip_unsupported: leave out what cannot be treated instead of raising.
 
@@ -347,7 +339,7 @@ def treatable_layers(
 def _owners(
     model: Module, layers: Sequence[str | Module] | None, named: Mapping[str, Module]
 ) -> list[str]:
-    """Names of the modules that own parameters directly, in the model's order."""
+    """Return the names of the modules that own parameters directly, in the model's order."""
     if layers is None:
         return [n for n, m in named.items() if any(p.requires_grad for p in m.parameters(False))]
     if isinstance(layers, (str, Module)):
@@ -374,7 +366,7 @@ def _name_of(layer: str | Module, named: Mapping[str, Module]) -> str:
 
 
 def _inside_skipped(made: Mapping[str, object], skipped: Mapping[str, str]) -> dict[str, str]:
-    """Layers inside a skipped one: they may be used without being called (attention does)."""
+    """Return layers inside a skipped one, which may use them without calling them."""
     return {
         name: f"part of '{outer}', which is left out"
         for name in made

@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import torch
 from captum.influence import DataInfluence  # type: ignore[import-untyped,unused-ignore]
 from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import DataLoader, Dataset
+from typing_extensions import TypedDict, Unpack
 
+from captum_influence.data.batches import Batch, Batches
+from captum_influence.data.resume import Resume
 from captum_influence.data.sharding import Shard
-from captum_influence.data.streams import Batch, ResumeFile, Source, check_identity, write_whole
 from captum_influence.network.captum_private import KMostInfluentialResults
-from captum_influence.network.recording import Recorder, restored_weights
-from captum_influence.training.checkpoints import Weights, fingerprint, load_checkpoint
+from captum_influence.network.recording import Recorder
+from captum_influence.reports.asked import Asked
+from captum_influence.training.checkpoints import Weights, load_checkpoint
 from captum_influence.training.collectors import (
     AllScores,
+    Kept,
     Reader,
     Sink,
     TopScores,
     identity_of,
-    progress,
+    kept,
     restore,
 )
-from captum_influence.training.curvature import Curvature, Estimator
-from captum_influence.training.fitting import CurvatureFit
+from captum_influence.training.curvature import Curvature
+from captum_influence.training.fitted import FittedCurvature
 from captum_influence.training.gradients import treatable_layers
 from captum_influence.training.losses import ExampleLoss, Fisher
-from captum_influence.training.scoring import Group, LayerScores, Scorer
+from captum_influence.training.result import LayerScores
+from captum_influence.training.scoring import Group, RawScores, Scorer
+from captum_influence.units.options import check_options
 
-__all__ = ["LayerInfluence"]
+__all__ = ["InfluenceOptions", "LayerInfluence"]
 
 Data: TypeAlias = Dataset[Any] | DataLoader[Any]
 Scores: TypeAlias = Tensor | KMostInfluentialResults
+
+
+class InfluenceOptions(TypedDict, total=False):
+    """What :class:`LayerInfluence` takes by keyword beyond Captum's arguments.
+
+    Attributes:
+        hessian_dataset: for the curvature; None: the training data.
+        fisher: ``"exact"``, the default, ``"sampled"``, ``"empirical"`` or a :class:`Fisher`.
+        damping: δ; None: a tenth of each block's mean eigenvalue.
+        normalize: ``"self"`` divides scores by √self-influence (Barshan et al. 2020).
+        seed: of the sampled Fisher.
+        skip_unsupported: leave out layers that cannot be treated (see ``skipped``).
+    """
+
+    hessian_dataset: Data | None
+    fisher: str | Fisher
+    damping: float | None
+    normalize: str | None
+    seed: int
+    skip_unsupported: bool
 
 
 class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # captum is untyped
@@ -45,24 +70,22 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
     score(q, t) = Σ_l (1/N) ∇_l L(q)ᵀ (H_l + δI)⁻¹ ∇_l L(t), with N training examples and H_l the
     layer's curvature of the mean training loss: the rise of q's loss if t were left out and the
     layer retrained (Koh & Liang 2017; Grosse et al. 2023). Positive: t helps q. With
-    `curvature="identity"`: learning rate x dot product of gradients, summed over checkpoints.
+    ``curvature="identity"``: learning rate x dot product of gradients, summed over checkpoints.
 
     Args:
         model: the network; left as found, evaluated in eval mode.
         train_dataset: a Dataset or unshuffled DataLoader; the last element is the target.
-        checkpoint: what `checkpoints_load_func` loads, or a list of these; `None`: as it is.
-        checkpoints_load_func: `f(model, checkpoint)` -> learning rate.
-        layers: names or modules; `None`: every trainable layer.
+        checkpoint: what ``checkpoints_load_func`` loads, or a list of these; None: as it is.
+        checkpoints_load_func: ``f(model, checkpoint)`` -> learning rate.
+        layers: names or modules; None: every trainable layer.
         loss_fn: the training loss; any reduction.
         batch_size: of a Dataset.
-        hessian_dataset: for the curvature; `None`: the training data.
-        test_loss_fn: the quantity at the test examples; `None`: `loss_fn`.
-        curvature: "ekfac", "identity", "ggn", "ggn_joint" or a `Curvature`.
-        fisher: "exact", "sampled", "empirical" or a `Fisher`.
-        damping: δ; `None`: a tenth of each block's mean eigenvalue.
-        normalize: "self" divides scores by √self-influence (Barshan et al. 2020).
-        seed: of the sampled Fisher.
-        skip_unsupported: leave out layers that cannot be treated (see `skipped`).
+        test_loss_fn: the quantity at the test examples; None: ``loss_fn``.
+        curvature: ``"ekfac"``, ``"identity"``, ``"ggn"``, ``"ggn_joint"`` or a :class:`Curvature`.
+        options: see :class:`InfluenceOptions`.
+
+    Raises:
+        ValueError: if an option is out of range, or a layer can't be treated.
     """
 
     def __init__(
@@ -75,34 +98,36 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         layers: Sequence[str | Module] | None = None,
         loss_fn: Callable[..., Tensor],
         batch_size: int = 64,
-        hessian_dataset: Data | None = None,
         test_loss_fn: Callable[..., Tensor] | None = None,
         curvature: str | Curvature = "ekfac",
-        fisher: str | Fisher = "exact",
-        damping: float | None = None,
-        normalize: str | None = None,
-        seed: int = 0,
-        skip_unsupported: bool = False,
+        **options: Unpack[InfluenceOptions],
     ) -> None:
-        """Check the options and load the checkpoints; the curvature is estimated by `fit`."""
-        _check_options(damping, normalize)
+        _check_options(options)
         self.model, self.train_dataset, self.checkpoint = model, train_dataset, checkpoint
         self.loss_fn, self.test_loss_fn = loss_fn, test_loss_fn or loss_fn
         self.checkpoints_load_func = checkpoints_load_func or load_checkpoint
-        self.curvature, self.fisher = Curvature.ensure(curvature), Fisher.ensure(fisher)
-        self.damping, self.normalize, self.seed = damping, normalize, seed
-        self.batch_size = batch_size
-        self._train = Source(train_dataset, batch_size)
-        self._hessian = (
-            self._train if hessian_dataset is None else Source(hessian_dataset, batch_size)
-        )
+        self.curvature = Curvature.ensure(curvature)
+        self.fisher = Fisher.ensure(options.get("fisher", "exact"))
+        self.damping, self.normalize = options.get("damping"), options.get("normalize")
+        self.seed, self.batch_size = options.get("seed", 0), batch_size
+        self._train = Batches.ordered(train_dataset, batch_size)
+        own = options.get("hessian_dataset")
+        hessian = self._train if own is None else Batches.ordered(own, batch_size)
         self._loss, self._test_loss = ExampleLoss(loss_fn), ExampleLoss(self.test_loss_fn)
         self._layers, self.skipped = treatable_layers(
-            model, layers, skip_unsupported=skip_unsupported
+            model, layers, skip_unsupported=options.get("skip_unsupported", False)
         )
         self._weights = Weights.load(model, checkpoint, self.checkpoints_load_func)
-        self._estimators: list[list[Estimator]] = []  # per checkpoint
-        self._fitted_at = ""  # the weights' fingerprint: training on makes the curvature stale
+        self._fit = FittedCurvature(
+            model,
+            self._layers,
+            self._weights,
+            self.curvature,
+            self.fisher,
+            self._loss,
+            hessian,
+            self.seed,
+        )
 
     @property
     def layers(self) -> list[str]:
@@ -112,7 +137,7 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
     @property
     def fitted(self) -> bool:
         """Whether the curvature is known."""
-        return len(self._estimators) == len(self._weights)
+        return self._fit.is_fitted
 
     def fit(
         self, show_progress: bool = False, *, resume: str | Path | None = None
@@ -123,12 +148,25 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
             show_progress: show a bar per stage.
             resume: a file for partial sums; a run that was killed goes on from it.
         """
-        self._estimators = []
-        for i, weights in enumerate(self._weights):
-            with self._recording(weights) as recorder:
-                self._estimators.append(self._fit_one(recorder, i, resume, show_progress))
-        self._fitted_at = self._identity()["weights"]
+        self._fit.fit(show_progress, resume)
         return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted curvature to a file (by the first process only)."""
+        self._fit.save(path)
+
+    def load(self, path: str | Path) -> LayerInfluence:
+        """Read a curvature that :meth:`save` wrote for the same weights, layers and settings.
+
+        Raises:
+            ValueError: if it was written for another model or other settings, or is damaged.
+        """
+        self._fit.load(path)
+        return self
+
+    def weights_loaded(self) -> AbstractContextManager[None]:
+        """Load the (last) checkpoint's weights inside; afterwards the model is as it was."""
+        return self._fit.weights_loaded()
 
     def influence(
         self,
@@ -139,17 +177,17 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         *,
         resume: str | Path | None = None,
     ) -> Scores:
-        """The influence of every training example on every test example, all layers together.
+        """Return the influence of every training example on every test example, over all layers.
 
         Args:
-            inputs: a batch `(*inputs, target)` or a DataLoader of batches.
-            k: `None` for all scores, else the k most influential examples per test example.
+            inputs: a batch ``(*inputs, target)`` or a DataLoader of batches.
+            k: none for all scores, else the k most influential examples per test example.
             proponents: the highest scores if true, else the lowest.
             show_progress: show a bar.
             resume: a file for partial results.
 
         Returns:
-            Scores (test, train), or Captum's `KMostInfluentialResults` of two (test, k).
+            Scores (test, train), or Captum's ``KMostInfluentialResults`` of two (test, k).
         """
         return self._run(inputs, [None], k, proponents, show_progress, resume)[None]
 
@@ -163,24 +201,24 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         *,
         resume: str | Path | None = None,
     ) -> dict[str, Scores]:
-        """`influence` for each layer by itself; raw scores of all layers sum to the global ones.
+        """Return :meth:`influence` for each layer; raw scores of all sum to the global ones.
 
         With a curvature of one block per layer, a layer's score is the effect of retraining that
-        layer alone. With `DenseGGN(joint=True)` it is the layer's slice of the global product.
+        layer alone. With ``DenseGGN(joint=True)`` it is the layer's slice of the global product.
 
         Args:
-            inputs: as in `influence`.
-            k: as in `influence`.
-            proponents: as in `influence`.
+            inputs: as in :meth:`influence`.
+            k: as in :meth:`influence`.
+            proponents: as in :meth:`influence`.
             show_progress: show a bar.
-            layers: some of the layers; `None`: all.
+            layers: some of the layers; None: all.
             resume: a file for partial results.
         """
         found = self._run(inputs, self._chosen(layers), k, proponents, show_progress, resume)
         return {str(name): scores for name, scores in found.items()}
 
     def self_influence(self, inputs: Any = None, show_progress: bool = False) -> Tensor:
-        """Each example's influence on its own loss, (examples,); `None`: the training data."""
+        """Return each example's influence on its own loss, (examples,); None: the training data."""
         return self._run_self(inputs, [None], show_progress)[None]
 
     def layer_self_influence(
@@ -189,61 +227,40 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         show_progress: bool = False,
         layers: Sequence[str | Module] | None = None,
     ) -> dict[str, Tensor]:
-        """`self_influence` for each layer by itself."""
+        """Return :meth:`self_influence` for each layer by itself."""
         found = self._run_self(inputs, self._chosen(layers), show_progress)
         return {str(name): scores for name, scores in found.items()}
 
     def scores(
         self, inputs: Any, show_progress: bool = False, *, resume: str | Path | None = None
     ) -> LayerScores:
-        """All layers' raw scores and self-influences in one pass (`LayerScores`).
+        """Return all layers' raw scores and self-influences, from one pass.
 
         Global, layer-wise and normalised scores all follow from it without another pass.
+
+        Args:
+            inputs: as in :meth:`influence`.
+            show_progress: show a bar.
+            resume: a file for partial results.
         """
+        asked = Asked.of(LayerInfluence.scores, locals())
+        raw = self.raw_scores(inputs, show_progress=show_progress, resume=resume)
+        return LayerScores(asked=asked, scores=raw.scores, self_influence=raw.self_influence)
+
+    def raw_scores(
+        self, inputs: Any, *, show_progress: bool = False, resume: str | Path | None = None
+    ) -> RawScores:
+        """Return the numbers of :meth:`scores` alone."""
         readers = [Reader.raw(name) for name in self.layers] + [
             Reader.own(name) for name in self.layers
         ]
         sinks = [Sink(AllScores(), read) for read in readers]
         found = self._stream(self._train, sinks, inputs, resume, show_progress)
         n = len(self.layers)
-        return LayerScores(
+        return RawScores(
             dict(zip(self.layers, found[:n], strict=True)),
             dict(zip(self.layers, found[n:], strict=True)),
         )
-
-    def save(self, path: str | Path) -> None:
-        """Write the fitted curvature to a file (by the first process only)."""
-        self._ensure_fitted(False)
-        if Shard.current().rank == 0:
-            sums = [[e.sums for e in found] for found in self._estimators]
-            write_whole(Path(path), {"identity": self._identity(), "sums": sums})
-
-    def load(self, path: str | Path) -> LayerInfluence:
-        """Read a curvature that `save` wrote for the same weights, layers and settings.
-
-        Raises:
-            ValueError: if it was written for another model or other settings.
-        """
-        device = self._device
-        saved = torch.load(path, map_location=device, weights_only=True)
-        check_identity(saved["identity"], self._identity(), Path(path))
-        self._estimators = []
-        for sums in saved["sums"]:
-            estimators = self.curvature.estimators(self._layers)
-            for estimator, one in zip(estimators, sums, strict=True):
-                estimator.sums = dict(one)
-            self._estimators.append(estimators)
-        self._fitted_at = self._identity()["weights"]
-        return self
-
-    @contextmanager
-    def weights_loaded(self) -> Iterator[None]:
-        """The model at the (last) checkpoint's weights; afterwards as it was."""
-        with ExitStack() as stack:
-            if any(found.state is not None for found in self._weights):
-                stack.enter_context(restored_weights(self.model))
-                self._weights[-1].into(self.model)
-            yield
 
     def _run(
         self,
@@ -268,59 +285,58 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
     def _run_self(
         self, inputs: Any, keys: Sequence[str | None], show_progress: bool
     ) -> dict[str | None, Tensor]:
-        source = self._train if inputs is None else Source.ensure(inputs)
+        source = self._train if inputs is None else Batches.ensure(inputs)
         sinks = [Sink(AllScores(), Reader.own(key)) for key in keys]
         found = self._stream(source, sinks, None, None, show_progress)
         return dict(zip(keys, found, strict=True))
 
     def _stream(
         self,
-        source: Source,
+        source: Batches,
         sinks: Sequence[Sink],
         inputs: Any,
         resume: str | Path | None,
         show_progress: bool,
     ) -> list[Any]:
-        """The one loop: batches outside, checkpoints inside, every layer and query at once."""
-        self._ensure_fitted(show_progress)
-        shard, with_self = Shard.current(), any(sink.needs_self for sink in sinks)
-        with self._recording(None) as recorder:
+        """Go through the one loop: batches outside, checkpoints inside, all layers at once."""
+        self._fit.ensure(show_progress)
+        shard, device = Shard.current(), self._fit.device
+        with self._fit.recording(None) as recorder:
             scorers = self._scorers(recorder, inputs)
             queries = [query for one in scorers for query in one.queries]
-            identity = self._identity() | identity_of(sinks, queries, self.damping)
-            file = ResumeFile(None if resume is None else Path(resume), identity, shard)
-            begin = restore(sinks, file)
-            for batch in source.batches(
-                shard, begin=begin, show_progress=show_progress, title="influence"
-            ):
-                moved = batch.to(self._device)
-                parts = self._each(recorder, scorers, moved, with_self)
-                scores = sum(parts[1:], start=parts[0])
+            identity = self._fit.identity | identity_of(sinks, queries, self.damping)
+            file = Resume(None if resume is None else Path(resume), Kept, identity, shard)
+            begin = restore(sinks, file, device)
+            bar = "influence" if show_progress else None
+            for batch in source.iterate(shard, begin, bar=bar):
+                scores = self._scored(recorder, scorers, batch.to(device), sinks)
                 for sink in sinks:
                     sink.collector.add(batch.start, sink.read(scores))
-                file.write(progress(sinks, batch.number + 1), number=batch.number)
-        file.write(progress(sinks, None))
+                if file.is_due(batch.number):
+                    file.write(kept(sinks, batch.number + 1))
+        file.write(kept(sinks, None))
         return [sink.collector.result(shard) for sink in sinks]
 
-    def _each(
-        self, recorder: Recorder, scorers: Sequence[Scorer], batch: Batch, with_self: bool
-    ) -> list[LayerScores]:
-        found = []
+    def _scored(
+        self, recorder: Recorder, scorers: Sequence[Scorer], batch: Batch, sinks: Sequence[Sink]
+    ) -> RawScores:
+        """Return a batch's scores, summed over the checkpoints."""
+        with_self, found = any(sink.needs_self for sink in sinks), []
         for weights, scorer in zip(self._weights, scorers, strict=True):
             weights.into(self.model)
             found.append(scorer.score(recorder, batch, with_self=with_self))
-        return found
+        return sum(found[1:], start=found[0])
 
     def _scorers(self, recorder: Recorder, inputs: Any) -> list[Scorer]:
-        """One per checkpoint, with the queries' gradients taken and preconditioned."""
+        """Return one per checkpoint, with the queries' gradients taken and preconditioned."""
         scorers = []
-        for weights, estimators in zip(self._weights, self._estimators, strict=True):
+        for weights, estimators in zip(self._weights, self._fit.estimators, strict=True):
             weights.into(self.model)
             groups = [Group(e.layers, e.block(self.damping)) for e in estimators]
             scorer = Scorer(groups, self._scale(weights), self._loss)
-            batches = () if inputs is None else Source.ensure(inputs).batches(Shard())
+            batches = () if inputs is None else Batches.ensure(inputs).iterate()
             for batch in batches:
-                scorer.add_queries(recorder, batch.to(self._device), self._test_loss)
+                scorer.add_queries(recorder, batch.to(self._fit.device), self._test_loss)
             scorers.append(scorer)
         return scorers
 
@@ -329,36 +345,8 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
             return weights.learning_rate
         return 1 / (self._train.count() * len(self._weights))
 
-    def _fit_one(
-        self, recorder: Recorder, number: int, resume: str | Path | None, show_progress: bool
-    ) -> list[Estimator]:
-        estimators = self.curvature.estimators(self._layers)
-        path = None if resume is None else Path(resume)
-        if path is not None and number:
-            path = path.with_name(f"{path.name}.{number}")
-        file = ResumeFile(path, self._identity(), Shard.current())
-        fit = CurvatureFit(
-            recorder, self._loss, self.fisher, self._hessian, self.seed, self._device
-        )
-        fit.run(estimators, file, show_progress=show_progress)
-        return estimators
-
-    def _ensure_fitted(self, show_progress: bool) -> None:
-        if not self.fitted or self._fitted_at != self._identity()["weights"]:
-            self.fit(show_progress)
-
-    @contextmanager
-    def _recording(self, weights: Weights | None) -> Iterator[Recorder]:
-        """The recorder at some weights; the model is put back as it was."""
-        modules = {layer.name: layer.module for layer in self._layers}
-        with self.weights_loaded():
-            if weights is not None:
-                weights.into(self.model)
-            with Recorder(self.model, modules) as recorder:
-                yield recorder
-
     def _chosen(self, layers: Sequence[str | Module] | None) -> list[str | None]:
-        """Keys of the layers asked for, each one of this object's."""
+        """Return the keys of the layers asked for, each one of this object's."""
         if layers is None:
             return list(self.layers)
         chosen, _ = treatable_layers(self.model, layers, skip_unsupported=True)
@@ -370,23 +358,10 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
             )
         return [layer.name for layer in chosen]
 
-    @property
-    def _device(self) -> torch.device:
-        return self._layers[0].device
 
-    def _identity(self) -> dict[str, str]:
-        """What fitted curvature belongs to."""
-        states = [w.state or self.model.state_dict() for w in self._weights]
-        return {
-            "layers": repr([(layer.name, layer.size) for layer in self._layers]),
-            "curvature": repr(self.curvature),
-            "fisher": repr(self.fisher),
-            "seed": repr(self.seed),
-            "weights": repr([f"{fingerprint(list(state.values())):.8g}" for state in states]),
-        }
-
-
-def _check_options(damping: float | None, normalize: str | None) -> None:
+def _check_options(options: InfluenceOptions) -> None:
+    check_options("LayerInfluence", options, InfluenceOptions)
+    damping, normalize = options.get("damping"), options.get("normalize")
     if damping is not None and not 0 <= damping < float("inf"):
         raise ValueError(f"expected damping to be None or a number >= 0, got {damping!r}")
     if normalize not in (None, "self"):

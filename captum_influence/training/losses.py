@@ -1,4 +1,4 @@
-"""Losses per example, and how they bend at the output of the model: the output's Fisher vectors."""
+"""Losses per example, and their curvature at the model's output: the output's Fisher vectors."""
 
 from __future__ import annotations
 
@@ -25,18 +25,20 @@ __all__ = [
 class ExampleLoss:
     """One loss per example, whatever the reduction of the function it is made from.
 
-    A torch loss with a `reduction` is run with "none" and reduced within each example only;
+    A torch loss with a ``reduction`` is run with "none" and reduced within each example only;
     any other callable may return one loss per example or a scalar (it is then called example by
     example, so that a sum and a mean over the batch come to the same).
 
-    Args:
-        function: `function(output, target)`.
+    Attributes:
+        function: ``function(output, target)``.
+
+    Raises:
+        TypeError: if it can't be called.
     """
 
     function: Callable[[Tensor, Any], Tensor]
 
     def __post_init__(self) -> None:
-        """Check that the loss can be called."""
         if not callable(self.function):
             raise TypeError(
                 f"expected loss_fn to be callable as loss_fn(output, target), got "
@@ -44,7 +46,7 @@ class ExampleLoss:
             )
 
     def __call__(self, output: Tensor, target: Any) -> Tensor:
-        """The losses, shape (batch,)."""
+        """Return the losses, shape (batch,)."""
         reduction = getattr(self.function, "reduction", None)
         if isinstance(self.function, nn.Module) and reduction in ("none", "mean", "sum"):
             losses: Tensor = _unreduced(self.function)(output, target).reshape(len(output), -1)
@@ -64,7 +66,7 @@ class ExampleLoss:
         return loss.reshape(())
 
     def gradient(self, output: Tensor, target: Any) -> Tensor:
-        """The gradient of each example's loss at its own output, shaped like the output.
+        """Return the gradient of each example's loss at its own output, shaped like the output.
 
         Cross-entropy's is taken in float64: p − 1 of an example that the network is sure of has no
         correct digit in float32, and dividing by self-influence would blow that error up.
@@ -81,7 +83,7 @@ class ExampleLoss:
         return loss, output.double().clone(), target.double() if floats else target
 
     def hessian(self, output: Tensor, target: Any) -> Tensor:
-        """Second derivatives at the output, (batch, n, n) for n outputs per example."""
+        """Return second derivatives at the output, (batch, n, n) for n outputs per example."""
         leaf = output.detach().requires_grad_(True)
         (gradient,) = torch.autograd.grad(self(leaf, target).sum(), leaf, create_graph=True)
         flat = gradient.reshape(len(output), -1)
@@ -112,7 +114,7 @@ def _derivative(column: Tensor, leaf: Tensor) -> Tensor:
 
 
 def log_odds_loss(output: Tensor, target: Tensor) -> Tensor:
-    """−log(p/(1 − p)) of the target class, one per example: a test loss that never saturates.
+    """Return −log(p/(1 − p)) of the target class: a test loss that never saturates.
 
     Where the network is sure, cross-entropy has no gradient left to attribute; the log-odds
     have (Park et al. 2023). Shapes: output (batch, classes), target (batch,) -> (batch,).
@@ -131,11 +133,11 @@ class Fisher(ABC):
     def vectors(
         self, loss: ExampleLoss, output: Tensor, target: Any, generator: torch.Generator
     ) -> Iterator[Tensor]:
-        """Yield vectors shaped like `output`; their outer products sum to the curvature."""
+        """Yield vectors shaped like ``output``; their outer products sum to the curvature."""
 
     @staticmethod
     def ensure(value: str | Fisher) -> Fisher:
-        """Turn "exact", "sampled" or "empirical" into the object.
+        """Return ``"exact"``, ``"sampled"`` or ``"empirical"`` as the object.
 
         Raises:
             ValueError: for another string.
@@ -156,7 +158,9 @@ class Fisher(ABC):
 class ExactFisher(Fisher):
     """The generalised Gauss-Newton matrix: one vector per output (Martens 2020).
 
-    Args:
+    The vectors are the columns of a square root of each example's loss Hessian.
+
+    Attributes:
         max_outputs: refuse more outputs per example than this; every output costs one
             backward pass.
     """
@@ -167,7 +171,6 @@ class ExactFisher(Fisher):
     def vectors(
         self, loss: ExampleLoss, output: Tensor, target: Any, generator: torch.Generator
     ) -> Iterator[Tensor]:
-        """Yield the columns of a square root of each example's loss Hessian."""
         n = output[0].numel()
         if n > self.max_outputs:
             raise ValueError(
@@ -181,9 +184,11 @@ class ExactFisher(Fisher):
 
 @dataclass(frozen=True)
 class SampledFisher(Fisher):
-    """An unbiased estimate from `draws` Gaussian combinations of the exact vectors.
+    """An unbiased estimate from ``draws`` Gaussian combinations of the exact vectors.
 
-    Args:
+    These are S·ε/√draws with ε ~ N(0, I) from the generator and SSᵀ the loss Hessian.
+
+    Attributes:
         draws: vectors per example.
     """
 
@@ -193,7 +198,6 @@ class SampledFisher(Fisher):
     def vectors(
         self, loss: ExampleLoss, output: Tensor, target: Any, generator: torch.Generator
     ) -> Iterator[Tensor]:
-        """Yield S·ε/√draws with ε ~ N(0, I) from `generator` and SSᵀ the loss Hessian."""
         flat = output.reshape(len(output), -1)
         root = None if _plain_softmax(loss, output) else _roots(loss, output, target)
         for _ in range(self.draws):
@@ -216,7 +220,6 @@ class EmpiricalFisher(Fisher):
     def vectors(
         self, loss: ExampleLoss, output: Tensor, target: Any, generator: torch.Generator
     ) -> Iterator[Tensor]:
-        """Yield the loss gradient."""
         yield loss.gradient(output, target)
 
 
@@ -225,7 +228,7 @@ def _plain_softmax(loss: ExampleLoss, output: Tensor) -> bool:
 
 
 def _roots(loss: ExampleLoss, output: Tensor, target: Any) -> Tensor:
-    """S with SSᵀ = the loss Hessian (its positive part), shape (batch, n, n)."""
+    """Return S with SSᵀ = the loss Hessian (its positive part), shape (batch, n, n)."""
     if _plain_softmax(loss, output):
         p = output.detach().softmax(1)
         root = p.sqrt()

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from captum_influence.data.arrays import read_arrays, write_arrays
-from captum_influence.data.streams import Batch
+from captum_influence.data.batches import Batch
 from captum_influence.network.recording import Record, Recorder
 from captum_influence.training.curvature import Block
 from captum_influence.training.gradients import LayerGradient
 from captum_influence.training.losses import ExampleLoss
 
-__all__ = ["Group", "LayerScores", "Scorer"]
-
-_KIND = "captum_influence.LayerScores"
+__all__ = ["Group", "RawScores", "Scorer"]
 
 
 @dataclass(frozen=True, eq=False)
-class LayerScores:
+class RawScores:
     """Raw scores, layer -> (queries, examples), and self-influences, layer -> (examples,).
 
     Example:
-        >>> scores = LayerScores({"a": torch.ones(2, 3)}, {"a": torch.full((3,), 4.0)})
+        >>> scores = RawScores({"a": torch.ones(2, 3)}, {"a": torch.full((3,), 4.0)})
         >>> scores.of(None, normalized=True)[0]  # all layers together, over √self-influence
         tensor([0.5000, 0.5000, 0.5000])
     """
@@ -34,57 +30,46 @@ class LayerScores:
     scores: Mapping[str, Tensor]
     self_influence: Mapping[str, Tensor]
 
-    def __add__(self, other: LayerScores) -> LayerScores:
-        """Sum over checkpoints."""
-        return LayerScores(
+    def __add__(self, other: RawScores) -> RawScores:
+        """Return the sum over checkpoints."""
+        return RawScores(
             {n: s + other.scores[n] for n, s in self.scores.items()},
             {n: s + other.self_influence[n] for n, s in self.self_influence.items()},
         )
-
-    def of(self, layer: str | None, *, normalized: bool) -> Tensor:
-        """One layer's scores, or with `None` all layers' sum; over √self-influence if asked."""
-        raw = self.scores[layer] if layer is not None else sum_of(self.scores)
-        if not normalized:
-            return raw
-        own = self.self_of(layer)
-        return raw / own.clamp(min=torch.finfo(own.dtype).tiny).sqrt()
-
-    def self_of(self, layer: str | None) -> Tensor:
-        """One layer's self-influences, or with `None` all layers' sum."""
-        return self.self_influence[layer] if layer is not None else sum_of(self.self_influence)
 
     @property
     def layers(self) -> tuple[str, ...]:
         """The names of the layers."""
         return tuple(self.scores)
 
-    def rows(self, queries: slice) -> LayerScores:
-        """The scores of some of the queries."""
-        return LayerScores({n: s[queries] for n, s in self.scores.items()}, self.self_influence)
+    def of(self, layer: str | None, *, normalized: bool) -> Tensor:
+        """Return one layer's scores, or with None all layers' sum; over √self-influence if asked.
 
-    def save(self, path: str | Path) -> Path:
-        """Write an NPZ file with a header that names the layers; never half of one."""
-        arrays = {f"scores_{i}": s for i, s in enumerate(self.scores.values())}
-        arrays |= {f"self_{i}": self.self_influence[n] for i, n in enumerate(self.layers)}
-        return write_arrays(path, _KIND, {"layers": list(self.layers)}, arrays)
-
-    @staticmethod
-    def load(path: str | Path) -> LayerScores:
-        """Read what `save` wrote, onto the CPU.
-
-        Raises:
-            ValueError: if the file is cut off, of a later version, or something else.
+        Args:
+            layer: its name, or None.
+            normalized: divide by the root of each training example's influence on itself.
         """
-        header, arrays = read_arrays(path, _KIND)
-        numbered = list(enumerate(header["layers"]))
-        return LayerScores(
-            {name: arrays[f"scores_{i}"] for i, name in numbered},
-            {name: arrays[f"self_{i}"] for i, name in numbered},
-        )
+        raw = self.scores[layer] if layer is not None else _sum_of(self.scores)
+        if not normalized:
+            return raw
+        own = self.self_of(layer)
+        # An example without a gradient has score 0 and self-influence 0: 0 / tiny is 0, 0 / 0 NaN.
+        return raw / own.clamp(min=torch.finfo(own.dtype).tiny).sqrt()
+
+    def self_of(self, layer: str | None) -> Tensor:
+        """Return one layer's self-influences, or with None all layers' sum."""
+        return self.self_influence[layer] if layer is not None else _sum_of(self.self_influence)
+
+    def strength(self, layer: str | None) -> Tensor:
+        """Return the sum of absolute raw scores over the training examples, (queries,)."""
+        return self.of(layer, normalized=False).abs().sum(1)
+
+    def rows(self, queries: slice) -> RawScores:
+        """Return the scores of some of the queries."""
+        return RawScores({n: s[queries] for n, s in self.scores.items()}, self.self_influence)
 
 
-def sum_of(parts: Mapping[str, Tensor]) -> Tensor:
-    """The sum over layers."""
+def _sum_of(parts: Mapping[str, Tensor]) -> Tensor:
     return torch.stack(list(parts.values())).sum(0)
 
 
@@ -96,17 +81,17 @@ class Group:
     block: Block
 
     def flat(self, records: Mapping[str, Record]) -> Tensor:
-        """The group's gradients, (batch, parameters)."""
+        """Return the group's gradients, (batch, parameters)."""
         return torch.cat([layer.flat(records[layer.name]) for layer in self.layers], 1)
 
     def chunks(self, records: Mapping[str, Record]) -> list[dict[str, Record]]:
-        """The records cut so that the gradients of a piece fit."""
+        """Return the records, cut so that the gradients of a piece fit."""
         rows = min(layer.rows(records[layer.name]) for layer in self.layers)
         cut = {layer.name: list(records[layer.name].split(rows)) for layer in self.layers}
         return [dict(zip(cut, pieces, strict=True)) for pieces in zip(*cut.values(), strict=True)]
 
     def per_layer(self, flat: Tensor) -> dict[str, Tensor]:
-        """Columns of each layer."""
+        """Return the columns of each layer."""
         parts = torch.split(flat, [layer.size for layer in self.layers], 1)
         return {layer.name: part for layer, part in zip(self.layers, parts, strict=True)}
 
@@ -115,7 +100,7 @@ class Group:
 class Scorer:
     """Scores at one set of weights: score_l(q, t) = weight · (H⁻¹ g_q)_l · (g_t)_l.
 
-    Args:
+    Attributes:
         groups: the layers and their inverse curvature.
         weight: the factor of all scores.
         loss: the training loss.
@@ -127,7 +112,7 @@ class Scorer:
     queries: list[Tensor] = field(default_factory=list)  # per group: (queries, parameters)
 
     def add_queries(self, recorder: Recorder, batch: Batch, loss: ExampleLoss) -> None:
-        """Take a batch of test examples, differentiated through `loss`, and precondition them."""
+        """Take a batch of test examples, differentiated through ``loss``, and precondition them."""
         records = _records(recorder, batch, loss)
         for i, group in enumerate(self.groups):
             parts = [group.block.solve(group.flat(r)) for r in group.chunks(records)]
@@ -137,8 +122,8 @@ class Scorer:
             else:
                 self.queries.append(found)
 
-    def score(self, recorder: Recorder, batch: Batch, *, with_self: bool) -> LayerScores:
-        """The scores of a training batch, and its self-influences if asked."""
+    def score(self, recorder: Recorder, batch: Batch, *, with_self: bool) -> RawScores:
+        """Return the scores of a training batch, and its self-influences if asked."""
         records = _records(recorder, batch, self.loss)
         scores: dict[str, list[Tensor]] = {}
         own: dict[str, list[Tensor]] = {}
@@ -153,7 +138,7 @@ class Scorer:
                     solved = group.per_layer(group.block.own(gradients, chunk))
                     for name, part in solved.items():
                         own.setdefault(name, []).append(self.weight * part.sum(1))
-        return LayerScores(_joined(scores), _joined(own))
+        return RawScores(_joined(scores), _joined(own))
 
 
 def _joined(parts: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:

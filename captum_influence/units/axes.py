@@ -85,6 +85,22 @@ class Axis:
             pooled = [d + (d > last) for d in pooled] + [last + 1]
         return _reduced(values, pooled, aggregate) if pooled else values
 
+    def spread(self, chosen: Tensor) -> Tensor:
+        """Say which entries belong to the units that are True, the other way round of :meth:`pool`.
+
+        Args:
+            chosen: bool (rows, units), units counted row by row.
+
+        Returns:
+            A bool tensor that broadcasts with (rows, ...).
+        """
+        if self.groups is not None:
+            return self.groups.spread(chosen, self.shape)
+        if self.split is not None:
+            chosen = chosen.repeat_interleave(self.shape[self.keep[0]] // self.split, dim=1)
+        sizes = (n if d in self.keep else 1 for d, n in enumerate(self.shape))
+        return chosen.reshape(len(chosen), *sizes)
+
     def entry(self, pooled: Tensor, index: tuple[int, ...]) -> Tensor:
         """Return one unit's column, (examples,), of what :meth:`pool` returned."""
         flat = int(np.ravel_multi_index(index, tuple(pooled.shape[1:])))

@@ -10,7 +10,7 @@ from captum_influence.reports.shown import Shown
 from captum_influence.units.picture_display import PictureDisplay
 from captum_influence.units.series_display import SeriesDisplay
 
-__all__ = ["display_of", "rescaled"]
+__all__ = ["display_of", "pictures_of", "rescaled"]
 
 
 def display_of(one: Tensor, shown: Shown, *, explained: bool = False) -> Display:
@@ -40,6 +40,24 @@ def display_of(one: Tensor, shown: Shown, *, explained: bool = False) -> Display
         )
     picture = rescaled(one) if made is None else _checked(made, one, explained)
     return PictureDisplay.of(picture, shown.percentile, shown.smoothing)
+
+
+def pictures_of(inputs: Tensor, shown: Shown) -> tuple[Tensor, ...]:
+    """Return each example of a batch as a picture (3, height, width); none if they are no pictures.
+
+    Raises:
+        ValueError: if ``shown.picture`` stands beside several examples.
+    """
+    if shown.picture is not None and len(inputs) != 1:
+        raise ValueError(
+            f"expected picture= beside one input, got {len(inputs)} inputs: say with display= how "
+            "each is shown"
+        )
+    if inputs.ndim != 4 and shown.display is None and shown.picture is None:
+        return ()
+    displays = [display_of(one, shown, explained=True) for one in inputs]
+    pictures = [d.picture for d in displays if isinstance(d, PictureDisplay)]
+    return tuple(pictures) if len(pictures) == len(displays) else ()
 
 
 def rescaled(image: Tensor) -> Tensor:

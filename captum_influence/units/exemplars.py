@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from captum_influence.data.loaders import device_of
+from captum_influence.network.devices import device_of
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
 from captum_influence.units.displays import display_of

@@ -80,6 +80,14 @@ class Groups:
         flat = entries.flatten(1, len(kept)).unsqueeze(-1).flatten(2)  # (examples, places, others)
         return torch.stack([reduce(flat[:, list(m)].flatten(1)) for m in self.members], dim=1)
 
+    def spread(self, chosen: Tensor, shape: Shape) -> Tensor:
+        """Return which entries belong to a group that is True, of bool (rows, groups)."""
+        sizes = [n if d in self.keep else 1 for d, n in enumerate(shape)]
+        found = chosen.new_zeros(len(chosen), math.prod(sizes))
+        for group, places in enumerate(self.members):  # they may share places
+            found[:, list(places)] |= chosen[:, group, None]
+        return found.reshape(-1, *sizes)
+
     def selector(self, group: int, shape: Shape) -> tuple[slice | list[int], ...]:
         """Return what addresses a group's entries in one example's units."""
         sizes = tuple(shape[d] for d in self.keep)

@@ -63,7 +63,14 @@ class Chosen:
     run: Run
 
     @staticmethod
-    def of(verb: str, layer: LayerLike, options: Options, *, by: By = "contribution") -> Chosen:
+    def of(
+        verb: str,
+        layer: LayerLike,
+        options: Options,
+        *,
+        by: By = "contribution",
+        known: Any = Options,
+    ) -> Chosen:
         """Collect the options of a call.
 
         Args:
@@ -71,12 +78,13 @@ class Chosen:
             layer: that it was called with.
             options: its keywords.
             by: what units are ranked by if nothing is said.
+            known: a TypedDict of the keywords there are, where the verb has further ones.
 
         Raises:
             TypeError: if there is no such option, or it is said twice.
             ValueError: if one is out of range.
         """
-        check_options(verb, options)
+        check_options(verb, options, known)
         chosen = options.get("by", by)
         if chosen not in ("influence", "contribution"):
             raise ValueError(f'expected by="contribution" or by="influence", got {chosen!r}')
@@ -100,19 +108,24 @@ def _units(verb: str, layer: LayerLike, options: Any) -> UnitsOf:
     return layer
 
 
-def check_options(verb: str, options: Options) -> None:
+def check_options(verb: str, options: Any, known: Any = Options) -> None:
     """Refuse what isn't an option, as Python refuses an unknown keyword.
+
+    Args:
+        verb: the function's name, for messages.
+        options: its keywords.
+        known: a TypedDict of those there are.
 
     Raises:
         TypeError: naming the nearest one.
     """
     for name in options:
-        if name not in Options.__annotations__:
-            near = difflib.get_close_matches(name, Options.__annotations__, 1)
+        if name not in known.__annotations__:
+            near = difflib.get_close_matches(name, known.__annotations__, 1)
             hint = (
                 f": did you mean {near[0]}=?"
                 if near
-                else f", but {', '.join(Options.__annotations__)}"
+                else f", but {', '.join(known.__annotations__)}"
             )
             raise TypeError(f"{verb}() takes no keyword {name!r}{hint}")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from captum_influence.attr.quantities import ClassScore, PredictedClass, Quantity
 from captum_influence.data.labels import Names, class_index
 
-__all__ = ["TargetLike", "question"]
+__all__ = ["TargetLike", "numbered", "question"]
 
 TargetLike = int | str | Quantity | Callable[[Any], Tensor] | None
 
@@ -50,6 +50,20 @@ def question(
             "difference is zero everywhere: change one"
         )
     return asked - ClassScore(other)
+
+
+def numbered(target: Any, names: Names) -> Any:
+    """Return Captum's ``target``, its classes by their numbers where they go by their names.
+
+    Example:
+        >>> numbered(["dog", 0], ["cat", "dog"])
+        [1, 0]
+    """
+    if isinstance(target, str):
+        return class_index(target, names)
+    if isinstance(target, list) and any(isinstance(one, str) for one in target):
+        return [class_index(one, names) for one in target]
+    return target
 
 
 def _quantity(value: TargetLike, names: Names) -> Quantity:

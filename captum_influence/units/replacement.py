@@ -10,9 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from captum_influence.data.loaders import images_of
+from captum_influence.data.batches import images_of
 from captum_influence.network.cuts import Cut
+from captum_influence.network.devices import device_of
 from captum_influence.network.reading import activations
+from captum_influence.units.axes import Axis
 
 __all__ = ["Constant", "MeanActivation", "Replace", "Replacement", "Resample"]
 
@@ -80,6 +82,16 @@ class MeanActivation(Replacement):
             total, count = total + batch.double().sum(dim=0).cpu(), count + len(batch)
         return MeanActivation(total / count)
 
+    def pooled(self, axis: Axis) -> MeanActivation:
+        """Return the mean over places too, one for each unit (of a head or a group: each channel).
+
+        Args:
+            axis: what tells units apart; all other dimensions are places.
+        """
+        places = [d for d in range(self.value.ndim) if d not in axis.keep]
+        mean = self.value.mean(places, keepdim=True) if places else self.value
+        return MeanActivation(mean.expand_as(self.value))
+
     def like(self, activations: Tensor) -> Tensor:
         return _fitting(self.value, activations)
 
@@ -124,7 +136,7 @@ def _reference(
         if not len(reference):
             raise ValueError("expected reference activations of at least one example, got none")
         return [reference.detach()]
-    return (activations(model, images, cut) for images in images_of(reference, model))
+    return (activations(model, images, cut) for images in images_of(reference, device_of(model)))
 
 
 def _fitting(value: Tensor, activations: Tensor) -> Tensor:

@@ -17,8 +17,9 @@ from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
-from captum_influence.data.loaders import labelled, repeatable
+from captum_influence.data.batches import labelled, repeatable
 from captum_influence.network.cuts import Cut
+from captum_influence.network.devices import device_of
 from captum_influence.network.reading import activations
 from captum_influence.units.axes import Axis
 from captum_influence.units.exemplars import Podium
@@ -70,7 +71,7 @@ class Survey:
         repeatable(self.loader)
         missing = set(self.classes)
         shape = None
-        for images, labels in labelled(self.loader, self.model):
+        for images, labels in labelled(self.loader, device_of(self.model)):
             if images.ndim != 4:
                 raise ValueError(
                     "expected a loader of images (examples, channels, height, width), got "
@@ -160,7 +161,7 @@ class Survey:
         return podium, Activity(sums[0] / max(counts[0], 1), outside)
 
     def _bar(self, words: str) -> Iterator[tuple[Tensor, Tensor]]:
-        batches = labelled(self.loader, self.model)
+        batches = labelled(self.loader, device_of(self.model))
         total = len(self.loader) if isinstance(self.loader, Sized) else None
         yield from tqdm(
             batches, total=total, desc=words, unit="batch", disable=not self.run.show_progress
@@ -176,7 +177,7 @@ class _Members:
     classes: tuple[int, ...]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in labelled(self.loader, self.model):
+        for images, labels in labelled(self.loader, device_of(self.model)):
             chosen = torch.isin(labels, torch.tensor(self.classes, device=labels.device))
             if bool(chosen.any()):
                 yield images[chosen], labels[chosen]

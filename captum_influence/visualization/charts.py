@@ -99,10 +99,11 @@ class Flip:
 
     Attributes:
         names: of the removed units, in the order of removal.
-        values: what each contributed to the comparative quantity.
+        values: what each did to the comparative quantity.
         margins: score(predicted) − score(true) after 0, 1, 2, ... removals.
         controls: the same after removing as many random units, (sets,).
         quantity: the comparative quantity in words.
+        measure: what the values are.
     """
 
     names: Sequence[str]
@@ -110,28 +111,28 @@ class Flip:
     margins: Sequence[float]
     controls: np.ndarray
     quantity: str
+    measure: str = "contribution"
 
 
 def flip_figure(
     picture: Tensor | None, flip: Flip, *, title: str = "", theme: Theme = LIGHT
 ) -> Figure:
-    """Draw a picture, the removed units, and the margin of the wrong answer as they go."""
-    figure = empty_figure(10.4, 3.7, theme)
-    grid = figure.add_gridspec(1, 3, width_ratios=(1.0, 1.15, 1.35))
-    first = figure.add_subplot(grid[0, 0])
-    first.set_axis_off()
+    """Draw a picture if there is one, the removed units, and the wrong answer's margin."""
+    widths = (1.15, 1.35) if picture is None else (1.0, 1.15, 1.35)
+    figure = empty_figure(3.0 * sum(widths), 3.7, theme)
+    grid = figure.add_gridspec(1, len(widths), width_ratios=widths)
     if picture is not None:
-        draw_picture(first, picture)
-    bars = figure.add_subplot(grid[0, 1])
+        draw_picture(figure.add_subplot(grid[0, 0]), picture)
+    bars = figure.add_subplot(grid[0, -2])
     colours = [ORANGE if value >= 0 else BLUE for value in flip.values]
     bars.barh(range(len(flip.values)), np.nan_to_num(flip.values), color=colours, height=0.66)
     bars.set_yticks(range(len(flip.names)), list(flip.names), parse_math=False)
     bars.set_ylim(max(len(flip.names), 6) - 0.4, -0.6)
-    bars.set_xlabel("contribution", color=theme.ink)
+    bars.set_xlabel(flip.measure, color=theme.ink)
     draw_title(bars, "removed units", theme)
     plain_axes(bars, theme)
-    _draw_margins(figure.add_subplot(grid[0, 2]), flip, theme)
-    _heading(figure, title, 105, theme)
+    _draw_margins(figure.add_subplot(grid[0, -1]), flip, theme)
+    _heading(figure, title, round(30 * sum(widths)), theme)
     return figure
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor
 
 from captum_influence.visualization.style import (
+    GRID,
     LIGHT,
     Theme,
     colour_map,
@@ -20,13 +21,13 @@ from captum_influence.visualization.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Scale", "limits_of", "map_grid"]
+__all__ = ["Scale", "limits_of", "map_grid", "plane_of"]
 
 Scale = Literal["each", "shared"]
 
 _WORDS = {
     "each": "Each map on its own scale, whose end is given: compare where, not how much.",
-    "shared": "One scale for all maps: compare how much, among methods that share a unit.",
+    "shared": "One scale for all maps: compare how much, among those that share a unit.",
 }
 
 
@@ -67,7 +68,7 @@ def map_grid(
         axes.imshow(shown, cmap=colour_map(), vmin=-ends[name], vmax=ends[name], aspect=aspect)
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
-            spine.set(color="#8a8f98", linewidth=0.6)  # a map of zeros has an edge, too
+            spine.set(color=GRID, linewidth=0.6)  # a map of zeros has an edge, too
         axes.set_title(
             f"{name}\n±{_short(ends[name])}", color=theme.ink, fontsize=9, parse_math=False
         )
@@ -77,6 +78,16 @@ def map_grid(
 
 def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def plane_of(values: Tensor) -> Tensor:
+    """Return what one example's units get as a map (height, width): channels are added up.
+
+    Tokens (tokens, features) are one already; flat units become a single line.
+    """
+    if values.ndim > 2:
+        return values.sum(0).flatten(0, -2)
+    return values.reshape(1, -1) if values.ndim < 2 else values
 
 
 def limits_of(maps: Mapping[str, Tensor], scale: Scale = "each") -> dict[str, float]:

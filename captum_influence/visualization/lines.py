@@ -12,6 +12,7 @@ from captum_influence.visualization.style import (
     GRID,
     LIGHT,
     ORANGE,
+    Theme,
     draw_title,
     empty_figure,
     plain_axes,
@@ -26,32 +27,37 @@ _COLOURS = (ORANGE, BLUE, "#009e73", "#cc79a7", "#e6a100", "#56b4e9")
 
 
 def line_figure(
-    x: Sequence[float], lines: Mapping[str, Tensor], *, xlabel: str, ylabel: str
+    x: Sequence[float],
+    lines: Mapping[str, Tensor],
+    *,
+    xlabel: str,
+    ylabel: str,
+    theme: Theme = LIGHT,
 ) -> Figure:
     """Draw lines over one axis; those whose name starts with "random" are grey."""
-    figure = empty_figure(5.4, 3.6, LIGHT)
+    figure = empty_figure(5.4, 3.6, theme)
     axes = figure.add_subplot()
     for number, (name, values) in enumerate(lines.items()):
         colour = GRID if name.startswith("random") else _COLOURS[number % len(_COLOURS)]
         style = ("-", "--", ":")[number // len(_COLOURS) % 3]
         axes.plot(x, values.tolist(), label=name, color=colour, linestyle=style, marker=".")
-    axes.set_xlabel(xlabel, color=LIGHT.ink)
-    axes.set_ylabel(ylabel, color=LIGHT.ink)
-    plain_axes(axes, LIGHT)
+    axes.set_xlabel(xlabel, color=theme.ink)
+    axes.set_ylabel(ylabel, color=theme.ink)
+    plain_axes(axes, theme)
     if len(lines) > 1:  # a single one is named by its axis
-        look = {"frameon": False, "fontsize": 8.5, "labelcolor": LIGHT.ink}
+        look = {"frameon": False, "fontsize": 8.5, "labelcolor": theme.ink}
         figure.legend(loc="outside upper center", ncols=2 if len(lines) < 5 else 3, **look)
     return figure
 
 
-def bar_figure(values: Mapping[str, float], *, title: str) -> Figure:
+def bar_figure(values: Mapping[str, float], *, title: str, theme: Theme = LIGHT) -> Figure:
     """Draw one horizontal bar per name; a NaN is an empty one."""
-    figure = empty_figure(5.4, 0.9 + 0.34 * max(len(values), 1), LIGHT)
+    figure = empty_figure(5.4, 0.9 + 0.34 * max(len(values), 1), theme)
     axes = figure.add_subplot()
     sizes = [0.0 if value != value else value for value in values.values()]
     axes.barh(range(len(sizes)), sizes, color=BLUE, height=0.66)
     axes.set_yticks(range(len(sizes)), list(values), parse_math=False)
     axes.invert_yaxis()
-    draw_title(axes, title, LIGHT)
-    plain_axes(axes, LIGHT)
+    draw_title(axes, title, theme)
+    plain_axes(axes, theme)
     return figure

@@ -11,6 +11,7 @@ from torch.distributions import MultivariateNormal, Uniform
 
 from captum_influence import Baselines, Distribution, LinearPath, Mixture, Noise, Point, Samples
 from captum_influence.attr import Midpoint, StratifiedPath, WeightedPoint
+from captum_influence.reports.asked import Asked, code_of
 from captum_influence.testing import check_distribution
 
 Tensors = tuple[Tensor, ...]
@@ -85,17 +86,41 @@ def test_contract(name: str) -> None:
     check_distribution(*EXAMPLES[name])
 
 
+def _asking(model: Any, inputs: Any, *, distribution: Distribution) -> Asked:
+    return Asked.of(_asking, locals())
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_printed_code_builds_the_same_again(name: str) -> None:
+    distribution, origin = EXAMPLES[name]
+    asked = _asking(None, None, distribution=distribution)
+    # What Python can't write is called by a name.
+    known: dict[str, Any] = {"noise": getattr(distribution, "noise", None)}
+    known |= {"distribution": distribution, **asked.tensors}
+    exec("\n".join(asked.imports), known)
+    again = eval(asked.keywords["distribution"], known)
+    assert _asking(None, None, distribution=again).keywords == asked.keywords
+    assert type(again) is type(distribution)
+    assert again.size == distribution.size
+    origin = origin if isinstance(origin, tuple) else (origin,)
+    for item, other in zip(again.points(origin), distribution.points(origin), strict=True):
+        assert item.weight == other.weight
+        assert all(map(torch.equal, item.point, other.point))
+        assert all(map(torch.equal, item.anchor or (), other.anchor or ()))
+
+
+def test_what_is_usual_is_not_printed() -> None:
+    assert code_of(LinearPath(0.0, n=9, rule="gausslegendre")) == "LinearPath(n=9)"
+    assert code_of(LinearPath(0.0, n=9, rule="riemann_middle")) == (
+        "LinearPath(n=9, rule=Midpoint())"
+    )
+    assert code_of(LinearPath(0.5, n="auto")) == "LinearPath(0.5, n='auto')"
+    parts = [(1 / 32, Noise(n=k)) for k in range(1, 33)]  # however many there are
+    assert len(eval(code_of(Mixture(parts))).parts) == 32
+
+
 def _points(distribution: Distribution, *origin: Tensor) -> list[WeightedPoint]:
     return list(distribution.points(origin))
-
-
-def test_the_path_runs_straight_from_the_baseline() -> None:
-    found = _points(LinearPath(FAR[0], n=4, rule="riemann_right"), X)
-    for number, (weight, point, anchor) in enumerate(found, start=1):
-        assert weight == 0.25
-        assert torch.allclose(point[0], FAR[0] + number / 4 * (X - FAR[0]), atol=1e-14)
-        assert anchor is None
-    assert torch.equal(LinearPath(FAR[0]).reference((X,))[0], FAR[0].expand(3, 4))
 
 
 def test_noise_has_the_deviation_that_was_asked_for_and_other_seeds_other_draws() -> None:

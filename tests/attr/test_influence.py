@@ -1,6 +1,8 @@
 """Captum's face: shapes in and out, what excludes what, and what every wrong argument is told."""
 
+import copy
 import inspect
+import pickle
 from typing import Any
 
 import pytest
@@ -149,6 +151,8 @@ def test_progress_is_shown_on_demand(model: nn.Module, capsys: Any) -> None:
         ({"distribution": Point()}, {"baselines": 0}, "distribution was given to the constructor"),
         ({"distribution": Point()}, {"n_steps": 7}, "baselines, n_steps or method to attribute"),
         ({"distribution": Point()}, {"method": "riemann_left"}, "give one of the two"),
+        ({"distribution": Point()}, {"n_steps": 50}, "give one of the two"),
+        ({"distribution": Point()}, {"method": "gausslegendre"}, "give one of the two"),
         ({"quantity": Unit(0)}, {"target": 0}, "quantity was given to the constructor, and target"),
         ({"quantity": []}, {}, "at least one quantity"),
         ({}, {"target": 0, "method": "simpson"}, "expected a Rule or one of"),
@@ -203,3 +207,21 @@ def test_the_same_question_as_captums_and_as_a_distribution(model: Any) -> None:
     path = LinearPath(0.5, n=7, rule="riemann_left")
     given = DistributionalInfluence(model, "0", distribution=path).attribute(X, target=1)
     assert torch.equal(asked, given)
+
+
+def test_copies_and_pickles(model: nn.Sequential) -> None:
+    influence = DistributionalInfluence(
+        model, Cut("1", "input"), distribution=LinearPath(0.5), quantity=Unit(0)
+    )
+    expected = influence.attribute(X)
+    for other in (copy.deepcopy(influence), pickle.loads(pickle.dumps(influence))):
+        assert torch.equal(other.attribute(X), expected)
+
+
+def test_a_baseline_of_the_wrong_shape_is_refused_inside_the_network_too(
+    model: nn.Sequential,
+) -> None:
+    path = LinearPath(torch.ones(1, 6).double())
+    influence = DistributionalInfluence(model, "0", sample_at="0", distribution=path)
+    with pytest.raises(ValueError, match=r"baseline of shape \(4, 5\).*got \(1, 6\)"):
+        influence.attribute(X, target=1)

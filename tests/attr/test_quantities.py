@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence import ClassScore, Function, Loss, PredictedClass, Quantity, Unit
+from captum_influence.reports.asked import Asked, code_of
 from captum_influence.testing import check_quantity
 
 LABELS = torch.tensor([3, 1, 0, 9])
@@ -65,6 +66,49 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_contract(name: str) -> None:
     check_quantity(*EXAMPLES[name])
+
+
+def _asking(model: Any, output: Any, *, quantity: Quantity) -> Asked:
+    return Asked.of(_asking, locals())
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_printed_code_builds_the_same_again(name: str) -> None:
+    quantity, output = EXAMPLES[name]
+    asked = _asking(None, None, quantity=quantity)
+    # What Python can't write is called by a name; here, a class without fields, and a module.
+    own = Margin() if "Margin" in repr(quantity) else quantity
+    known: dict[str, Any] = {"quantity": own, "loss_fn": getattr(quantity, "loss_fn", None)}
+    known |= asked.tensors
+    exec("\n".join(asked.imports), known)
+    again = eval(asked.keywords["quantity"], known)
+    assert type(again) is type(quantity)
+    assert again.examples == quantity.examples
+    output = SCORES if output is None else output
+    values = [one.resolve(output).rows(torch.arange(4))(output) for one in (again, quantity)]
+    assert torch.equal(*values)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "code"),
+    [
+        (ClassScore(3) - 2 * ClassScore(5), "ClassScore(3) - 2 * ClassScore(5)"),
+        (-ClassScore(3) / 3, "-0.3333333333333333 * ClassScore(3)"),
+        (ClassScore(3) * 1, "1 * ClassScore(3)"),
+        (-ClassScore(3), "-ClassScore(3)"),
+    ],
+)
+def test_sums_are_printed_as_they_are_written(quantity: Quantity, code: str) -> None:
+    assert code_of(quantity) == code
+    assert [weight for weight, _ in eval(code).terms] == [weight for weight, _ in quantity.terms]
+
+
+def test_targets_handed_out_to_rows_are_printed_as_targets() -> None:
+    for quantity in (ClassScore(LABELS), ClassScore([(2,), (1,), (0,), (1,)])):
+        for rows in (torch.tensor([3, 3, 0]), torch.tensor([2])):
+            part = quantity.rows(rows)
+            again = eval(code_of(part), {"ClassScore": ClassScore, "torch": torch})
+            assert torch.equal(again(SCORES[rows]), part(SCORES[rows]))
 
 
 def test_values() -> None:

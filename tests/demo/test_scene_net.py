@@ -1,4 +1,3 @@
-from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -6,10 +5,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from captum_influence.demo import recipe as train
 from captum_influence.demo.objects import CLASSES
+from captum_influence.demo.recipe import HELD_OUT_SEED
 from captum_influence.demo.scene_net import SceneNet, demo_scene, load_demo_network
-from captum_influence.demo.scenes import Scene, SceneDataset, Shortcut
+from captum_influence.demo.scenes import Scene, SceneDataset
 
 
 @pytest.fixture(scope="module")
@@ -48,22 +47,11 @@ def test_class_activation_map_adds_up_to_the_score(network):
 
 
 def test_held_out_accuracy(network):
-    images, labels = SceneDataset(304, seed=train.HELD_OUT_SEED).stacked()
+    images, labels = SceneDataset(304, seed=HELD_OUT_SEED).stacked()
     with torch.no_grad():
         right = torch.cat([network(chunk).argmax(1) for chunk in images.split(32)]) == labels
     assert right.float().mean() >= 0.95
     assert right[labels < 2].float().mean() >= 0.97  # coupe and convertible
-
-
-def test_accuracy_counts_the_right_ones(network):
-    scenes = SceneDataset(40, seed=1)
-    turned = SceneNet().eval()
-    turned.load_state_dict(network.state_dict())
-    with torch.no_grad():
-        turned.fc.weight.copy_(network.fc.weight.roll(1, 0))
-        turned.fc.bias.copy_(network.fc.bias.roll(1, 0))
-    assert train.accuracy(network, scenes) == 1.0
-    assert train.accuracy(turned, scenes) == 0.0
 
 
 def test_default_picture_and_its_twin(network):
@@ -112,35 +100,6 @@ def test_the_comparison_with_its_twin_points_at_the_roof(network, coupes, layer)
     assert alone <= compared - 0.5
 
 
-def test_training_is_reproducible_and_leaves_the_random_state_alone(tmp_path):
-    recipe = train.Recipe(scenes=16, epochs=1, batch_size=8, seed=5)
-    before = torch.get_rng_state()
-    first, second = train.train(recipe), train.train(recipe)
-    assert torch.equal(before, torch.get_rng_state())
-    for name, value in first.state_dict().items():
-        assert torch.equal(value, second.state_dict()[name]), name
-
-
-def test_a_shortcut_is_planted_in_the_training_scenes():
-    plain = train.Recipe(scenes=8, epochs=1)
-    planted = train.train(replace(plain, shortcut=Shortcut("tree")))
-    assert not torch.equal(planted.fc.weight, train.train(plain).fc.weight)
-
-
-def test_command_writes_weights_that_load(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(train, "accuracy", lambda _network, _scenes: 0.5)
-    out = tmp_path / "weights.pt"
-    train.main(["--out", str(out), "--epochs", "1", "--scenes", "8", "--seed", "1"])
-    assert "held-out accuracy, coupe/convertible: 0.5" in capsys.readouterr().out
-    assert isinstance(load_demo_network(out), SceneNet)
-
-
 def test_missing_weights_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"expected a file of weights; got .*absent.pt.*--out"):
         load_demo_network(tmp_path / "absent.pt")
-
-
-@pytest.mark.parametrize("name", ["scenes", "epochs", "batch_size"])
-def test_an_empty_recipe_is_refused(name):
-    with pytest.raises(ValueError, match=f"expected {name} >= 1; got 0"):
-        train.Recipe(**{name: 0})

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from captum_influence.demo.objects import BLUEPRINTS, CLASSES
+from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import SceneDataset, Shortcut, make_scene, render
-from captum_influence.demo.shapes import Box, Ellipse, Polygon
 from captum_influence.demo.surfaces import BACKGROUNDS, TEXTURES
 
 TWINS = [("coupe", "convertible"), ("sailboat", "motorboat")]
@@ -153,21 +152,6 @@ def test_edges_are_anti_aliased():
 
 
 @pytest.mark.parametrize(
-    "shape",
-    [
-        Box((-0.5, -0.25), (0.5, 0.25)),
-        Polygon(((-0.5, -0.25), (0.5, -0.25), (0.5, 0.25), (-0.5, 0.25))),
-        Polygon(((0.0, -0.5), (1.0, 0.5), (0.0, 0.5))),
-        Ellipse((0.1, 0.0), (0.5, 1 / np.pi)),
-    ],
-)
-def test_areas_of_shapes(shape):
-    ticks = np.linspace(-1, 1, 801, dtype=np.float32)
-    share = shape.contains(ticks[None, :], ticks[:, None]).mean()
-    assert abs(share * 4 - 0.5) < 0.01  # each of them covers half a unit of area
-
-
-@pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: make_scene("truck"), "expected class_name to be one of .*coupe.*got 'truck'"),
@@ -192,9 +176,3 @@ def test_index_out_of_range_ends_iteration():
     with pytest.raises(IndexError, match="expected an index below 2; got 2"):
         SceneDataset(2)[2]
     assert len(list(SceneDataset(2))) == 2
-
-
-def test_twins_name_each_other():
-    for name, blueprint in BLUEPRINTS.items():
-        if blueprint.twin is not None:
-            assert BLUEPRINTS[blueprint.twin].twin == name

@@ -58,7 +58,7 @@ def test_it_is_grad_cam_without_relu_times_the_number_of_places(functional):
                 nn.AdaptiveAvgPool2d(1),
                 nn.Flatten(),
                 nn.Linear(4, 4),
-                nn.ReLU(),
+                nn.Tanh(),
             ),
             "0",
             "aren't what its last one",

@@ -10,11 +10,9 @@ from captum_influence import Cut
 from captum_influence.demo import demo_scene, load_demo_network
 from captum_influence.methods.catalogue import METHODS
 from captum_influence.methods.find import compare
-from captum_influence.methods.lrp.find import relevance
 from captum_influence.methods.lrp.zennit_backend import imported
 from captum_influence.metrics import FlippingScore, LocalizationScore, flip_pixels, localize
 from captum_influence.testing.state import preserved, unchanged
-from captum_influence.units.geometry import Geometry
 
 
 def vgg_like() -> nn.Module:
@@ -149,23 +147,6 @@ def test_maps_equal_captums_own():
     assert all(seconds > 0 for seconds in found.seconds.values())
 
 
-@pytest.mark.parametrize("size", [16, 40])
-def test_ablation_sums_to_the_effects_of_single_squares(size):
-    torch.manual_seed(0)
-    model, images = vgg_like().eval(), torch.rand(2, 3, size, size)
-    found = compare(model, images, "4", 1, ["LayerFeatureAblation"]).maps["LayerFeatureAblation"]
-    inner = model[:5](images)
-    total, side = torch.zeros(2), -(-size // 2 // 8)
-    for y in range(0, size // 2, side):
-        for x in range(0, size // 2, side):
-            removed = inner.clone()
-            removed[..., y : y + side, x : x + side] = 0
-            total += (model[5:](inner) - model[5:](removed))[:, 1].detach()
-    # enlargement by a whole factor, two, keeps the mean
-    torch.testing.assert_close(found.sum((1, 2, 3)) / 4, total, atol=1e-4, rtol=1e-3)
-    assert (found.flatten(1).std(1) > 0).all()
-
-
 def test_the_seed_decides_on_the_noise_and_train_mode_is_kept():
     model = vgg_like().train()
     first, again, other = (
@@ -200,54 +181,6 @@ def test_flat_layers_and_cuts_that_captum_does_not_take():
     assert list(before.maps) == ["influence"]
 
 
-@pytest.mark.parametrize("scale", ["each", "shared"])
-def test_the_grid_states_its_scale(scale):
-    found = compare(vgg_like(), IMAGES, "3", 0, ["Saliency", "influence"], points=2)
-    figure = found.plot(IMAGES[0], scale=scale)
-    assert len(figure.axes) == 3
-    assert ("own scale" in figure.get_suptitle()) == (scale == "each")
-    limits = {axes.get_title().split("±")[1] for axes in figure.axes[1:]}
-    assert len(limits) == (2 if scale == "each" else 1)
-
-
-def test_functional_relus_are_not_silently_left_to_plain_gradients():
-    class Functional(nn.Module):
-        def __init__(self, activation) -> None:
-            super().__init__()
-            self.body = nn.Conv2d(3, 4, 3)
-            self.activation = activation
-            self.head = nn.Linear(4, 3)
-
-        def forward(self, x):
-            return self.head(self.activation(self.body(x)).mean((2, 3)))
-
-    class Own(nn.Module):
-        def forward(self, x):
-            return torch.relu(x)
-
-    for activation in (torch.relu, Own()):
-        found = compare(
-            Functional(activation), IMAGES, "body", 0, [*RELUS, "GuidedGradCam", "Saliency"]
-        )
-        assert list(found.maps) == ["Saliency"]
-        assert all("functional ones" in reason for reason in found.not_applicable.values())
-
-
-def test_cam_shares_the_score_out_among_places():
-    model = Pooled().eval()
-    found = compare(model, IMAGES, "body", 2, ["CAM", "LayerGradientXActivation"]).maps
-    torch.testing.assert_close(found["CAM"], found["LayerGradientXActivation"])
-
-
-def test_layer_lrp_is_the_relevance_at_the_layer():
-    model = vgg_like().eval()
-    found = compare(model, IMAGES, "4", 1, ["LayerLRP"])
-    inner = relevance(model, IMAGES, 1, layers="4", tolerance=torch.inf).layers["4"]
-    torch.testing.assert_close(found.units["LayerLRP"], inner)
-    expected = found.geometry.enlarged(inner.sum(1, keepdim=True))
-    torch.testing.assert_close(found.maps["LayerLRP"], expected)
-
-
 def test_scores_are_asked_of_every_map_and_of_noise():
     masks = torch.zeros(2, 16, 16, dtype=torch.bool)
     masks[:, 4:12, 4:12] = True
@@ -261,7 +194,7 @@ def test_scores_are_asked_of_every_map_and_of_noise():
         own = localize(found.maps[name], masks).mass
         torch.testing.assert_close(found.scores["mass"][name], own, equal_nan=True)
         flipped = flip_pixels(
-            model.eval(), IMAGES, found.maps[name], [0, 1], fills=["mean"], steps=4, draws=1
+            model.eval(), IMAGES, found.maps[name], [0, 1], replace="mean", steps=4, draws=1
         )
         torch.testing.assert_close(found.scores["ABPC"][name], flipped.abpc("mean"))
     assert found.chance["mass"].shape == (2,)
@@ -277,27 +210,6 @@ def test_a_score_that_is_no_number_per_example_is_refused():
         )
 
 
-def test_to_frame():
-    pytest.importorskip("pandas")
-    masks = torch.ones(2, 16, 16, dtype=torch.bool)
-    asked = {"mass": LocalizationScore(masks)}
-    found = compare(vgg_like(), IMAGES, "3", 0, ["Saliency"], scores=asked).to_frame()
-    assert list(found.columns) == ["seconds", "mass"]
-    assert found.loc["Saliency", "mass"] == pytest.approx(1.0)
-
-
-def test_maps_of_a_layer_lie_where_its_places_look():
-    model = nn.Sequential(
-        nn.Conv2d(3, 2, 11, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 81, 3)
-    )
-    images = torch.rand(1, 3, 43, 43)
-    found = compare(model, images, "1", 0, ["LayerActivation"])
-    assert found.geometry == Geometry((43, 43), (5.0, 5.0), (4.0, 4.0))
-    activation = model[:2](images).sum(1).detach()
-    lying = found.maps["LayerActivation"][0, 0, 5::4, 5::4][:9, :9]
-    torch.testing.assert_close(lying, activation[0])
-
-
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="Saliency, sensitivity"):
         compare(vgg_like(), IMAGES, "3", 0, ["Insight"])
@@ -307,7 +219,52 @@ def test_wrong_arguments_are_refused():
         compare(vgg_like(), IMAGES, "layer3", 0)
     with pytest.raises(ValueError, match="positive number of points"):
         compare(vgg_like(), IMAGES, "3", 0, points=0)
-    with pytest.raises(ValueError, match="scale"):
-        compare(vgg_like(), IMAGES, "3", 0, ["Saliency"]).plot(scale="none")
+    with pytest.raises(ValueError, match="example= from 0 to 1, got 2"):
+        compare(vgg_like(), IMAGES, "3", 0, example=2)
+    with pytest.raises(ValueError, match=r"picture= beside one input, got 2 inputs"):
+        compare(vgg_like(), IMAGES, "3", 0, ["Saliency"], picture=IMAGES[0])
+    with pytest.raises(TypeError, match=r"compare\(\) takes no keyword 'axis'"):
+        compare(vgg_like(), IMAGES, "3", 0, axis=1)
     with pytest.raises(TypeError, match="scores"):
         compare(vgg_like()[:3], IMAGES, "0", 0)
+
+
+NAMES = {0: "fish", 1: "tree", 2: "rock"}
+
+
+def test_classes_go_by_their_names():
+    asked = {"methods": ["Saliency"], "class_names": NAMES}
+    found = compare(vgg_like(), IMAGES, "3", ["tree", 0], **asked)
+    assert (found.target.tolist(), found.names) == ([1, 0], ("tree", "fish"))
+    one = compare(vgg_like(), IMAGES, "3", "rock", **asked)
+    assert one.names == ("rock", "rock")
+    with pytest.raises(ValueError, match="'bird', which is none of the 3 names"):
+        compare(vgg_like(), IMAGES, "3", "bird", **asked)
+
+
+def test_wrapped_networks_are_looked_into():
+    model = vgg_like()
+    plain = compare(model, IMAGES, "3", 0, ["influence"], points=2)
+    for wrapped in (nn.DataParallel(model), torch.compile(model, backend="eager")):
+        found = compare(wrapped, IMAGES, "3", 0, ["influence"], points=2)
+        assert (found.network, found.layer) == ("Sequential", "3")
+        torch.testing.assert_close(found.maps["influence"], plain.maps["influence"])
+
+
+def test_portions_change_nothing():
+    model, names = vgg_like(), ["influence", "LayerConductance"]
+    whole = compare(model, IMAGES, "3", 0, names, points=4)
+    parts = compare(model, IMAGES, "3", 0, names, points=4, internal_batch_size=2)
+    for name in names:
+        torch.testing.assert_close(parts.maps[name], whole.maps[name])
+
+
+def test_only_pictures_have_pictures():
+    asked = {"methods": ["Saliency"], "display": lambda one: torch.full((3, 4, 4), 0.5)}
+    steps = torch.rand(2, 7, 5)
+    assert compare(Recurrent(), steps, "states", 0, ["Saliency"]).pictures == ()
+    rows = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
+    assert compare(rows, torch.rand(2, 4), "0", 0, ["Saliency"]).pictures == ()
+    # The map is as large as the inputs, so a picture must be, too.
+    with pytest.raises(ValueError, match=r"geometry of the image, \(3, 16, 16\), got \(3, 4, 4\)"):
+        compare(vgg_like(), IMAGES, "3", 0, **asked)

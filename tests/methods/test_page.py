@@ -6,11 +6,11 @@ import re
 import pytest
 import torch
 
-pytest.importorskip("jinja2", reason="pages are drawn with Jinja")
-
 from captum_influence import compare
-from captum_influence.demo import demo_scene, load_demo_network
+from captum_influence.demo import CLASSES, demo_scene, load_demo_network
 from captum_influence.metrics import FlippingScore, LocalizationScore
+
+pytest.importorskip("jinja2", reason="pages are drawn with Jinja")
 
 NAMES = ["Saliency", "LayerGradCam", "LRP"]
 
@@ -23,28 +23,32 @@ def found():
         "on the object": LocalizationScore(scene.masks["object"][None]),
     }
     model = load_demo_network()
-    return compare(model, scene.image[None], "relu5", 0, NAMES, scores=scores)
+    asked = {"scores": scores, "picture": scene.image, "class_names": CLASSES}
+    return compare(model, scene.image[None], "relu5", "coupe", NAMES, **asked)
 
 
 def test_it_shows_maps_scores_control_and_remarks(found, tmp_path):
-    path = found.to_html(tmp_path / "new" / "page.html", demo_scene().image, class_name="coupe")
+    path = found.to_html(tmp_path / "new" / "page.html", command="captum-influence compare --x")
     page = path.read_text("utf-8")
-    assert "What 3 methods say about coupe" in page
+    assert "3 methods say why the network scores coupe (class 0)" in page
+    assert "captum-influence compare --x" in page
     assert page.count("data:image/png") == 4  # the picture and three maps
     assert not re.search(r'(src|href)="https?:', page)
     for name in (*NAMES, *found.scores, "noise (the control)", "absorb relevance"):
         assert name in page
     assert "Not applicable" not in page
-    asked = '"relu5", 0, ["Saliency", "LayerGradCam", "LRP"], points=25, scores=scores)'
-    assert f"compare(model, inputs, {asked}" in html.unescape(page)
+    text = html.unescape(page)
+    assert "from captum_influence.metrics import FlippingScore, LocalizationScore" in text
+    assert "model, inputs, 'relu5',\n    target='coupe',\n" in text
+    assert "'ABPC, blur': FlippingScore(steps=4)" in text
     value = float(found.scores["on the object"]["Saliency"][0])
     assert f"{value:#.3g}" in page
 
 
 def test_it_lists_reasons_and_escapes_them(tmp_path):
     model, image = load_demo_network(), demo_scene().image[None]
-    found = compare(model, image, "fc", 0, ["CAM", "Saliency"])
-    page = found.to_html(tmp_path / "page.html", class_name="<b>").read_text("utf-8")
+    found = compare(model, image, "fc", 0, ["CAM", "Saliency"], class_names=["<b>"])
+    page = found.to_html(tmp_path / "page.html").read_text("utf-8")
     assert "it weighs channels" in page
     assert "<b>" not in page
     assert "noise (the control)" not in page  # nothing was scored
@@ -54,5 +58,16 @@ def test_a_comparison_in_which_nobody_can_answer(tmp_path):
     model, image = load_demo_network(), torch.rand(1, 3, 64, 64)
     asked = {"ABPC": FlippingScore("mean", steps=2)}
     found = compare(model, image, "fc", 0, ["CAM"], scores=asked)
-    assert "What 0 methods" in found.to_html(tmp_path / "page.html").read_text("utf-8")
-    assert len(found.plot().axes) == 0
+    page = found.to_html(tmp_path / "page.html").read_text("utf-8")
+    assert "No methods say why the network scores class 0" in page
+    assert [axes.get_title() for axes in found.plot().axes] == ["the picture\n"]
+
+
+def test_of_several_examples_one_is_shown(found):
+    images = torch.stack([demo_scene().image, demo_scene().image.flip(2)])
+    asked = {"class_names": CLASSES, "example": 1}
+    both = compare(load_demo_network(), images, "relu5", 5, ["Saliency"], **asked)
+    page = both.page().html()
+    assert "example 1 of 2" in page
+    assert [name for name, _ in both.page().figures()] == ["overview", "picture"]
+    torch.testing.assert_close(both.pictures[1], both.pictures[0].flip(2))

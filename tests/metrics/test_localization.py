@@ -34,13 +34,11 @@ def test_ties_count_by_their_share():
     assert flat.pointing.isnan()
 
 
-def test_channels_are_summed_and_results_shown(frames):
+def test_channels_are_summed():
     maps = torch.rand(3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     masks = maps.sum(1) > 0.8
     found = localize(maps, masks)
     assert torch.equal(found.mass, localize(maps.sum(1), masks).mass)
-    assert list(found.to_frame()) == ["pointing", "mass", "rank", "area"]
-    assert found.plot().axes
 
 
 def test_wrong_arguments_are_refused():

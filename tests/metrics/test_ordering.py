@@ -28,13 +28,13 @@ def scores(found, example=0):
 
 def of_units(name, attributions, **settings):
     wired = NETWORKS[name]
-    return unit_orderings(wired.model, "units", wired.inputs, 0, attributions, **settings)
+    return unit_orderings(wired.model, wired.inputs, "units", 0, attributions, **settings)
 
 
 def test_a_linear_network_is_proportional_to_contributions():
     weights = torch.tensor([[[4.0, 3.0], [2.0, 1.0]]], dtype=torch.float64)
     inputs = torch.ones(1, 1, 2, 2, dtype=torch.float64)
-    found = pixel_orderings(Weighted(weights), inputs, weights, 0, fill=0.0, steps=None)
+    found = pixel_orderings(Weighted(weights), inputs, weights, 0, replace=0.0, steps=None)
     left, held = [1, 0.6, 0.3, 0.1, 0], [0, 0.4, 0.7, 0.9, 1]
     assert scores(found) == pytest.approx([np.mean(left), np.mean(held), 0, 0], abs=1e-12)
     assert found.span.tolist() == [10]
@@ -46,7 +46,7 @@ def test_a_linear_network_is_proportional_to_contributions():
 def test_equal_features_have_one_half_whatever_their_number(count):
     weights = torch.ones(1, 1, count, dtype=torch.float64)
     images = weights[None]
-    found = pixel_orderings(Weighted(weights), images, weights, 0, fill=0.0, steps=50)
+    found = pixel_orderings(Weighted(weights), images, weights, 0, replace=0.0, steps=50)
     assert scores(found) == pytest.approx([0.5, 0.5, 0, 0], abs=1e-12)
 
 
@@ -113,7 +113,9 @@ def test_scores_of_random_networks_equal_a_slow_loop(rows):
     inputs = torch.rand(6, 1, 3, 4, generator=generator, dtype=torch.float64)
     maps = torch.randn(6, 3, 4, generator=generator, dtype=torch.float64)
     fill = torch.full((1, 3, 4), 0.3, dtype=torch.float64)
-    found = pixel_orderings(model, inputs, maps, 0, fill=fill, steps=None, rows=rows)
+    found = pixel_orderings(
+        model, inputs, maps, 0, replace=fill, steps=None, internal_batch_size=rows
+    )
     judged = 0
     for example in range(6):
 
@@ -133,7 +135,7 @@ def test_scores_of_random_networks_equal_a_slow_loop(rows):
 def test_few_steps_are_spread_evenly_over_the_positive_features():
     weights = torch.arange(1.0, 9.0, dtype=torch.float64).reshape(1, 2, 4) - 2
     inputs = torch.ones(1, 1, 2, 4, dtype=torch.float64)
-    found = pixel_orderings(Weighted(weights), inputs, weights, 0, fill=0.0, steps=3)
+    found = pixel_orderings(Weighted(weights), inputs, weights, 0, replace=0.0, steps=3)
     assert found.counts.tolist() == [[0, 2, 4, 6]]
     assert found.shares["strongest first"][0].tolist() == pytest.approx([0, 11 / 21, 18 / 21, 1])
 
@@ -141,7 +143,7 @@ def test_few_steps_are_spread_evenly_over_the_positive_features():
 def test_squares_go_as_one():
     weights = torch.rand(1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     inputs = torch.ones(1, 1, 4, 4, dtype=torch.float64)
-    found = pixel_orderings(Weighted(weights), inputs, weights, 0, fill=0.0, steps=None, patch=2)
+    found = pixel_orderings(Weighted(weights), inputs, weights, 0, replace=0.0, steps=None, patch=2)
     assert found.counts.tolist() == [[0, 1, 2, 3, 4]]
     sums = nn.functional.avg_pool2d(weights, 2, divisor_override=1).flatten().sort().values
     held = torch.cat([torch.zeros(1, dtype=torch.float64), sums.flip(0).cumsum(0)]) / sums.sum()
@@ -151,24 +153,23 @@ def test_squares_go_as_one():
 def test_examples_with_different_numbers_of_features_go_together():
     wired = NETWORKS["linear_units"]
     values = torch.tensor([[2.0, 1.0, 3.0, 4.0], [1.0, -1.0, -1.0, -1.0]])
-    together = unit_orderings(wired.model, "units", wired.inputs, 0, values)
+    together = unit_orderings(wired.model, wired.inputs, "units", 0, values)
     for example in range(2):
         inputs = wired.inputs[example : example + 1]
-        alone = unit_orderings(wired.model, "units", inputs, 0, values[example])
+        alone = unit_orderings(wired.model, inputs, "units", 0, values[example])
         assert scores(together, example) == pytest.approx(scores(alone), nan_ok=True)
 
 
 def test_nothing_to_explain_is_nan():
     wired = NETWORKS["linear_units"]
-    opposite = unit_orderings(wired.model, "units", wired.inputs[:1], 1, torch.ones(4))
+    opposite = unit_orderings(wired.model, wired.inputs[:1], "units", 1, torch.ones(4))
     assert np.isnan(scores(opposite)).all()  # class 1 scores less than an empty layer's 0
-    negative = unit_orderings(wired.model, "units", wired.inputs[:1], 0, -torch.ones(4))
+    negative = unit_orderings(wired.model, wired.inputs[:1], "units", 0, -torch.ones(4))
     assert np.isnan(scores(negative)).all()
 
 
-def test_results_are_shown(frames):
+def test_the_figure_has_a_line_for_each_order():
     found = of_units("saturated_unit", NETWORKS["saturated_unit"].inputs)
-    assert list(found.to_frame()) == [*SCORES, "span"]
     labels = [line.get_label() for line in found.plot().axes[0].lines]
     orders = ("strongest first", "weakest first")
     assert labels == [f"{what}, {order}" for what in ("without", "alone") for order in orders]
@@ -180,5 +181,5 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="positive number of steps, got 0"):
         of_units("linear_units", torch.ones(4), steps=0)
     model, images = Weighted(torch.ones(1, 2, 2)), torch.ones(1, 1, 2, 2)
-    with pytest.raises(ValueError, match="positive numbers; got steps=0, patch=1, rows=64"):
+    with pytest.raises(ValueError, match="positive numbers; got steps=0, patch=1"):
         pixel_orderings(model, images, images[:, 0], 0, steps=0)

@@ -55,7 +55,9 @@ def test_curves_equal_quantus(network, baseline):
     maps = maps.double() - 12.0
     labels = torch.tensor([0, 1, 2, 3])
     theirs = curves_of_quantus(network, images, labels, maps, baseline)
-    ours = flip_pixels(network, images, maps, labels, fills=(baseline,), steps=36, rows=7)
+    ours = flip_pixels(
+        network, images, maps, labels, replace=(baseline,), steps=36, internal_batch_size=7
+    )
     curve = ours.most[str(baseline)]
     torch.testing.assert_close(curve[:, 1:].double(), theirs.double(), atol=1e-5, rtol=1e-5)
     with torch.no_grad():
@@ -69,7 +71,7 @@ def test_least_relevant_first_is_quantus_of_the_negative_map(network):
     maps = torch.stack([torch.randperm(36, generator=generator).reshape(6, 6) for _ in range(2)])
     maps, labels = maps.double(), torch.tensor([3, 1])
     theirs = curves_of_quantus(network, images, labels, -maps, 0.0)
-    ours = flip_pixels(network, images, maps, labels, fills=(0.0,), steps=36)
+    ours = flip_pixels(network, images, maps, labels, replace=(0.0,), steps=36)
     torch.testing.assert_close(
         ours.least["0.0"][:, 1:].double(), theirs.double(), atol=1e-5, rtol=1e-5
     )

@@ -14,7 +14,7 @@ def test_auc_equals_scikit_learns(rows):
     model = nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU()).double()
     present = torch.rand(7, 2, 6, 6, generator=generator, dtype=torch.float64)
     absent = torch.rand(9, 2, 6, 6, generator=generator, dtype=torch.float64) - 0.3
-    found = unit_selectivity(model, "1", present, absent, rows=rows)
+    found = unit_selectivity(model, present, "1", absent, internal_batch_size=rows)
     with torch.no_grad():
         z, other = (model(x).mean((2, 3)) for x in (present, absent))
     truth = [1] * 7 + [0] * 9
@@ -28,7 +28,7 @@ def test_ties_count_half_and_the_opposite_is_zero():
     model = nn.Sequential(nn.Linear(3, 3, bias=False))
     model[0].weight.data = torch.eye(3)
     present, absent = torch.tensor([[1.0, 5.0, 0.0]]), torch.tensor([[0.0, 5.0, 1.0]])
-    found = unit_selectivity(model, "0", present, absent)
+    found = unit_selectivity(model, present, "0", absent)
     assert found.auc.tolist() == [1, 0.5, 0]
     assert found.shift.tolist() == [1, 0, -1]
     assert found.detectors() == [0]
@@ -37,18 +37,17 @@ def test_ties_count_half_and_the_opposite_is_zero():
 
 def test_the_unit_that_is_wired_to_the_rail_is_found():
     wired = handwired_networks()["shortcut_unit"]
-    found = unit_selectivity(wired.model, "units", wired.inputs[:2], wired.inputs[2:])
+    found = unit_selectivity(wired.model, wired.inputs[:2], "units", wired.inputs[2:])
     assert [wired.roles[unit] for unit in found.detectors()] == ["shortcut"]
 
 
-def test_other_axes_results_and_the_network_left_as_found(frames):
+def test_other_axes_and_the_network_left_as_found():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model.eval()
     images = torch.rand(4, 1, 5, 6)
-    found = unit_selectivity(model, "1", images, images, axis=3)
+    found = unit_selectivity(model, images, "1", images, axis=3)
     assert found.auc.tolist() == [0.5] * 4
-    assert list(found.to_frame()) == ["unit", "auc", "shift"]
     assert len(found.plot().axes[0].lines) == 2
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
@@ -56,7 +55,7 @@ def test_other_axes_results_and_the_network_left_as_found(frames):
 
 def test_wrong_arguments_are_refused():
     model, inputs = nn.Sequential(nn.Linear(3, 2)), torch.ones(2, 3)
-    with pytest.raises(ValueError, match="got 2, 0 and rows=64: give some of each"):
-        unit_selectivity(model, "0", inputs, inputs[:0])
-    with pytest.raises(ValueError, match=r"expected axis from 1 to 1, .* got 2"):
-        unit_selectivity(model, "0", inputs, inputs, axis=2)
+    with pytest.raises(ValueError, match="got 2 and 0: give some of each"):
+        unit_selectivity(model, inputs, "0", inputs[:0])
+    with pytest.raises(ValueError, match="axis 2 doesn't tell units apart"):
+        unit_selectivity(model, inputs, "0", inputs, axis=2)

@@ -33,7 +33,7 @@ def parts(images):
 
 
 def test_flipping_in_closed_form():
-    found = flip_pixels(WIRED.model, TREE, parts(TREE), 0, fills=(0.0,), steps=16)
+    found = flip_pixels(WIRED.model, TREE, parts(TREE), 0, replace=(0.0,), steps=16)
     most = torch.tensor([1, -0.5, *[-2.0] * 11, -1.5, -1, -0.5, 0], dtype=torch.float64)
     least = torch.tensor([1, 1.5, 2, 2.5, *[3.0] * 11, 1.5, 0], dtype=torch.float64)
     torch.testing.assert_close(found.most["0.0"][0], most)
@@ -55,10 +55,10 @@ def test_the_map_of_a_house_lies_on_the_rail_by_three_quarters():
 
 
 def test_necessity_and_sufficiency_in_closed_form():
-    tree = pixel_orderings(WIRED.model, TREE, parts(TREE), 0, fill=0.0, steps=None)
+    tree = pixel_orderings(WIRED.model, TREE, parts(TREE), 0, replace=0.0, steps=None)
     # without rail pixels 1, -1/2, -2; of them alone 0, 3/2, 3: clipped to 1, 0, 0 and 0, 1, 1
     assert [tree.n_ord.item(), tree.s_ord.item()] == pytest.approx([1 / 3, 2 / 3])
-    house = pixel_orderings(WIRED.model, HOUSE, parts(HOUSE), 0, fill=0.0, steps=None)
+    house = pixel_orderings(WIRED.model, HOUSE, parts(HOUSE), 0, replace=0.0, steps=None)
     left = [4, 2.5, 1, 0.75, 0.5, 0.25, 0]
     assert house.n_ord.item() == pytest.approx(sum(left) / 7 / 4)
     assert house.s_ord.item() == pytest.approx(1 - sum(left) / 7 / 4)
@@ -70,9 +70,9 @@ def test_removing_the_first_unit_of_the_ranking_rights_the_tree():
         WIRED.model, "units", distribution=LinearPath(), multiply_by_inputs=True
     )
     ranking = influence.attribute(TREE, target=0).flatten(1)
-    curve = ablation_curve(WIRED.model, "units", TREE, 0, ranking)
+    curve = ablation_curve(WIRED.model, TREE, "units", 0, ranking)
     assert curve.scores[0].tolist() == pytest.approx([1, -2, -2, 0])
-    effects = ablate_units(WIRED.model, "units", TREE, 0)
+    effects = ablate_units(WIRED.model, TREE, "units", 0)
     assert effects.spearman(ranking).item() == pytest.approx(1)
 
 

@@ -97,7 +97,7 @@ def _matrix(block: Block, size: int) -> Tensor:
 
 
 def _estimators(influence: LayerInfluence) -> list[Estimator]:
-    return influence._estimators[0]
+    return influence._fit.estimators[0]
 
 
 @pytest.mark.parametrize("kind", ["mlp", "convolution", "token"])

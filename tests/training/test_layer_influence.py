@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import influenced
 import numpy as np
 import pytest
 import torch
 from captum.influence import NaiveInfluenceFunction, TracInCP, TracInCPFast
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from captum_influence import LayerInfluence
-from captum_influence.data import streams as streaming_module
-from captum_influence.training import DenseGGN, KMostInfluentialResults
+from captum_influence.training import DenseGGN
 
-N, Q = 30, 5
+N, Q = influenced.N, influenced.Q
 
 
 def _regression() -> tuple[nn.Linear, TensorDataset, tuple[Tensor, Tensor]]:
@@ -96,40 +96,15 @@ def test_logistic_regression_predicts_leave_one_out(curvature: str) -> None:
     assert 0.9 < found.std() / wanted.std() < 1.1  # the unit is the change of the loss itself
 
 
-class Net(nn.Module):
-    """A small convolutional network of Captum's kind: all layers are attributes."""
-
-    def __init__(self, bias: bool = True) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(1, 3, 3)
-        self.hidden = nn.Linear(12, 6)
-        self.head = nn.Linear(6, 4, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(torch.tanh(self.hidden(torch.relu(self.conv(x)).flatten(1))))
-
-
-def _net() -> tuple[Net, TensorDataset, tuple[Tensor, Tensor]]:
-    torch.manual_seed(0)
-    x, y = torch.randn(N, 1, 4, 4, dtype=torch.float64), torch.randint(0, 4, (N,))
-    queries = torch.randn(Q, 1, 4, 4, dtype=torch.float64), torch.randint(0, 4, (Q,))
-    return Net().double(), TensorDataset(x, y), queries
-
-
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> list[str]:
     paths = []
     for seed in (1, 2):
         torch.manual_seed(seed)
         path = str(tmp_path / f"{seed}.pt")
-        torch.save(Net().double().state_dict(), path)
+        torch.save(influenced.Net().double().state_dict(), path)
         paths.append(path)
     return paths
-
-
-def _load(model: nn.Module, path: str) -> float:
-    model.load_state_dict(torch.load(path))
-    return 0.5 / int(Path(path).stem)
 
 
 def _load_weights(model: nn.Module, path: str) -> float:
@@ -137,20 +112,17 @@ def _load_weights(model: nn.Module, path: str) -> float:
     return 0.5 / int(Path(path).stem)
 
 
-LOSSES = [nn.CrossEntropyLoss(reduction="sum"), nn.CrossEntropyLoss(reduction="mean")]
-
-
 @pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already")  # Captum, each time
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", influenced.LOSSES)
 @pytest.mark.parametrize("layer", [None, "conv", "hidden", "head"])
 def test_identity_equals_tracin(checkpoints: list[str], loss: nn.Module, layer: str | None) -> None:
-    model, data, queries = _net()
+    model, data, queries = influenced.problem()
     ours = LayerInfluence(
-        model, data, checkpoints, _load, loss_fn=loss, batch_size=8, curvature="identity"
+        model, data, checkpoints, influenced.load, loss_fn=loss, batch_size=8, curvature="identity"
     )
     theirs = TracInCP(
-        Net().double(), data, checkpoints, _load, [layer] if layer else None, loss, 8,
-        sample_wise_grads_per_batch=True,
+        influenced.Net().double(), data, checkpoints, influenced.load,
+        [layer] if layer else None, loss, 8, sample_wise_grads_per_batch=True,
     )  # fmt: skip
     found = ours.influence(queries) if layer is None else ours.layer_influence(queries)[layer]
     torch.testing.assert_close(found, theirs.influence(queries))
@@ -166,8 +138,8 @@ def test_identity_equals_tracin(checkpoints: list[str], loss: nn.Module, layer: 
 
 def test_identity_equals_tracin_fast_on_the_last_layer(checkpoints: list[str]) -> None:
     """TracInCPFast knows no bias, so the head has none here."""
-    _, data, queries = _net()
-    model, other = Net(bias=False).double(), Net(bias=False).double()
+    _, data, queries = influenced.problem()
+    model, other = influenced.Net(bias=False).double(), influenced.Net(bias=False).double()
     loss = nn.CrossEntropyLoss(reduction="sum")
     ours = LayerInfluence(
         model, data, checkpoints, _load_weights, loss_fn=loss, curvature="identity", layers=["head"]
@@ -196,8 +168,10 @@ def test_ggn_equals_captums_hessian_where_they_coincide(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("curvature", ["ekfac", "ggn", "ggn_joint", "identity"])
 def test_layer_scores_sum_to_the_global_ones(curvature: str) -> None:
-    model, data, queries = _net()
-    influence = LayerInfluence(model, data, loss_fn=LOSSES[1], batch_size=7, curvature=curvature)
+    model, data, queries = influenced.problem()
+    influence = LayerInfluence(
+        model, data, loss_fn=influenced.LOSSES[1], batch_size=7, curvature=curvature
+    )
     layers = influence.layer_influence(queries)
     assert list(layers) == ["conv", "hidden", "head"]
     total = sum(layers.values())
@@ -214,8 +188,8 @@ def test_layer_scores_sum_to_the_global_ones(curvature: str) -> None:
 
 def test_a_layer_block_is_the_influence_of_that_layer_alone() -> None:
     """Reading B: scores don't depend on which other layers are looked at; reading A's do."""
-    model, data, queries = _net()
-    options = {"loss_fn": LOSSES[1], "damping": 0.01}
+    model, data, queries = influenced.problem()
+    options = {"loss_fn": influenced.LOSSES[1], "damping": 0.01}
     for curvature in ("ekfac", "ggn"):
         every = LayerInfluence(model, data, curvature=curvature, **options)
         alone = LayerInfluence(model, data, curvature=curvature, layers=["hidden"], **options)
@@ -228,9 +202,11 @@ def test_a_layer_block_is_the_influence_of_that_layer_alone() -> None:
 
 
 def test_normalized_scores_divide_by_the_root_of_self_influence() -> None:
-    model, data, queries = _net()
-    raw = LayerInfluence(model, data, loss_fn=LOSSES[1], batch_size=7)
-    normal = LayerInfluence(model, data, loss_fn=LOSSES[1], batch_size=7, normalize="self")
+    model, data, queries = influenced.problem()
+    raw = LayerInfluence(model, data, loss_fn=influenced.LOSSES[1], batch_size=7)
+    normal = LayerInfluence(
+        model, data, loss_fn=influenced.LOSSES[1], batch_size=7, normalize="self"
+    )
     wanted = raw.influence(queries) / raw.self_influence().sqrt()
     torch.testing.assert_close(normal.influence(queries), wanted)
     own = raw.layer_self_influence()["conv"].sqrt()
@@ -238,23 +214,10 @@ def test_normalized_scores_divide_by_the_root_of_self_influence() -> None:
     torch.testing.assert_close(normal.layer_influence(queries)["conv"], wanted)
 
 
-@pytest.mark.parametrize("proponents", [True, False])
-@pytest.mark.parametrize("k", [1, 4, 100])
-def test_most_influential_are_the_sorted_scores(k: int, proponents: bool) -> None:
-    model, data, queries = _net()
-    influence = LayerInfluence(model, data, loss_fn=LOSSES[1], batch_size=7, normalize="self")
-    found = influence.layer_influence(queries, k=k, proponents=proponents)
-    for name, scores in influence.layer_influence(queries).items():
-        wanted = scores.sort(1, descending=proponents)
-        assert isinstance(found[name], KMostInfluentialResults)
-        assert torch.equal(found[name].indices, wanted.indices[:, :k])
-        torch.testing.assert_close(found[name].influence_scores, wanted.values[:, :k])
-
-
 @pytest.mark.parametrize("k", [None, 3])
 def test_test_loss_is_honoured_in_every_mode(k: int | None) -> None:
     """A test loss of −2 × the loss turns every ranking round and doubles the scores."""
-    model, data, queries = _net()
+    model, data, queries = influenced.problem()
     loss = nn.CrossEntropyLoss(reduction="none")
     plain = LayerInfluence(model, data, loss_fn=loss)
     turned = LayerInfluence(model, data, loss_fn=loss, test_loss_fn=lambda o, y: -2 * loss(o, y))
@@ -267,21 +230,6 @@ def test_test_loss_is_honoured_in_every_mode(k: int | None) -> None:
         torch.testing.assert_close(a.influence_scores, -2 * b.influence_scores)
 
 
-def test_losses_of_every_reduction_agree() -> None:
-    model, data, queries = _net()
-    scores = [
-        LayerInfluence(model, data, loss_fn=loss, batch_size=7, damping=0.1).influence(queries)
-        for loss in (
-            *LOSSES,
-            nn.CrossEntropyLoss(reduction="none"),
-            nn.functional.cross_entropy,
-            lambda o, y: nn.functional.cross_entropy(o, y, reduction="sum"),
-        )
-    ]
-    for other in scores[1:]:
-        torch.testing.assert_close(scores[0], other)
-
-
 class Stream(IterableDataset):
     def __init__(self, data: TensorDataset) -> None:
         self.data = data
@@ -291,118 +239,30 @@ class Stream(IterableDataset):
 
 
 def test_loaders_streams_and_batch_sizes_agree() -> None:
-    model, data, queries = _net()
-    wanted = LayerInfluence(model, data, loss_fn=LOSSES[1], batch_size=N).influence(queries)
+    model, data, queries = influenced.problem()
+    wanted = LayerInfluence(model, data, loss_fn=influenced.LOSSES[1], batch_size=N).influence(
+        queries
+    )
     loader = DataLoader(TensorDataset(*queries), batch_size=2)
     for source, size in ((data, 1), (DataLoader(data, 11), 64), (Stream(data), 4)):
-        influence = LayerInfluence(model, source, loss_fn=LOSSES[1], batch_size=size)
+        influence = LayerInfluence(model, source, loss_fn=influenced.LOSSES[1], batch_size=size)
         torch.testing.assert_close(influence.influence(queries), wanted)
         torch.testing.assert_close(influence.influence(loader), wanted)
 
 
 def test_another_hessian_data_set_changes_the_curvature_only() -> None:
-    model, data, queries = _net()
+    model, data, queries = influenced.problem()
     half = TensorDataset(*(t[: N // 2] for t in data.tensors))
-    options = {"loss_fn": LOSSES[1], "damping": 0.1}
+    options = {"loss_fn": influenced.LOSSES[1], "damping": 0.1}
     ours = LayerInfluence(model, data, hessian_dataset=half, **options)
     small = LayerInfluence(model, half, **options)
     found = ours.influence(queries)[:, : N // 2]
     torch.testing.assert_close(found * 2, small.influence(queries))
 
 
-def test_the_model_is_left_as_found(checkpoints: list[str]) -> None:
-    model, data, queries = _net()
-    model.train()
-    model.head.requires_grad_(False)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    torch.manual_seed(3)
-    state = torch.get_rng_state()
-    influence = LayerInfluence(
-        model, data, checkpoints, _load, loss_fn=LOSSES[1], fisher="sampled", batch_size=8
-    )
-    influence.influence(queries)
-    assert influence.layers == ["conv", "hidden"]
-    assert model.training
-    assert not model.head.weight.requires_grad
-    assert all(p.grad is None for p in model.parameters())
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    assert not any(m._forward_hooks for m in model.modules())
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_weights_that_change_after_the_fit_are_noticed() -> None:
-    model, data, queries = _net()
-    influence = LayerInfluence(model, data, loss_fn=LOSSES[1]).fit()
-    for parameter in model.parameters():
-        parameter.data.mul_(1.5)
-    wanted = LayerInfluence(model, data, loss_fn=LOSSES[1]).influence(queries)
-    assert torch.equal(influence.influence(queries), wanted)
-
-
-def test_saved_curvature_gives_the_same_scores(tmp_path: Path) -> None:
-    model, data, queries = _net()
-    first = LayerInfluence(model, data, loss_fn=LOSSES[1])
-    first.save(tmp_path / "factors.pt")
-    second = LayerInfluence(model, data, loss_fn=LOSSES[1]).load(tmp_path / "factors.pt")
-    assert second.fitted
-    assert torch.equal(second.influence(queries), first.influence(queries))
-    other = LayerInfluence(model, data, loss_fn=LOSSES[1], layers=["head"])
-    with pytest.raises(ValueError, match=r"factors\.pt.*layers"):
-        other.load(tmp_path / "factors.pt")
-    model.head.weight.data += 1
-    with pytest.raises(ValueError, match="weights"):
-        LayerInfluence(model, data, loss_fn=LOSSES[1]).load(tmp_path / "factors.pt")
-
-
-class Failing(Dataset):
-    """Counts reads, and fails at one of them while `armed`."""
-
-    def __init__(self, data: TensorDataset) -> None:
-        self.data, self.reads, self.fails_at = data, 0, None
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, ...]:
-        self.reads += 1
-        if self.fails_at is not None and self.reads > self.fails_at:
-            raise OSError("disk gone")
-        return self.data[i]
-
-
-@pytest.mark.parametrize("k", [None, 3])
-def test_a_killed_run_resumes(
-    k: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streaming_module, "SAVE_EVERY", 1)
-    model, data, queries = _net()
-    options = {"loss_fn": LOSSES[1], "batch_size": 5}
-    wanted = LayerInfluence(model, data, **options).influence(queries, k=k)
-    failing = Failing(data)
-    influence = LayerInfluence(model, failing, **options)
-    failing.fails_at = N + 12  # in the second stage of the curvature
-    with pytest.raises(OSError, match="disk"):
-        influence.fit(resume=tmp_path / "fit.pt")
-    failing.reads, failing.fails_at = 0, None
-    influence.fit(resume=tmp_path / "fit.pt")
-    assert failing.reads == N - 10
-    failing.reads, failing.fails_at = 0, 17
-    with pytest.raises(OSError, match="disk"):
-        influence.influence(queries, k=k, resume=tmp_path / "scores.pt")
-    failing.reads, failing.fails_at = 0, None
-    for reads in (N - 15, 0):  # a finished file answers without reading
-        failing.reads = 0
-        found = influence.influence(queries, k=k, resume=tmp_path / "scores.pt")
-        assert failing.reads == reads
-        for a, b in zip(found, wanted, strict=True):
-            torch.testing.assert_close(a, b)
-    with pytest.raises(ValueError, match="queries"):
-        influence.influence((queries[0][:2], queries[1][:2]), k=k, resume=tmp_path / "scores.pt")
-
-
 def test_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    model, data, queries = _net()
-    influence = LayerInfluence(model, data, loss_fn=LOSSES[1], batch_size=7)
+    model, data, queries = influenced.problem()
+    influence = LayerInfluence(model, data, loss_fn=influenced.LOSSES[1], batch_size=7)
     influence.influence(queries, show_progress=True)
     shown = capsys.readouterr().err
     assert "curvature, stage 1" in shown
@@ -421,24 +281,24 @@ def test_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_bad_options(options: dict[str, object], error: type[Exception], message: str) -> None:
-    model, data, _ = _net()
+    model, data, _ = influenced.problem()
     with pytest.raises(error, match=message):
-        LayerInfluence(model, data, **({"loss_fn": LOSSES[1]} | options))
+        LayerInfluence(model, data, **({"loss_fn": influenced.LOSSES[1]} | options))
 
 
 def test_bad_data() -> None:
-    model, data, queries = _net()
+    model, data, queries = influenced.problem()
     with pytest.raises(ValueError, match="shuffle=False"):
-        LayerInfluence(model, DataLoader(data, 4, shuffle=True), loss_fn=LOSSES[1])
+        LayerInfluence(model, DataLoader(data, 4, shuffle=True), loss_fn=influenced.LOSSES[1])
     empty = TensorDataset(*(t[:0] for t in data.tensors))
-    influence = LayerInfluence(model, data, loss_fn=LOSSES[1])
+    influence = LayerInfluence(model, data, loss_fn=influenced.LOSSES[1])
     with pytest.raises(ValueError, match="empty data set"):
-        LayerInfluence(model, empty, loss_fn=LOSSES[1]).influence(queries)
+        LayerInfluence(model, empty, loss_fn=influenced.LOSSES[1]).influence(queries)
     with pytest.raises(ValueError, match="k to be a positive int"):
         influence.influence(queries, k=0)
     with pytest.raises(TypeError, match="at least two elements"):
         influence.influence((queries[0],))
-    only_head = LayerInfluence(model, data, loss_fn=LOSSES[1], layers=["head"])
+    only_head = LayerInfluence(model, data, loss_fn=influenced.LOSSES[1], layers=["head"])
     with pytest.raises(ValueError, match=r"some of the layers \['head'\]"):
         only_head.layer_influence(queries, layers=["conv"])
     with pytest.raises(ValueError, match="one loss per example or a scalar"):

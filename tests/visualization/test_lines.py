@@ -1,67 +1,54 @@
-"""Every result as a real pandas table, where pandas is there."""
+"""Lines and bars: what is drawn, in which colours, and how it is named."""
+
+import math
 
 import pytest
 import torch
-from torch import nn
+from matplotlib.colors import to_hex
 
-from captum_influence.demo import handwired_networks
-from captum_influence.metrics import (
-    ablate_units,
-    ablation_curve,
-    agreement,
-    flip_pixels,
-    localize,
-    pixel_orderings,
-    randomize,
-    stability,
-    unit_orderings,
-    unit_selectivity,
-)
+from captum_influence.visualization.lines import bar_figure, line_figure
+from captum_influence.visualization.style import DARK, GRID, LIGHT
 
-pandas = pytest.importorskip("pandas")
-WIRED = handwired_networks()["shortcut_unit"]
-UNITS = (WIRED.model, "units", WIRED.inputs, 0)
-IMAGES = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-MAPS = IMAGES[:, 0] - 0.5
-NETWORK = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).double()
+VALUES = torch.tensor([1.0, 3.0, 2.0])
 
 
-def gradient(model, inputs):
-    inputs = inputs.clone().requires_grad_()
-    return torch.autograd.grad(model(inputs)[:, 0].sum(), inputs)[0]
+def test_lines_hold_the_numbers_and_their_names():
+    lines = {"most": VALUES, "random, mean": -VALUES}
+    (axes,) = line_figure([0, 1, 2], lines, xlabel="steps", ylabel="q").axes
+    assert [axes.get_xlabel(), axes.get_ylabel()] == ["steps", "q"]
+    for line, (name, values) in zip(axes.lines, lines.items(), strict=True):
+        assert line.get_label() == name
+        assert line.get_xdata().tolist() == [0, 1, 2]
+        assert line.get_ydata().tolist() == values.tolist()
+    most, random = axes.lines
+    assert random.get_color() == GRID
+    assert most.get_color() != GRID
 
 
-RESULTS = {
-    "UnitEffects": (lambda: ablate_units(*UNITS), 3 * 3),
-    "AblationCurve": (lambda: ablation_curve(*UNITS, WIRED.contribution), 3 * 4),
-    "Orderings of units": (lambda: unit_orderings(*UNITS, WIRED.contribution), 3),
-    "Orderings of pixels": (lambda: pixel_orderings(NETWORK, IMAGES, MAPS, 0), 2),
-    "PixelFlipping": (lambda: flip_pixels(NETWORK, IMAGES, MAPS, 0, steps=4), 3 * 2 * 2 * 5),
-    "Localization": (lambda: localize(MAPS, MAPS > 0), 2),
-    "Selectivity": (lambda: unit_selectivity(*UNITS[:2], IMAGES, IMAGES), 3),
-    "Randomization": (lambda: randomize(NETWORK, IMAGES, gradient), 2 * 2),
-    "Stability": (lambda: stability(lambda seed: MAPS + seed), 2),
-    "Agreement": (lambda: agreement({"a": MAPS, "b": -MAPS, "c": MAPS}), 3),
-}
+def test_a_single_line_needs_no_legend():
+    for names, legends in ((["one"], 0), (["one", "two"], 1)):
+        figure = line_figure([0, 1, 2], dict.fromkeys(names, VALUES), xlabel="x", ylabel="y")
+        assert len(figure.legends) == legends
 
 
-@pytest.mark.parametrize("name", RESULTS)
-def test_results_become_tables_and_figures(name):
-    make, rows = RESULTS[name]
-    found = make()
-    frame = found.to_frame()
-    assert isinstance(frame, pandas.DataFrame)
-    assert len(frame) == rows
-    assert all(isinstance(column, str) for column in frame)
-    axes = found.plot().axes
-    assert len(axes) == 1
-    assert axes[0].get_xlabel() or axes[0].get_title() or axes[0].get_yticklabels()
+def test_many_lines_differ_in_colour_or_in_style():
+    lines = {str(i): VALUES for i in range(12)}
+    (axes,) = line_figure([0, 1, 2], lines, xlabel="x", ylabel="y").axes
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 12
 
 
-def test_a_table_holds_the_numbers_of_the_result():
-    effects = ablate_units(*UNITS)
-    frame = effects.to_frame()
-    back = torch.tensor(frame["effect"].to_numpy()).reshape(3, 3)
-    torch.testing.assert_close(back, WIRED.contribution)
-    assert frame["unit"].tolist() == [0, 1, 2] * 3
-    assert frame["example"].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+def test_bars_hold_the_numbers_and_nan_is_an_empty_one():
+    (axes,) = bar_figure({"a": 0.5, "b": math.nan, "$c$": -1.0}, title="shares").axes
+    assert [bar.get_width() for bar in axes.patches] == [0.5, 0.0, -1.0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "$c$"]
+    assert axes.yaxis_inverted()  # the first on top
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_ink_and_paper_are_the_themes(theme):
+    lines = {"one": VALUES, "two": VALUES}
+    figure = line_figure([0, 1, 2], lines, xlabel="x", ylabel="y", theme=theme)
+    assert figure.axes[0].xaxis.label.get_color() == theme.ink
+    assert {to_hex(t.get_color()) for t in figure.legends[0].get_texts()} == {theme.ink}
+    for drawn in (figure, bar_figure({"a": 1.0}, title="t", theme=theme)):
+        assert to_hex(drawn.get_facecolor()) == theme.paper

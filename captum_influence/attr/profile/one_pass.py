@@ -1,37 +1,28 @@
-"""One pass over a data set: a question put to batch after batch, shared, and taken up again."""
+"""One pass over a data set: a question put to batch after batch, sharded and resumable."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
+from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.profile.moments import Moments
-from captum_influence.data.batches import Batch, Batches
-from captum_influence.data.files import read_tensors, write_tensors
+from captum_influence.attr.quantities import Quantity
+from captum_influence.data.batches import Batch, Batches, Order
 from captum_influence.data.identity import told
+from captum_influence.data.resume import Resume
 from captum_influence.data.sharding import Shard
 from captum_influence.network.cuts import Cut
+from captum_influence.network.devices import device_of
 
-__all__ = [
-    "Aggregate",
-    "Group",
-    "GroupBy",
-    "Questioner",
-    "State",
-    "merged",
-    "own_path",
-    "packed",
-    "passed",
-    "unpacked",
-]
+__all__ = ["Aggregate", "Group", "GroupBy", "Questioner", "State", "merged", "passed"]
 
 Group = int | str
 Aggregate = str | Callable[[Tensor], Tensor]
@@ -68,28 +59,40 @@ class Questioner:
     @property
     def device(self) -> torch.device:
         """Where the network is."""
-        forward = self._influence.forward_func
-        parameters = forward.parameters() if isinstance(forward, nn.Module) else iter(())
-        return next((p.device for p in parameters), torch.device("cpu"))
+        return device_of(self._influence.forward_func)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What was asked, JSON-able."""
+    def identity(self) -> dict[str, Any]:
+        """All that tells this question from another, as JSON can hold it."""
         return {
             "layers": list(self.layers),
             "quantities": self.quantities,
             "aggregate": _word(self._aggregate),
             "axis": self._axis,
             "group_by": _word(self._group_by),
-            "distribution": type(self._influence.distribution).__name__,
             "multiply_by_inputs": self._influence.multiplies_by_inputs,
+            "quantity": told(self._influence.quantity),
+            "distribution": told(self._influence.distribution),
         }
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """All that tells this question from another, JSON-able."""
-        asked = {"quantity": self._influence.quantity, "distribution": self._influence.distribution}
-        return {**self.settings, **{name: told(value) for name, value in asked.items()}}
+    def facts(self) -> dict[str, Any]:
+        """What was asked, in words."""
+        distribution: Distribution = self._influence.distribution or LinearPath()
+        return {
+            "measure": "contribution" if self._influence.multiplies_by_inputs else "influence",
+            "quantities": self._quantities_in_words(),
+            "distribution": distribution.in_words(),
+            "aggregate": _word(self._aggregate),
+            "group_by": _word(self._group_by),
+        }
+
+    def _quantities_in_words(self) -> tuple[str, ...]:
+        quantity: Any = self._influence.quantity
+        if quantity is None:
+            return ("the score of its label",)
+        several = quantity if self._several else [quantity]
+        return tuple(Quantity.ensure(one).in_words() for one in several)
 
     def moments(self, batch: Batch) -> dict[Group, tuple[Moments, ...]]:
         """Return the moments of one batch's influences, by group and layer."""
@@ -110,7 +113,7 @@ class Questioner:
         if influence.distribution is not None:
             numbers = torch.arange(batch.start, batch.start + len(batch))
             influence.distribution = influence.distribution.numbered(numbers)
-        target = batch.labels if influence.quantity is None else None
+        target = batch.target if influence.quantity is None else None
         found = influence.attribute(batch.inputs, target=target, internal_batch_size=self._rows)
         layers = found if self._many else [found]
         if any(isinstance(layer, tuple) for layer in layers):
@@ -138,14 +141,14 @@ class Questioner:
         if self._group_by is None:
             return ["all"] * len(batch)
         if callable(self._group_by):
-            chosen: list[Any] = list(self._group_by(batch.inputs, batch.labels))
+            chosen: list[Any] = list(self._group_by(batch.inputs, batch.target))
         elif self._group_by == "predicted":
             with torch.no_grad():
                 chosen = _answers(self._influence.forward_func(*batch.inputs))
-        elif batch.labels is None:
+        elif batch.target is None:
             raise ValueError('group_by="label" needs a loader that yields (inputs, labels)')
         else:
-            chosen = batch.labels.tolist()
+            chosen = batch.target.tolist()
         if len(chosen) != len(batch):
             raise ValueError(
                 f"expected a group for each of {len(batch)} examples, got {len(chosen)}"
@@ -175,57 +178,46 @@ def _group(value: Any) -> Group:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """How far a pass has come: the next batch, and the moments until there."""
+    """How far a pass has come.
 
-    batches: Batches
-    identity: dict[str, Any]
+    Attributes:
+        next: the number of the next batch.
+        moments: those until there.
+        order: the examples of each batch, where the loader knows them.
+    """
+
     next: int
-    moments: dict[Group, tuple[Moments, ...]]
-
-    @staticmethod
-    def resumed(path: Path | None, loader: Iterable[Any], run: Questioner, shard: Shard) -> State:
-        """Begin, or go on from a checkpoint of the same question."""
-        identity = {**run.identity, "rank": shard.rank, "world": shard.world}
-        if path is None or not path.exists():
-            return State(Batches.of(loader, None, shard), identity, 0, {})
-        header, tensors = read_tensors(path, "checkpoint")
-        changed = [key for key in identity if header["identity"].get(key) != identity[key]]
-        if changed:
-            raise ValueError(
-                f"the checkpoint {path} belongs to another question: {', '.join(changed)} differ; "
-                "ask the same, or remove it"
-            )
-        batches = Batches.of(loader, header["order"], shard)
-        return State(batches, identity, header["next"], unpacked(header["groups"], tensors))
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint."""
-        groups, tensors = packed(self.moments)
-        header = {"identity": self.identity, "order": self.batches.order, "next": self.next}
-        write_tensors(path, "checkpoint", {**header, "groups": groups}, tensors)
+    moments: Mapping[Group, tuple[Moments, ...]]
+    order: Order | None
 
 
 def passed(
-    run: Questioner, state: State, shard: Shard, path: Path | None, every: int, show: bool
-) -> State:
-    """Go through this process's batches from where the state is."""
-    bar = tqdm(total=len(state.batches) or None, unit="batch", desc="profile", disable=not show)
-    moments, unsaved = dict(state.moments), 0
-    with bar:
-        bar.update(state.next)
-        for batch in state.batches.iterate(state.next, shard):
-            for group, layers in run.moments(batch).items():
-                before = moments.get(group)
-                moments[group] = layers if before is None else _both(before, layers)
-            state = State(state.batches, state.identity, batch.number + 1, moments)
-            unsaved += 1
-            if path is not None and unsaved >= every:
-                state.save(path)
-                unsaved = 0
-            bar.update(shard.world)
-    if path is not None and unsaved and shard.world > 1:  # the others may never come
-        state.save(path)
-    return state
+    questioner: Questioner, loader: Iterable[Any], resume: Resume[State], *, show_progress: bool
+) -> Mapping[Group, tuple[Moments, ...]]:
+    """Go through this process's batches, from where a killed run was; return their moments.
+
+    Raises:
+        ValueError: if the loader is empty, or what to resume belongs to another question.
+    """
+    shard, before = resume.shard, resume.read()
+    batches = Batches.shared(loader, shard, None if before is None else before.order)
+    state = State(0, {}, batches.order) if before is None else before
+    bar = "profile" if show_progress else None
+    for batch in batches.iterate(shard, state.next, bar=bar):
+        state = _advanced(state, batch.number + 1, questioner.moments(batch))
+        if resume.is_due(batch.number):
+            resume.write(state)
+    if shard.world > 1:  # the others may never come
+        resume.write(state)
+    return state.moments
+
+
+def _advanced(state: State, number: int, found: Mapping[Group, tuple[Moments, ...]]) -> State:
+    moments = dict(state.moments)
+    for group, layers in found.items():
+        before = moments.get(group)
+        moments[group] = layers if before is None else _both(before, layers)
+    return State(number, moments, state.order)
 
 
 def _both(a: tuple[Moments, ...], b: tuple[Moments, ...]) -> tuple[Moments, ...]:
@@ -249,11 +241,6 @@ def _sorting(group: Group) -> tuple[bool, Group]:
     return isinstance(group, str), group
 
 
-def own_path(path: Path, shard: Shard) -> Path:
-    """Return this process's own checkpoint."""
-    return path if shard.world == 1 else path.with_name(f"{path.name}.{shard.rank}of{shard.world}")
-
-
 def _word(choice: object) -> str:
     return str(getattr(choice, "__name__", choice))
 
@@ -265,28 +252,3 @@ def _names(influence: DistributionalInfluence) -> list[str]:
     cuts = [Cut.ensure(layer) for layer in layers]
     names = [c.module if isinstance(c.module, str) else known.get(c.module, str(c)) for c in cuts]
     return [name or "network" for name in names]
-
-
-def packed(
-    moments: Mapping[Group, tuple[Moments, ...]],
-) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """Return groups as JSON and their moments as named tensors."""
-    groups, tensors = [], {}
-    for g, (group, layers) in enumerate(moments.items()):
-        groups.append({"group": group, "count": layers[0].count, "layers": len(layers)})
-        for i, layer in enumerate(layers):
-            tensors[f"{g}.{i}.mean"], tensors[f"{g}.{i}.squares"] = layer.mean, layer.squares
-    return groups, tensors
-
-
-def unpacked(
-    groups: Sequence[Mapping[str, Any]], tensors: Mapping[str, Tensor]
-) -> dict[Group, tuple[Moments, ...]]:
-    """Return what :func:`packed` packed."""
-    return {
-        about["group"]: tuple(
-            Moments(about["count"], tensors[f"{g}.{i}.mean"], tensors[f"{g}.{i}.squares"])
-            for i in range(about["layers"])
-        )
-        for g, about in enumerate(groups)
-    }

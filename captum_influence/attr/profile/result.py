@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from math import isnan
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
@@ -19,27 +18,25 @@ from captum_influence.attr.profile.one_pass import (
     Questioner,
     State,
     merged,
-    own_path,
-    packed,
     passed,
-    unpacked,
 )
-from captum_influence.data.files import read_tensors, write_tensors
+from captum_influence.attr.profile.page import profile_figure, profile_page
+from captum_influence.data.frames import frame
+from captum_influence.data.records import plain
+from captum_influence.data.resume import Resume
 from captum_influence.data.sharding import PATIENCE, joined_shard
-from captum_influence.visualization.style import (
-    BLUE,
-    LIGHT,
-    ORANGE,
-    draw_title,
-    empty_figure,
-    plain_axes,
-)
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.finding import Finding
+from captum_influence.reports.page import Page
+from captum_influence.reports.words import counted
+from captum_influence.visualization.numbers import give_or_take
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["Difference", "InfluenceProfile", "UnitStatistic"]
+
+_TOLD = 10  # units of each end that the dict names
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,8 @@ class Difference:
     standard_error: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class InfluenceProfile:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class InfluenceProfile(Finding):
     """Count, mean and variance of each unit's influence, by group.
 
     Made by :meth:`over`. Statistics are float64 tensors (units,), addressed by group, and where
@@ -70,13 +67,16 @@ class InfluenceProfile:
         layers: names of the layers.
         quantities: how many quantities there are.
         moments: for each group, for each layer, the moments of (quantities, units).
-        settings: how it was made, JSON-able.
+        facts: what was asked, in words: the quantities, the distribution, the aggregate, ...
     """
+
+    stem: ClassVar[str | None] = "profile"
+    any_ending: ClassVar[bool] = True
 
     layers: tuple[str, ...]
     quantities: int
     moments: Mapping[Group, tuple[Moments, ...]]
-    settings: Mapping[str, Any]
+    facts: Mapping[str, Any]
 
     @staticmethod
     def over(
@@ -114,19 +114,23 @@ class InfluenceProfile:
 
         Raises:
             ValueError: if the loader is empty, or the checkpoint belongs to another question.
-            RuntimeError: if another process of the run has died, or lets wait too long.
+            RuntimeError: if another process of the run has died, or does not answer in time.
         """
-        run = Questioner(influence, group_by, aggregate, axis, internal_batch_size)
-        shard = joined_shard(run.device, patience)
-        path = None if checkpoint is None else own_path(Path(checkpoint), shard)
-        state = State.resumed(path, loader, run, shard)
-        state = passed(run, state, shard, path, checkpoint_every, show_progress)
-        moments = merged(state.moments, shard)
-        if path is not None:
-            path.unlink(missing_ok=True)
-        if not moments:
-            raise ValueError("the loader is empty: expected at least one batch")
-        return InfluenceProfile(run.layers, run.quantities, moments, run.settings)
+        asked = Asked.of(InfluenceProfile.over, locals())
+        questioner = Questioner(influence, group_by, aggregate, axis, internal_batch_size)
+        shard = joined_shard(questioner.device, patience)
+        path = None if checkpoint is None else Path(checkpoint)
+        resume = Resume(path, State, questioner.identity, shard, checkpoint_every)
+        own = passed(questioner, loader, resume, show_progress=show_progress)
+        moments = merged(own, shard)
+        resume.remove()
+        return InfluenceProfile(
+            asked=asked,
+            layers=questioner.layers,
+            quantities=questioner.quantities,
+            moments=moments,
+            facts=questioner.facts,
+        )
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -192,45 +196,83 @@ class InfluenceProfile:
             raise ValueError(f"there is no layer {layer!r}; there are {list(self.layers)}")
         return self.moments[chosen][place]
 
-    def save(self, path: str | Path) -> None:
-        """Write the profile as safetensors with a JSON header; needs safetensors."""
-        header = {"layers": self.layers, "quantities": self.quantities, "settings": self.settings}
-        groups, tensors = packed(self.moments)
-        write_tensors(Path(path), "profile", {**header, "groups": groups}, tensors)
+    @property
+    def headline(self) -> str:
+        group, layer, quantity, unit = self._largest()
+        examples = counted(sum(layers[0].count for layers in self.moments.values()), "example")
+        of = f" in {len(self.moments)} groups" if len(self.moments) > 1 else ""
+        where = f" in group {group}" if len(self.moments) > 1 else ""
+        mean = give_or_take(unit.mean, unit.standard_error)
+        return (
+            f"Over {examples}{of}, unit {unit.index} of layer {self.layers[layer]} has the largest "
+            f"mean {self.facts['measure']} on {self.facts['quantities'][quantity]}{where}: {mean}."
+        )
 
-    @staticmethod
-    def load(path: str | Path) -> InfluenceProfile:
-        """Read a saved profile.
+    def _largest(self) -> tuple[Group, int, int, UnitStatistic]:
+        """Return the unit of largest mean, and its group, layer and quantity."""
+        first = (
+            (group, layer, quantity, self.top(1, group, layer=layer, quantity=quantity)[0])
+            for group, layer, quantity in self._cells()
+        )
+        return max(first, key=lambda cell: cell[3].mean)
 
-        Raises:
-            ValueError: if the file is truncated, foreign, or of a later version.
-        """
-        header, tensors = read_tensors(Path(path), "profile")
-        moments = unpacked(header["groups"], tensors)
-        layers = tuple(header["layers"])
-        return InfluenceProfile(layers, header["quantities"], moments, header["settings"])
+    def _cells(self) -> Iterable[tuple[Group, int, int]]:
+        layers, quantities = range(len(self.layers)), range(self.quantities)
+        return [(g, i, q) for g in self.groups for i in layers for q in quantities]
 
     def plot(
         self, k: int = 8, *, layer: int | str = 0, quantity: int = 0, groups: Sequence[Group] = ()
     ) -> Figure:
-        """Draw each group's k top units, with their standard errors."""
-        chosen = tuple(groups) or self.groups
-        figure = empty_figure(2.6 * len(chosen), 0.32 * k + 1.2, LIGHT)
-        for place, group in enumerate(chosen, start=1):
-            axes = figure.add_subplot(1, len(chosen), place)
-            self._draw(axes, group, self.top(k, group, layer=layer, quantity=quantity))
-        figure.axes[0].set_ylabel("unit", fontsize=9, color=LIGHT.ink)
-        return figure
+        """Draw each group's k top units with their standard errors; without ``groups``, a dozen."""
+        return profile_figure(self, k, layer=layer, quantity=quantity, groups=groups)
 
-    def _draw(self, axes: Axes, group: Group, units: Sequence[UnitStatistic]) -> None:
-        places, means = range(len(units)), [unit.mean for unit in units]
-        known = [0.0 if isnan(unit.standard_error) else unit.standard_error for unit in units]
-        axes.barh(places, means, color=[ORANGE if mean >= 0 else BLUE for mean in means])
-        axes.errorbar(means, places, xerr=known, fmt="none", ecolor=LIGHT.ink, capsize=2)
-        axes.axvline(0, color=LIGHT.ink, linewidth=0.8)
-        axes.set_yticks(places, [str(unit.index) for unit in units])
-        axes.invert_yaxis()
-        draw_title(axes, f"{group} (n = {self.count(group)})", LIGHT)
-        measured = "contribution" if self.settings.get("multiply_by_inputs") else "influence"
-        axes.set_xlabel(f"mean {measured}", fontsize=9, color=LIGHT.ink)
-        plain_axes(axes, LIGHT)
+    def page(self, command: str | None = None) -> Page:
+        return profile_page(self, command)
+
+    def to_dict(self) -> dict[str, Any]:
+        found: dict[str, Any] = plain(
+            {
+                "headline": self.headline,
+                "layers": self.layers,
+                "groups": [{"group": g, "count": self.count(g)} for g in self.groups],
+                "units": [self._told(*cell) for cell in self._cells()],
+                "facts": self.facts,
+                "call": self.call,
+                "settings": self.settings,
+                "versions": self.asked.versions,
+            }
+        )
+        return found
+
+    def _told(self, group: Group, layer: int, quantity: int) -> dict[str, Any]:
+        where: dict[str, Any] = {"layer": layer, "quantity": quantity}
+        return {
+            "group": group,
+            "layer": self.layers[layer],
+            "quantity": self.facts["quantities"][quantity],
+            "highest": [asdict(unit) for unit in self.top(_TOLD, group, **where)],
+            "lowest": [asdict(unit) for unit in self.top(_TOLD, group, lowest=True, **where)],
+        }
+
+    def to_frame(self) -> Any:
+        """Return a ``pandas.DataFrame`` with a row per group, layer, quantity and unit.
+
+        Raises:
+            ImportError: if pandas isn't installed.
+        """
+        columns: dict[str, list[Any]] = {}
+        for group, layer, quantity in self._cells():
+            where: dict[str, Any] = {"layer": layer, "quantity": quantity}
+            means = self.mean(group, **where).tolist()
+            cells: dict[str, list[Any]] = {
+                "group": [group] * len(means),
+                "layer": [self.layers[layer]] * len(means),
+                "quantity": [quantity] * len(means),
+                "unit": list(range(len(means))),
+                "mean": means,
+                "standard_error": self.standard_error(group, **where).tolist(),
+                "count": [self.count(group)] * len(means),
+            }
+            for name, values in cells.items():
+                columns.setdefault(name, []).extend(values)
+        return frame(columns)

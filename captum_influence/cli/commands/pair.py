@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from argparse import ArgumentParser, Namespace, _SubParsersAction
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from captum_influence.cli.collection import Collection, add_collection_options
+from captum_influence.cli.groups import Command, Group, count, option
+from captum_influence.cli.inputs import Collection, Network, chosen_layer, missing
 from captum_influence.cli.options import (
-    add_model_options,
-    add_preprocessing_options,
-    count,
-    subcommand,
+    LayerOptions,
+    NetworkOptions,
+    OutputOptions,
+    PicturesOptions,
+    PreprocessingOptions,
+    SeedOptions,
 )
-from captum_influence.cli.output import PAIR, ReportFolder
+from captum_influence.cli.output import Report
 from captum_influence.explanations.pairs.find import pair
+from captum_influence.explanations.pairs.result import Pair
 
-__all__ = ["add_pair_parser", "run_pair"]
+__all__ = ["COMMAND"]
 
-_DEMO_LAYER, _DEMO_PAIR = "relu5", ("coupe", "convertible")
+_DEMO_PAIR = ("coupe", "convertible")
 
 _DESCRIPTION = """\
 Find which channels separate two classes, by the difference of their contributions to the one score
@@ -29,74 +32,80 @@ from convertibles for the demo network."""
 _EXAMPLES = """\
 examples:
   captum-influence pair
-  captum-influence pair --class sailboat --versus motorboat
+  captum-influence pair --target sailboat --versus motorboat
   captum-influence pair --model torchvision:resnet18 --weights DEFAULT --images photos/ \\
-      --layer layer4 --class "sports car" --versus convertible"""
+      --layer layer4 --target "sports car" --versus convertible"""
 
 
-def add_pair_parser(commands: _SubParsersAction[Any]) -> None:
-    """Add the subcommand and its options."""
-    parser = subcommand(
-        commands,
-        "pair",
-        "what separates two classes, over pictures of both",
-        description=_DESCRIPTION,
-        examples=_EXAMPLES,
+@dataclass(frozen=True, kw_only=True)
+class PairOptions(Group):
+    """Which two classes, and what of them is shown."""
+
+    title: ClassVar[str] = "question"
+
+    target: str | None = option(
+        "--target",
+        metavar="CLASS",
+        help=f"number or name; required with --model; of the demo: {_DEMO_PAIR[0]}",
     )
-    add_model_options(parser)
-    add_collection_options(parser)
-    add_preprocessing_options(parser)
-    _add_question_options(parser)
-    parser.set_defaults(run=run_pair)
+    versus: str | None = option(
+        "--versus",
+        metavar="CLASS",
+        help=f"number or name; required with --model; of the demo: {_DEMO_PAIR[1]}",
+    )
+    top: int = option(
+        "--top", type=count, default=4, metavar="N", help="channels for each class; default: 4"
+    )
+    show: int = option(
+        "--show", type=count, default=3, metavar="N", help="pictures for each; default: 3"
+    )
 
 
-def run_pair(args: Namespace) -> None:
+def run(
+    network: NetworkOptions,
+    pictures: PicturesOptions,
+    preprocessing: PreprocessingOptions,
+    layer: LayerOptions,
+    question: PairOptions,
+    seed: SeedOptions,
+    output: OutputOptions,
+) -> None:
     """Find what separates them, write what was found, and say it in a few sentences.
 
     Raises:
-        ValueError: If options are missing, out of range, or don't go together.
+        ValueError: if options are missing, out of range, or don't go together.
     """
-    if args.model is not None and None in (args.layer, args.target, args.versus):
-        raise ValueError(
-            "expected --layer NAME, --class CLASS and --versus CLASS beside --model, got one less; "
-            "captum-influence explain --list-layers shows what layers there are"
-        )
-    folder = ReportFolder.claim(args.out, PAIR)
-    subject = Collection.of(args)
-    words = (args.target or _DEMO_PAIR[0], args.versus or _DEMO_PAIR[1])
+    missing(network, layer=layer.layer, target=question.target, versus=question.versus)
+    report = Report.claim(output, Pair)
+    subject = Collection.of(Network.of(network, preprocessing), pictures)
+    words = (question.target or _DEMO_PAIR[0], question.versus or _DEMO_PAIR[1])
     found = pair(
-        subject.model,
-        args.layer or _DEMO_LAYER,
+        subject.network.model,
         subject.seen,
+        chosen_layer(layer, subject.network),
         *(subject.index(word) for word in words),
         held_out=subject.held_out,
-        top=args.top,
-        examples=args.examples,
-        display=subject.display,
-        class_names=subject.names,
-        seed=args.seed,
-        show_progress=not args.quiet and sys.stderr.isatty(),  # a log needs no moving bar
+        top=question.top,
+        examples=question.show,
+        display=subject.network.display,
+        class_names=subject.network.names,
+        seed=seed.seed,
+        show_progress=output.show_progress,
     )
-    report = folder.write_finding(found, args.command)
-    if not args.quiet:
-        print(f"{found.headline}\nThe report: {report}")
+    report.write(found)
 
 
-def _add_question_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("question").add_argument
-    add("--layer", metavar="NAME", help=f"required with --model; of the demo: {_DEMO_LAYER}")
-    for name, place, default in zip(
-        ("--class", "--versus"), ("target", "versus"), _DEMO_PAIR, strict=True
-    ):
-        add(
-            name,
-            dest=place,
-            metavar="CLASS",
-            help=f"number or name; required with --model; of the demo: {default}",
-        )
-    add("--top", type=count, default=4, metavar="N", help="channels for each class; default: 4")
-    add("--examples", type=count, default=3, metavar="N", help="pictures for each; default: 3")
-    add("--seed", type=int, default=0, metavar="N", help="of random units; default: 0")
-    add("--out", metavar="FOLDER", default="captum-influence-pair")
-    add("--quiet", action="store_true", help="print nothing but errors, and no progress bar")
-    add("--debug", action="store_true", help="show the traceback of an error")
+COMMAND = Command(
+    description=_DESCRIPTION,
+    examples=_EXAMPLES,
+    groups=(
+        NetworkOptions,
+        PicturesOptions,
+        PreprocessingOptions,
+        LayerOptions,
+        PairOptions,
+        SeedOptions,
+        OutputOptions,
+    ),
+    run=run,
+)

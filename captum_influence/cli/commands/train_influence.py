@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
-import math
-import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import CrossEntropyLoss
 
+from captum_influence.cli.groups import Command, Group, count, number, option
+from captum_influence.cli.inputs import Network
 from captum_influence.cli.options import (
-    add_model_options,
-    add_preprocessing_options,
-    count,
-    subcommand,
+    NetworkOptions,
+    OutputOptions,
+    PreprocessingOptions,
+    SeedOptions,
 )
-from captum_influence.cli.output import STUDY, ReportFolder
-from captum_influence.cli.study import Study
-from captum_influence.training.bias.disturbances import DISTURBANCES, disturbances_named
+from captum_influence.cli.output import Report
+from captum_influence.cli.study import Study, StudyOptions
+from captum_influence.training.bias.disturbances import DISTURBANCES
 from captum_influence.training.bias.find import bias_report
 from captum_influence.training.bias.result import BiasReport
 from captum_influence.training.bias.retraining import (
@@ -34,12 +32,11 @@ from captum_influence.training.bias.shapley import GradientShapley, SampledShapl
 from captum_influence.training.layer_influence import LayerInfluence
 from captum_influence.training.losses import log_odds_loss
 
-__all__ = ["add_training_parser", "run_training"]
+__all__ = ["COMMAND"]
 
 Groups = Mapping[str, tuple[Tensor, Tensor]]
 
 _ALL = "all"
-_DEFAULT = ("texture-patches", "style-channels", "background-white")
 _SHAPLEY = {"gradient": GradientShapley(), "sampling": SampledShapley(), "none": None}
 
 _DESCRIPTION = """\
@@ -58,113 +55,59 @@ examples:
   captum-influence train-influence --disturb style-fourier texture-patches
   captum-influence train-influence --model nets.py:build --weights net.safetensors --size 32 \\
       --train photos/train --test photos/test --masks photos/masks \\
-      --layers conv1,conv2,fc --disturb background-white texture-patches --retrain fc"""
+      --layer conv1 --layer fc --disturb background-white texture-patches --retrain fc"""
 
 
-def add_training_parser(commands: _SubParsersAction[Any]) -> None:
-    """Add the subcommand and its options."""
-    parser = subcommand(
-        commands,
-        "train-influence",
-        "which training images shape a network's answers, layer by layer",
-        description=_DESCRIPTION,
-        examples=_EXAMPLES,
-    )
-    add_model_options(parser)
-    _add_data_options(parser)
-    add_preprocessing_options(parser)
-    _add_question_options(parser)
-    _add_influence_options(parser)
-    _add_retraining_options(parser)
-    _add_output_options(parser)
-    parser.set_defaults(run=run_training)
+@dataclass(frozen=True, kw_only=True)
+class InfluenceOptions(Group):
+    """What is asked of the training images, and how influence is computed."""
 
+    title: ClassVar[str] = "influence"
 
-def run_training(args: Namespace) -> None:
-    """Study, write what was found, and say it in a few sentences.
-
-    Raises:
-        ValueError: If options are missing, out of range, or don't go together.
-    """
-    show = not args.quiet and sys.stderr.isatty()  # a log needs no moving bar
-    args.disturb = list(dict.fromkeys(args.disturb or _DEFAULT))
-    folder = ReportFolder.claim(args.out, STUDY)
-    study = Study.of(args, show_progress=show)
-    groups = study.groups(args.disturb, args.seed)
-    asked, note = _asked(args, study, groups)
-    influence = _influence(args, study)
-    report = bias_report(
-        influence,
-        asked,
-        top=args.top,
-        predicted=args.ask == "answer",
-        shapley=_SHAPLEY[args.shapley],
-        display=study.prepare.decode,
-        class_names=study.names,
-        seed=args.seed,
-        show_progress=show,
-    )
-    notes = [note, *_skipped(influence), *_planted(study, report)]
-    report = replace(report, notes=tuple(notes), retrainings=_retrained(args, study, report, show))
-    page = folder.write_study(report, args.command)
-    if not args.quiet:
-        print("\n".join([*notes, *_effects(report), f"The report: {page}"]))
-
-
-def _add_data_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("data").add_argument
-    add("--train", metavar="FOLDER", help="training pictures, a subfolder for each class")
-    add("--test", metavar="FOLDER", help="pictures to ask about, with the same subfolders")
-    add("--masks", metavar="FOLDER", help="CLASS/NAME.png for each test picture, white: object")
-    add("--examples", type=count, default=48, metavar="N", help="test pictures; default: 48")
-    add("--batch-size", type=count, default=64, metavar="N", help="default: 64")
-
-
-def _add_question_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("question").add_argument
-    add(
-        "--disturb",
-        type=_disturbance,
-        action="extend",
-        nargs="+",
-        metavar="NAME",
-        help=f"one or more, listed below; the demo plants the first; default: {' '.join(_DEFAULT)}",
-    )
-    add(
+    ask: str = option(
         "--ask",
         choices=("answer", "loss"),
         default="answer",
         help="what makes it give its answer, asked where the first disturbance changes that; or "
         "what raises and lowers the loss, asked of all; default: answer",
     )
-    add("--answer", metavar="CLASS", help="ask only where the answer becomes this; demo: coupe")
-    add("--top", type=count, default=6, metavar="N", help="images to list each way; default: 6")
-    add("--seed", type=int, default=0, metavar="N", help="of all draws; default: 0")
-    add(
+    top: int = option(
+        "--top", type=count, default=6, metavar="N", help="images to list each way; default: 6"
+    )
+    shapley: str = option(
         "--shapley",
         choices=tuple(_SHAPLEY),
         default="gradient",
         help="maps of Shapley values beside the images; default: gradient",
     )
-
-
-def _add_influence_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("influence").add_argument
-    add("--layers", metavar="A,B", help="names of layers; default: all with weights")
-    add(
+    layers: list[str] | None = option(
+        "--layer",
+        action="append",
+        metavar="NAME",
+        help="may be given several times; default: all with weights",
+    )
+    batch_size: int = option(
+        "--batch-size", type=count, default=64, metavar="N", help="default: 64"
+    )
+    curvature: Any = option(
         "--curvature",
         choices=("ekfac", "identity", "ggn", "ggn_joint"),
         default="ekfac",
         help="default: ekfac",
     )
-    add(
+    fisher: Any = option(
         "--fisher",
         choices=("sampled", "exact", "empirical"),
         default="sampled",
         help="exact takes a backward pass for each class; default: sampled",
     )
-    add("--damping", type=_damping, metavar="X", help="default: a tenth of the mean eigenvalue")
-    add(
+    damping: float | None = option(
+        "--damping",
+        type=number(least=0),
+        metavar="X",
+        help="default: a tenth of the mean eigenvalue",
+    )
+    normalize: str = option(
         "--normalize",
         choices=("self", "none"),
         default="self",
@@ -173,74 +116,103 @@ def _add_influence_options(parser: ArgumentParser) -> None:
     )
 
 
-def _add_retraining_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("retrain and measure").add_argument
-    add(
+@dataclass(frozen=True, kw_only=True)
+class RetrainingOptions(Group):
+    """Which layers are retrained, without which images."""
+
+    title: ClassVar[str] = "retrain and measure"
+
+    retrain: list[str] | None = option(
         "--retrain",
         action="append",
         metavar="LAYER|all",
         help="retrain it without the most influential images; may be given several times",
     )
-    add("--remove", type=count, default=20, metavar="N", help="how many images; default: 20")
-    add("--epochs", type=count, default=4, metavar="N", help="default: 4")
-    add("--learning-rate", type=float, default=2e-4, metavar="X", help="default: 0.0002")
+    remove: int = option(
+        "--remove", type=count, default=20, metavar="N", help="how many images; default: 20"
+    )
+    epochs: int = option("--epochs", type=count, default=4, metavar="N", help="default: 4")
+    learning_rate: float = option(
+        "--learning-rate", type=number(least=0), default=2e-4, metavar="X", help="default: 0.0002"
+    )
 
 
-def _add_output_options(parser: ArgumentParser) -> None:
-    add = parser.add_argument_group("output").add_argument
-    folder = "captum-influence-report-training"
-    add("--out", metavar="FOLDER", default=folder, help=f"default: {folder}")
-    add("--quiet", action="store_true", help="print nothing but errors, and no progress bar")
-    add("--debug", action="store_true", help="show the traceback of an error")
+def run(
+    network: NetworkOptions,
+    preprocessing: PreprocessingOptions,
+    data: StudyOptions,
+    question: InfluenceOptions,
+    retraining: RetrainingOptions,
+    seed: SeedOptions,
+    output: OutputOptions,
+) -> None:
+    """Study, write what was found, and say it in a few sentences.
+
+    Raises:
+        ValueError: if options are missing, out of range, or don't go together.
+    """
+    data = replace(data, disturb=tuple(dict.fromkeys(data.disturb)))
+    report, known = Report.claim(output, BiasReport), Network.of(network, preprocessing)
+    study = Study.of(known, data, seed.seed, show_progress=output.show_progress)
+    groups = study.groups(data.disturb, seed.seed)
+    asked, note = _asked(question, study, data.disturb[0], groups)
+    influence = _influence(question, study, seed.seed)
+    found = bias_report(
+        influence,
+        asked,
+        top=question.top,
+        predicted=question.ask == "answer",
+        shapley=_SHAPLEY[question.shapley],
+        display=known.prepare.decode,
+        class_names=study.names,
+        seed=seed.seed,
+        show_progress=output.show_progress,
+    )
+    notes = (note, *_skipped(influence), *_planted(study, found))
+    best = _most(question, retraining, found)
+    retrained = tuple(_retrained(retraining, study, groups, best, question, seed, output))
+    found = replace(found, notes=notes, retrainings=retrained)
+    report.write(found, *notes, *_effects(found))
 
 
-def _damping(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
-    return value
-
-
-def _asked(args: Namespace, study: Study, groups: Groups) -> tuple[Groups, str]:
+def _asked(
+    question: InfluenceOptions, study: Study, disturbed: str, groups: Groups
+) -> tuple[Groups, str]:
     """Return the examples to ask about, the same ones in every group, and which these are."""
-    name = args.disturb[0]
     total = len(study.labels)
-    if args.ask == "loss":
+    if question.ask == "loss":
         return groups, f"Asked about the loss on all {total} test pictures."
-    study.model.eval()
+    model = study.network.model.eval()
     with torch.no_grad():
-        before, after = (study.model(groups[n][0]).argmax(1) for n in ("original", name))
+        before, after = (model(groups[n][0]).argmax(1) for n in ("original", disturbed))
     changed = before != after
     becomes = ""
     if study.answer is not None:
         changed &= after == study.answer
-        becomes = f" into {(study.names or {}).get(study.answer, study.answer)}"
+        becomes = f" into {study.names.get(study.answer, study.answer)}"
     share = (
         f"turns the answer to {int(changed.sum())} of {total} test pictures{becomes or ' round'}"
     )
     if not changed.any():
-        return groups, f"{name} {share}, so all are asked about."
+        return groups, f"{disturbed} {share}, so all are asked about."
     chosen = {n: (inputs[changed], labels[changed]) for n, (inputs, labels) in groups.items()}
-    return chosen, f"{name} {share}; these are asked about."
+    return chosen, f"{disturbed} {share}; these are asked about."
 
 
-def _influence(args: Namespace, study: Study) -> LayerInfluence:
+def _influence(question: InfluenceOptions, study: Study, seed: int) -> LayerInfluence:
     return LayerInfluence(
-        study.model,
+        study.network.model,
         study.train,
-        layers=None if args.layers is None else args.layers.split(","),
+        layers=question.layers,
         loss_fn=CrossEntropyLoss(),
-        test_loss_fn=log_odds_loss if args.ask == "answer" else None,
-        batch_size=args.batch_size,
-        curvature=args.curvature,
-        fisher=args.fisher,
-        damping=args.damping,
-        normalize=None if args.normalize == "none" else args.normalize,
-        seed=args.seed,
-        skip_unsupported=args.layers is None,
+        test_loss_fn=log_odds_loss if question.ask == "answer" else None,
+        batch_size=question.batch_size,
+        curvature=question.curvature,
+        fisher=question.fisher,
+        damping=question.damping,
+        normalize=None if question.normalize == "none" else "self",
+        seed=seed,
+        skip_unsupported=question.layers is None,
     )
 
 
@@ -264,31 +236,40 @@ def _planted(study: Study, report: BiasReport) -> list[str]:
     ]
 
 
-def _retrained(
-    args: Namespace, study: Study, report: BiasReport, show: bool
-) -> tuple[RetrainingResult, ...]:
-    """Retrain without the images that most help the answers, or most raise the loss."""
-    wanted = args.retrain or ([] if study.planted is None else [_ALL])
-    if not wanted:
-        return ()
+def _most(question: InfluenceOptions, options: RetrainingOptions, report: BiasReport) -> list[int]:
+    """Return the images that most help the answers, or most raise the loss."""
     mean = report.mean_scores(report.groups[1].name)
-    number = min(args.remove, len(mean) // 2)
-    gone = mean.topk(number, largest=args.ask == "answer").indices.tolist()
-    return tuple(
-        retrain_and_measure(
-            study.model,
+    number = min(options.remove, len(mean) // 2)
+    gone: list[int] = mean.topk(number, largest=question.ask == "answer").indices.tolist()
+    return gone
+
+
+def _retrained(
+    options: RetrainingOptions,
+    study: Study,
+    groups: Groups,
+    gone: list[int],
+    question: InfluenceOptions,
+    seed: SeedOptions,
+    output: OutputOptions,
+) -> Iterator[RetrainingResult]:
+    """Retrain each layer that is named without these images."""
+    for name in options.retrain or ([] if study.planted is None else [_ALL]):
+        yield retrain_and_measure(
+            study.network.model,
             study.train,
-            study.groups(args.disturb, args.seed),
+            groups,
             loss_fn=CrossEntropyLoss(),
             without=gone,
             layers=None if name == _ALL else [name],
             retraining=Retraining(
-                args.epochs, args.learning_rate, batch_size=args.batch_size, seed=args.seed
+                options.epochs,
+                options.learning_rate,
+                batch_size=question.batch_size,
+                seed=seed.seed,
             ),
-            show_progress=show,
+            show_progress=output.show_progress,
         )
-        for name in wanted
-    )
 
 
 def _effects(report: BiasReport) -> list[str]:
@@ -301,9 +282,17 @@ def _effects(report: BiasReport) -> list[str]:
     ]
 
 
-def _disturbance(name: str) -> str:
-    try:
-        disturbances_named([name])
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
-    return name
+COMMAND = Command(
+    description=_DESCRIPTION,
+    examples=_EXAMPLES,
+    groups=(
+        NetworkOptions,
+        PreprocessingOptions,
+        StudyOptions,
+        InfluenceOptions,
+        RetrainingOptions,
+        SeedOptions,
+        OutputOptions,
+    ),
+    run=run,
+)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from captum_influence.data.batches import labelled
 from captum_influence.data.labels import Names, class_name
-from captum_influence.data.loaders import labelled
 from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.network.devices import device_of
 from captum_influence.network.substitution import Reruns, reruns
 from captum_influence.units.axes import AxisLike
 from captum_influence.units.ranking import Ranking
@@ -74,7 +75,9 @@ def expert_curves(
     replacement = Replacement.ensure(replace, model, cut, reference, seed)
     asked = _Question(selections, ks, mode, replacement, target)
     rows: list[list[OneAgainstRest]] = []
-    for images, labels in tqdm(labelled(loader, model), disable=not show_progress, unit="batch"):
+    for images, labels in tqdm(
+        labelled(loader, device_of(model)), disable=not show_progress, unit="batch"
+    ):
         with reruns(model, cut, images) as runs:
             rows.append(asked.count(runs, labels == target))
     whole, *rest = (sum(column[1:], start=column[0]) for column in zip(*rows, strict=True))

@@ -2,55 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import ClassScore
-from captum_influence.data.labels import Names, class_name
+from captum_influence.data.batches import repeatable
+from captum_influence.data.labels import Names, class_index, class_name
 from captum_influence.experts.expert import Expert
-from captum_influence.explanations.counterfactuals.search import Flipping, Search
-from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.explanations.counterfactuals.result import Counterfactual
+from captum_influence.explanations.counterfactuals.search import (
+    Collateral,
+    Controls,
+    Flipping,
+    Search,
+)
+from captum_influence.network.cuts import layer_name
+from captum_influence.network.inputs import network_of, one_input
 from captum_influence.network.predictions import named_predictions
 from captum_influence.network.substitution import class_scores, reruns
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.display import Display
+from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
+from captum_influence.units.displays import display_of
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.measurement import Measurement
+from captum_influence.units.options import Chosen, Options
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.selection import Selection
+from captum_influence.units.units_of import LayerLike
 
-if TYPE_CHECKING:
-    pass
-from captum_influence.explanations.counterfactuals.result import Counterfactual
+__all__ = ["CounterfactualOptions", "counterfactual"]
 
-__all__ = ["counterfactual"]
+ClassLike = int | str
+
+
+class CounterfactualOptions(Options, total=False):
+    """What :func:`counterfactual` takes by keyword beside what every verb does.
+
+    ``loader`` yields correctly answered (inputs, labels), which the collateral damage is measured
+    on. ``controls``, 20 if nothing is said, is how many random sets of as many active units are
+    removed instead; ``interpret=False`` leaves out where in the input each unit looks.
+    """
+
+    controls: int
+    interpret: bool
 
 
 def counterfactual(
     model: nn.Module,
     image: Tensor,
-    layer: nn.Module | str | Cut,
+    layer: LayerLike,
     *,
-    true: int,
-    predicted: int | None = None,
+    true: ClassLike,
+    predicted: ClassLike | None = None,
     max_units: int = 16,
     replace: Replace | Replacement = 0,
-    reference: Tensor | Iterable[Any] | None = None,
-    loader: Iterable[Any] | None = None,
-    controls: int = 20,
     distribution: Distribution | None = None,
-    axis: str | int = "channel",
-    heads: int | None = None,
-    seed: int = 0,
-    class_names: Names = None,
-    picture: Tensor | None = None,
-    interpret: bool = True,
+    **options: Unpack[CounterfactualOptions],
 ) -> Counterfactual:
     """Find the units without which a network's wrong answer changes, and verify it by removal.
 
@@ -62,166 +81,194 @@ def counterfactual(
     Args:
         model: the network, in eval mode.
         image: one input, with or without the batch dimension; a series with it.
-        layer: a module, a dotted name or a Cut.
-        true: the class that the network should say.
+        layer: a module, a dotted name, a Cut or :class:`UnitsOf`.
+        true: the class that the network should say, by number or name.
         predicted: the class that it says; None: look.
         max_units: how many units to try.
-        replace: what takes the place of removed units, with its ``reference``: see
-            :class:`Expert`.
-        reference: see ``replace``.
-        loader: correctly answered (images, labels), to measure the collateral damage on.
-        controls: how many random sets of as many active units to remove instead.
+        replace: what takes the place of removed units, see :class:`Expert`; ``"mean"`` and
+            ``"resample"`` are those of the ``loader``.
         distribution: over which inputs influence is averaged; None: 50 midpoints of the path
             from zero.
-        axis: what one unit is, with ``heads``: see :func:`rank_units`.
-        heads: see ``axis``.
-        seed: of random sets and of ``replace="resample"``.
-        class_names: a name for each class.
-        picture: the displayable (3, height, width) in [0, 1]; None: the image, rescaled.
-        interpret: whether to look where in the picture each unit looks.
+        options: ``loader``, ``controls`` and ``interpret``, see :class:`CounterfactualOptions`,
+            and those of every verb, see :class:`Options`.
 
     Raises:
         ValueError: if the network says ``true``, or doesn't say ``predicted``, of the image.
+
+    Example:
+        >>> from captum_influence.demo import CLASSES, SceneDataset, load_demo_network
+        >>> image, _ = SceneDataset(534, seed=17)[533]
+        >>> found = counterfactual(
+        ...     load_demo_network(), image, "relu5", true="tree", class_names=CLASSES
+        ... )
+        >>> found.predicted, found.answer
+        ('fish', 'tree')
     """
-    cut = Cut.ensure(layer)
-    inputs = _one_input(model, cut, image)
-    _check_counts(max_units, controls)
-    replacement = Replacement.ensure(replace, model, cut, reference, seed)
+    asked, began = Asked.of(counterfactual, locals()), time.perf_counter()
+    chosen = Chosen.of("counterfactual", layer, options, known=CounterfactualOptions)
+    wanted = _Wanted(true, predicted, max_units, options.get("controls", 20))
     path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
-    with reruns(model, cut, inputs) as runs:
-        predicted = _checked_classes(runs.scores, true, predicted)
-        search = Search(model, cut, true, predicted, replacement, path, seed)
-        ranking = search.ranking(inputs, runs, axis, heads)
-        flipping = Flipping(search, runs, ranking.axis)
-        candidates = [unit for unit in ranking.units[:max_units] if unit.value > 0]
-        _, units = flipping.smallest(candidates)
-        margins = search.margins(flipping.answers([units[:k] for k in range(len(units) + 1)]))
-        controlled, sets = flipping.controls(len(units), controls)
-    # Not from within: a network that is run anew, as its user would, has the last word.
-    after = _verified(search, ranking.axis.name, units, inputs, heads)
-    collateral = None if loader is None else flipping.collateral(loader, units, sets)
-    asked, shown_picture = ClassScore(predicted) - ClassScore(true), _picture(inputs, picture)
-    seen: tuple[InterpretedUnit, ...] = ()
-    if interpret and shown_picture is not None and units:
-        seen = _seen(search, ranking.axis, units, inputs, shown_picture)
-    classes = _classes(runs.scores, after, true)
+    network, interpret = network_of(model), options.get("interpret", True)
+    with chosen.run.seeded():
+        inputs = one_input(network, image)
+        display = _display(inputs[0], chosen.shown)
+        trial = _trial(network, inputs, chosen, wanted, replace, path)
+        seen = trial.seen(inputs, display) if interpret and display is not None else ()
+    search, names = trial.search, chosen.shown.class_names
+    listed = _listed(trial.before, trial.after, search.true)
     return Counterfactual(
-        type(model).__name__,
-        layer_name(model, cut),
-        class_name(true, class_names),
-        class_name(predicted, class_names),
-        class_name(int(after.argmax()), class_names),
-        search.outcome(after)[0],
-        tuple(units),
-        asked.in_words(class_names),
-        margins,
-        controlled,
-        collateral,
-        named_predictions(runs.scores[0], classes, class_names),
-        named_predictions(after[0], classes, class_names),
-        seen,
-        shown_picture,
-        {"true": true, "predicted": predicted, "max_units": max_units, "seed": seed},
+        asked=asked,
+        network=type(network).__name__,
+        layer=layer_name(network, chosen.units.cut),
+        axis=trial.axis,
+        true=class_name(search.true, names),
+        predicted=class_name(search.predicted, names),
+        answer=class_name(int(trial.after.argmax()), names),
+        outcome=search.outcome(trial.after)[0],
+        units=trial.units,
+        quantity=search.measurement.quantity.in_words(names),
+        by=chosen.by,
+        focus=chosen.shown.focus,
+        margins=trial.margins,
+        controls=trial.controls,
+        collateral=trial.collateral,
+        before=named_predictions(trial.before[0], listed, names),
+        after=named_predictions(trial.after[0], listed, names),
+        seen=seen,
+        display=display,
+        facts=_facts(search, wanted, inputs),
+        seconds=time.perf_counter() - began,
     )
 
 
-def _verified(
-    search: Search, axis: str, units: list[UnitInfluence], inputs: Tensor, heads: int | None
-) -> Tensor:
-    """Return the scores (1, classes) of the network itself, with the units removed."""
-    with torch.no_grad():
-        if not units:
-            return class_scores(search.model(inputs))
-        selection = Selection.ensure(units, axis, heads)
-        expert = Expert(search.model, search.cut, selection, "remove", search.replacement)
-        return class_scores(expert(inputs))
+@dataclass(frozen=True)
+class _Wanted:
+    """Which answer instead of which, and how much is tried."""
+
+    true: ClassLike
+    predicted: ClassLike | None
+    max_units: int
+    controls: int
+
+    def __post_init__(self) -> None:
+        if self.max_units < 1 or self.controls < 0:
+            raise ValueError(
+                "expected at least one unit to try and no negative number of controls, got "
+                f"max_units={self.max_units} and controls={self.controls}"
+            )
+
+    def classes(self, scores: Tensor, names: Names) -> tuple[int, int]:
+        """Return the true class and the one that the network says, by their numbers."""
+        said, count = int(scores.argmax()), scores.shape[1]
+        true = class_index(self.true, names)
+        predicted = said if self.predicted is None else class_index(self.predicted, names)
+        for name, value in (("true", true), ("predicted", predicted)):
+            if not 0 <= value < count:
+                raise ValueError(f"expected {name}= as a class from 0 to {count - 1}, got {value}")
+        if predicted != said:
+            raise ValueError(
+                f"expected an image of which the network says class {predicted}, got one of which "
+                f"it says class {said}: leave predicted= out, or check the preprocessing"
+            )
+        if said == true:
+            raise ValueError(
+                f"expected a wrong answer, got one that is true: the network says class {said}; "
+                "give the class that you compare with as true="
+            )
+        return true, said
 
 
-def _seen(
-    search: Search,
-    axis: Axis,
-    units: Sequence[UnitInfluence],
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Trial:
+    """What was removed from one input, and what the network answered: scores (1, classes)."""
+
+    search: Search
+    axis: Axis
+    units: tuple[UnitInfluence, ...]
+    margins: tuple[float, ...]
+    controls: Controls | None
+    collateral: Collateral | None
+    before: Tensor
+    after: Tensor
+
+    def seen(self, inputs: Tensor, display: Display) -> tuple[InterpretedUnit, ...]:
+        """Return where in the input each unit looks."""
+        if not self.units:
+            return ()
+        indices = [unit.index for unit in self.units]
+        maps = self.search.measurement.maps(inputs, self.axis, indices)
+        return tuple(
+            InterpretedUnit(unit=unit, seen=display.highlight(display.laid(values)))
+            for unit, values in zip(self.units, maps, strict=True)
+        )
+
+
+def _trial(
+    network: nn.Module,
     inputs: Tensor,
-    picture: Tensor,
-) -> tuple[InterpretedUnit, ...]:
-    """Return where in the picture each unit gets what it has to say from."""
-    if picture.shape[-2:] != inputs.shape[-2:]:
-        return ()
-    asked = ClassScore(search.predicted) - ClassScore(search.true)
-    measurement = Measurement(
-        search.model, search.cut, asked, search.distribution, "contribution", "sum"
+    chosen: Chosen,
+    wanted: _Wanted,
+    replace: Replace | Replacement,
+    path: Distribution,
+) -> _Trial:
+    cut, loader = chosen.units.cut, chosen.shown.loader
+    loader = None if loader is None else repeatable(loader)
+    known = loader if isinstance(replace, str) else None
+    replacement = Replacement.ensure(replace, network, cut, known, chosen.run.seed)
+    with reruns(network, cut, inputs) as runs:
+        true, said = wanted.classes(runs.scores, chosen.shown.class_names)
+        asked, focus = ClassScore(said) - ClassScore(true), chosen.shown.focus
+        measurement = Measurement(network, chosen.units, asked, path, chosen.by, focus, chosen.run)
+        search = Search(measurement=measurement, true=true, predicted=said, replacement=replacement)
+        ranking = search.ranking(inputs, runs)
+        flipping = Flipping(search, runs, ranking.axis)
+        first = [unit for unit in ranking.units[: wanted.max_units] if unit.value > 0]
+        _, units = flipping.smallest(first)
+        margins = search.margins(flipping.answers([units[:k] for k in range(len(units) + 1)]))
+        controls, sets = flipping.controls(len(units), wanted.controls)
+    return _Trial(
+        search=search,
+        axis=ranking.axis,
+        units=tuple(units),
+        margins=margins,
+        controls=controls,
+        collateral=None if loader is None else flipping.collateral(loader, units, sets),
+        before=runs.scores,
+        # Not from within: a network that is run anew, as its user would, has the last word.
+        after=_verified(search, Selection.ensure(units, ranking.axis), inputs),
     )
-    maps = measurement.maps(inputs, [axis.selector(unit.index) for unit in units])
-    view = View.of((inputs.shape[-2], inputs.shape[-1]))
-    both = zip(units, maps, strict=True)
-    return tuple(view.interpretation(unit, values, picture) for unit, values in both)
 
 
-def _classes(before: Tensor, after: Tensor, true: int, count: int = 5) -> list[int]:
+def _verified(search: Search, units: Selection, inputs: Tensor) -> Tensor:
+    """Return the scores (1, classes) of the network itself, with the units removed."""
+    model, cut = search.measurement.model, search.measurement.cut
+    without = Expert(model, cut, units, "remove", search.replacement) if len(units) else model
+    with torch.no_grad():
+        return class_scores(without(inputs.clone()))  # it may begin in place
+
+
+def _display(one: Tensor, shown: Shown) -> Display | None:
+    """Return how the input is shown; None of a row of features, unless it is said."""
+    if one.ndim == 1 and shown.display is None and shown.picture is None:
+        return None
+    return display_of(one, shown, explained=True)
+
+
+def _listed(before: Tensor, after: Tensor, true: int, count: int = 5) -> list[int]:
     """Return the classes that matter: those said before and after, the true one, the next best."""
     best = before[0].argsort(descending=True)[:count].tolist()
     chosen = dict.fromkeys([best[0], true, int(after.argmax()), *best])
     return sorted(list(chosen)[:count], key=lambda i: -float(before[0, i]))
 
 
-def _check_counts(max_units: int, controls: int) -> None:
-    if max_units < 1 or controls < 0:
-        raise ValueError(
-            "expected at least one unit to try and no negative number of controls, got "
-            f"max_units={max_units} and controls={controls}"
-        )
-
-
-def _one_input(model: nn.Module, cut: Cut, image: Tensor) -> Tensor:
-    if not isinstance(image, Tensor) or not image.is_floating_point():
-        came = image.dtype if isinstance(image, Tensor) else type(image).__name__
-        raise TypeError(
-            f"expected the image as a tensor of floats, as the network takes it, got {came}: "
-            "preprocess it first"
-        )
-    if not bool(image.isfinite().all()):
-        raise ValueError(f"the image of shape {tuple(image.shape)} holds NaN or infinity")
-    inputs = image.detach()
-    series = inputs.ndim == 3 and len(inputs) == 1 and _takes_series(model, cut, inputs)
-    if inputs.ndim in (1, 3) and not series:
-        inputs = inputs[None]
-    if inputs.ndim < 2 or len(inputs) != 1:
-        raise ValueError(
-            "expected one image (channels, height, width) or (1, channels, height, width), or one "
-            f"series (1, channels, steps), got {tuple(image.shape)}: ask about one at a time"
-        )
-    return inputs
-
-
-def _takes_series(model: nn.Module, cut: Cut, series: Tensor) -> bool:
-    """Whether (1, ..., ...) is a batch of one: as a picture of one colour the network fails."""
-    try:
-        with reruns(model, cut, series[None]):
-            return False
-    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError):
-        return True
-
-
-def _checked_classes(scores: Tensor, true: int, predicted: int | None) -> int:
-    """Return the predicted class."""
-    said, classes = int(scores.argmax()), scores.shape[1]
-    for name, value in (("true", true), ("predicted", said if predicted is None else predicted)):
-        if not 0 <= value < classes:
-            raise ValueError(f"expected {name}= as a class from 0 to {classes - 1}, got {value}")
-    if predicted not in (None, said):
-        raise ValueError(
-            f"expected an image of which the network says class {predicted}, got one of which it "
-            f"says class {said}: leave predicted= out, or check the preprocessing"
-        )
-    if said == true:
-        raise ValueError(
-            f"expected a wrong answer, got one that is true: the network says class {said}; give "
-            "the class that you compare with as true="
-        )
-    return said
-
-
-def _picture(inputs: Tensor, picture: Tensor | None) -> Tensor | None:
-    if picture is not None:
-        return picture.detach().float().cpu()
-    return shown(inputs[0]) if inputs.ndim == 4 else None
+def _facts(search: Search, wanted: _Wanted, inputs: Tensor) -> Mapping[str, Any]:
+    measurement = search.measurement
+    return {
+        "distribution": measurement.distribution.in_words(),
+        "points": measurement.distribution.size,
+        "max_units": wanted.max_units,
+        "seed": measurement.run.seed,
+        "image": list(inputs.shape[1:]),
+        "dtype": str(inputs.dtype).removeprefix("torch."),
+        "device": str(inputs.device),
+    }

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captum_influence.reports.page import Figures, Page
-from captum_influence.reports.parts import Bar, Tile, bars, chart, embedded
+from captum_influence.reports.page import Page
+from captum_influence.reports.parts import Bar, Tile, bars, chart
+from captum_influence.reports.words import counted
 from captum_influence.units.ranking import UnitInfluence
-from captum_influence.visualization import charts, maps
+from captum_influence.visualization import charts
 from captum_influence.visualization.numbers import number, share
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ __all__ = ["counterfactual_page"]
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
+_RANKED = {"contribution": "contribution to", "influence": "influence on"}
+
 
 def counterfactual_page(found: Counterfactual, command: str | None = None) -> Page:
     """Return the page of a wrong answer."""
@@ -32,7 +35,6 @@ def counterfactual_page(found: Counterfactual, command: str | None = None) -> Pa
         "title": f"{said}.",
         "lead": rest,
         "c": found,
-        "picture": None if found.picture is None else embedded(found.picture, 120),
         "answers": _answers(found),
         "scores": _scores(found),
         "tiles": list(_tiles(found)),
@@ -45,16 +47,17 @@ def counterfactual_page(found: Counterfactual, command: str | None = None) -> Pa
         ),
         "damage": _damage(found),
         "collateral": _collateral(found),
-        "cards": _cards(found),
+        "cards": [
+            _Card(row.unit, row.seen.fragment(found.shown_by_map(row.unit), found.by))
+            for row in found.seen
+        ],
         "method": _method(found),
         "facts": list(_facts(found)),
-        "python": "from captum_influence import counterfactual\n\n"
-        f'{found.call}.to_html("wrong.html")',
-        "commanded": command is not None,
-        "command": command or _suggested(found),
+        "asked": found.asked,
+        "command": command,
         "caveats": list(_caveats(found)),
     }
-    return Page(TEMPLATE, content, _drawing(found))
+    return Page(TEMPLATE, content, lambda: _figures(found))
 
 
 @dataclass(frozen=True)
@@ -86,23 +89,17 @@ class _Damaged:
 class _Card:
     unit: UnitInfluence
     fragment: str
-    subject: str
-
-
-def _drawing(found: Counterfactual) -> Figures:
-    return lambda: _figures(found)
 
 
 def _figures(found: Counterfactual) -> Iterator[tuple[str, Figure]]:
     yield "overview", found.plot()
     yield "margins", charts.margin_figure(found.flip)
-    if found.picture is None:
-        return
-    yield "picture", maps.picture_figure(found.picture)
+    if found.display is not None:
+        yield found.display.noun, found.display.figure()
     for i, row in enumerate(found.seen, start=1):
-        unit = f"contribution of each pixel to {found.quantity} through {row.unit.name}"
-        yield f"unit{i}_heat", maps.heat_map(row.heat, found.picture, unit=unit)
-        yield f"unit{i}_mask", maps.mask_outline(row.mask, found.picture, box=row.box)
+        measured = f"{found.by} of each place to {found.shown_by_map(row.unit)}"
+        for name, figure in row.seen.figures(measured):
+            yield f"unit{i}_{name}", figure
 
 
 def _answers(found: Counterfactual) -> list[_Answer]:
@@ -128,11 +125,6 @@ def _scores(found: Counterfactual) -> str:
     return ", ".join(chosen)
 
 
-def _counted(found: Counterfactual, count: int) -> str:
-    axis = found.units[0].axis if found.units else "unit"
-    return f"{count} {axis}{'s' * (count != 1)}"
-
-
 def _tiles(found: Counterfactual) -> Iterator[Tile]:
     count = len(found.units)
     words = {
@@ -140,7 +132,7 @@ def _tiles(found: Counterfactual) -> Iterator[Tile]:
         "other": f"of {found.layer} less, and it says {found.answer}, wrong again",
         "none": f"of {found.layer} less, and it still says {found.answer}",
     }
-    yield Tile(_counted(found, count), words[found.outcome])
+    yield Tile(counted(count, found.axis.name), words[found.outcome])
     if found.controls is not None:
         yield Tile(
             f"{found.controls.to_true} of {found.controls.sets}",
@@ -149,7 +141,7 @@ def _tiles(found: Counterfactual) -> Iterator[Tile]:
     if found.collateral is not None:
         yield Tile(
             f"{share(found.collateral.before)} → {share(found.collateral.after)}",
-            f"of {found.collateral.examples} other pictures are answered right",
+            f"of {found.collateral.examples} other inputs are answered right",
         )
 
 
@@ -165,21 +157,21 @@ def _table(found: Counterfactual) -> list[_TableRow]:
 def _intro(found: Counterfactual) -> str:
     if found.outcome == "none":
         return (
-            f"These speak most for {found.predicted} rather than {found.true}; the answer stays, "
-            "whatever number of them is removed."
+            f"These raise {found.quantity} most; the answer stays, whatever number of them is "
+            "removed."
         )
     return (
-        f"The first units by contribution to {found.quantity} that suffice to change the answer, "
-        "less those that turned out not to be needed: none of them can be left out."
+        f"The first units by {_RANKED[found.by]} {found.quantity} that suffice to change the "
+        "answer, less those that turned out not to be needed: none of them can be left out."
     )
 
 
 def _control(found: Counterfactual) -> str:
     if found.controls is None:
         return "No random units were removed for comparison."
-    many = f"{found.controls.sets} sets of {_counted(found, found.controls.size)}"
+    many = f"{found.controls.sets} sets of {counted(found.controls.size, found.axis.name)}"
     return (
-        f"{many}, drawn at random from those that are active on this picture, were removed "
+        f"{many}, drawn at random from those that are active on this input, were removed "
         f"instead: {found.controls.to_true} led to {found.true}, {found.controls.away} away from "
         f"{found.predicted}. If many of them had changed the answer, it would say little that "
         "these do."
@@ -189,11 +181,11 @@ def _control(found: Counterfactual) -> str:
 def _damage(found: Counterfactual) -> str:
     if found.collateral is None:
         return (
-            "Not measured: give a loader of correctly answered pictures (from the shell, "
+            "Not measured: give a loader of correctly answered inputs (from the shell, "
             "--examples) to see what removing these units does to them."
         )
     return (
-        f"The same units were removed while {found.collateral.examples} other pictures were "
+        f"The same units were removed while {found.collateral.examples} other inputs were "
         "answered. If little is lost, these can be answered without them; if much, the units do "
         "work there that removing them would undo."
     )
@@ -203,44 +195,35 @@ def _collateral(found: Counterfactual) -> list[_Damaged]:
     loss = found.collateral
     if loss is None:
         return []
-    rows = [_Damaged(f"all {loss.examples} pictures", loss.before, loss.after, loss.random)]
+    rows = [_Damaged(f"all {loss.examples} inputs", loss.before, loss.after, loss.random)]
     if loss.of_predicted:
         name = f"the {loss.of_predicted} of {found.predicted}"
         rows.append(_Damaged(name, loss.predicted_before, loss.predicted_after, None))
     return rows
 
 
-def _cards(found: Counterfactual) -> list[_Card]:
-    if found.picture is None:
-        return []
-    return [
-        _Card(row.unit, shown(row, found.picture), f"{found.quantity} through {row.unit.name}")
-        for row in found.seen
-    ]
-
-
 def _method(found: Counterfactual) -> str:
+    times = ", times what removing them changes" if found.by == "contribution" else ""
     return (
-        f"Units of {found.layer} are ranked by contribution to {found.quantity}: their influence "
-        "on it, averaged along a path to the picture, times what removing them changes. The "
-        "network is then run without the first 1, 2, 3, ... of them until the answer changes, and "
-        "each is put back if the others suffice. What is reported was run, not predicted."
+        f"Units of {found.layer} are ranked by {_RANKED[found.by]} {found.quantity}: their "
+        f"influence on it, averaged over {found.facts['distribution']}{times}. The network is then "
+        "run without the first 1, 2, 3, ... of them until the answer changes, and each is put back "
+        "if the others suffice. What is reported was run, not predicted."
     )
 
 
 def _facts(found: Counterfactual) -> Iterator[tuple[str, str]]:
+    facts = found.facts
     yield "network, layer", f"{found.network}, {found.layer}"
     yield "asked", found.quantity
-    yield "units tried", f"at most {found.settings['max_units']}"
+    yield "inputs", facts["distribution"]
+    yield "units tried", f"at most {facts['max_units']}"
+    yield "put in their place", str(found.settings["replace"])
     yield "lead", f"{number(found.margins[0])} before, {number(found.margins[-1])} after"
-    yield "seed", str(found.settings["seed"])
-
-
-def _suggested(found: Counterfactual) -> str:
-    return (
-        "captum-influence counterfactual --model MODEL --weights WEIGHTS --image IMAGE \\\n"
-        f"    --layer {found.layer} --true {found.settings['true']}"
-    )
+    yield "seed", str(facts["seed"])
+    yield "input", f"{' × '.join(map(str, facts['image']))}, {facts['dtype']}, {facts['device']}"
+    yield "versions", ", ".join(f"{k} {v}" for k, v in found.asked.versions.items())
+    yield "time", f"{found.seconds:.1f} s"
 
 
 def _caveats(found: Counterfactual) -> Iterator[str]:
@@ -249,7 +232,7 @@ def _caveats(found: Counterfactual) -> Iterator[str]:
         "that hesitates is moved by little. The random sets and the damage say which it was."
     )
     yield (
-        "A smaller set of other units may exist; these are the first by contribution, with none "
+        f"A smaller set of other units may exist; these are the first by {found.by}, with none "
         "too many."
     )
     if found.margins[0] < 1:
@@ -258,4 +241,8 @@ def _caveats(found: Counterfactual) -> Iterator[str]:
             "was needed."
         )
     yield "A removed unit is set to a value that it may never have taken in training."
-    yield "The maps show which pixels speak through a unit, not what the unit has learnt to find."
+    if found.seen:
+        yield (
+            "The maps show what of this input counts through a unit, not what the unit has learnt "
+            "to find."
+        )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from captum_influence.attr.distributions import Distribution
-from captum_influence.attr.influence import DistributionalInfluence
-from captum_influence.attr.quantities import ClassScore
-from captum_influence.data.loaders import labelled
-from captum_influence.network.cuts import Cut
+from captum_influence.data.batches import labelled
+from captum_influence.network.devices import device_of
 from captum_influence.network.substitution import Reruns, reruns
-from captum_influence.units.axes import Axis, AxisLike
+from captum_influence.units.axes import Axis
+from captum_influence.units.measurement import Measurement
 from captum_influence.units.ranking import Ranking, UnitInfluence, ranking_of
 from captum_influence.units.replacement import Replacement
 
@@ -23,9 +21,10 @@ __all__ = ["Collateral", "Controls", "Flipping", "Outcome", "Search"]
 
 Outcome = Literal["true", "other", "none"]
 _CONTROLS_ON_LOADER = 5
+_ROWS = 32  # sets of units per pass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Controls:
     """What removing random units does: as many, out of those that do anything on this input.
 
@@ -44,16 +43,16 @@ class Controls:
     margins: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Collateral:
     """What removing the units does to other answers.
 
     Attributes:
-        examples: how many images there were.
+        examples: how many inputs there were.
         before: the network's accuracy on them.
         after: its accuracy without the units.
         random: the same without as many random units, averaged over a few sets; None without any.
-        of_predicted: images of the class that was wrongly said.
+        of_predicted: inputs of the class that was wrongly said.
         predicted_before: the accuracy on these; 0 if there are none.
         predicted_after: the same without the units.
     """
@@ -67,40 +66,30 @@ class Collateral:
     predicted_after: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Search:
-    """What is looked for: units without which ``model`` says ``true`` and not ``predicted``.
+    """What is looked for: units without which a network says ``true`` and not ``predicted``.
 
     Attributes:
-        model: the network.
-        cut: the layer.
+        measurement: the question score(predicted) − score(true), put to the network at the layer.
         true: the class that it should say.
         predicted: the class that it says.
         replacement: what takes the place of removed units.
-        distribution: over which inputs influence is averaged.
-        seed: of random sets.
     """
 
-    model: nn.Module
-    cut: Cut
+    measurement: Measurement
     true: int
     predicted: int
     replacement: Replacement
-    distribution: Distribution
-    seed: int = 0
 
-    def ranking(self, inputs: Tensor, runs: Reruns, axis: AxisLike, heads: int | None) -> Ranking:
-        """Rank units by influence on score(predicted) − score(true), × what removal changes."""
-        measure = DistributionalInfluence(
-            self.model,
-            self.cut,
-            distribution=self.distribution,
-            quantity=ClassScore(self.predicted) - ClassScore(self.true),
-        )
-        influences: Tensor = measure.attribute(inputs)
-        displacement = runs.activations - self.replacement.like(runs.activations)
-        found = Axis.ensure(axis, tuple(influences.shape[1:]), heads)
-        return ranking_of(influences * displacement, found, "contribution", "sum", None)
+    def ranking(self, inputs: Tensor, runs: Reruns) -> Ranking:
+        """Rank units by influence; of contributions, times what removing them changes."""
+        units, by = self.measurement.units, self.measurement.by
+        values, _ = replace(self.measurement, by="influence").values(inputs)
+        if by == "contribution":
+            values = values * (runs.activations - self.replacement.like(runs.activations))
+        axis = units.along(tuple(values.shape[1:]))
+        return ranking_of(values, axis, by, units.aggregate, None)
 
     def outcome(self, scores: Tensor) -> list[Outcome]:
         """Say of each row of scores (rows, classes) whether the answer changed, and to what."""
@@ -120,8 +109,9 @@ class Flipping:
     runs: Reruns
     axis: Axis
 
-    def answers(self, sets: Sequence[Sequence[UnitInfluence]], rows: int = 32) -> Tensor:
+    def answers(self, sets: Sequence[Sequence[UnitInfluence]]) -> Tensor:
         """Return the scores (sets, classes) after removing each set of units."""
+        rows = self.search.measurement.run.internal_batch_size or _ROWS
         found = [self._answers(sets[i : i + rows]) for i in range(0, len(sets), rows)]
         return torch.cat(found)
 
@@ -145,13 +135,19 @@ class Flipping:
         size = min(size, len(active))
         if not size or not sets:
             return None, []
-        generator = torch.Generator().manual_seed(self.search.seed)
+        generator = torch.Generator().manual_seed(self.search.measurement.run.seed)
         draws = [torch.randperm(len(active), generator=generator)[:size] for _ in range(sets)]
         chosen = [[active[i] for i in draw.tolist()] for draw in draws]
         scores = self.answers(chosen)
-        outcomes, margins = self.search.outcome(scores), self.search.margins(scores)
-        away = sum(outcome != "none" for outcome in outcomes)
-        return Controls(sets, size, outcomes.count("true"), away, margins), chosen
+        outcomes = self.search.outcome(scores)
+        found = Controls(
+            sets=sets,
+            size=size,
+            to_true=outcomes.count("true"),
+            away=sum(outcome != "none" for outcome in outcomes),
+            margins=self.search.margins(scores),
+        )
+        return found, chosen
 
     def collateral(
         self,
@@ -161,25 +157,32 @@ class Flipping:
     ) -> Collateral:
         """Count right answers on a loader with and without the units, and without random ones."""
         sets = [units, *controls[:_CONTROLS_ON_LOADER]]
-        rights, trues = [], []
-        for images, labels in labelled(loader, self.search.model):
-            with reruns(self.search.model, self.search.cut, images) as runs:
-                changed = [runs.answer(self._removed(runs.activations, [s])) for s in sets]
-                rights.append(torch.stack([s.argmax(1) == labels for s in (runs.scores, *changed)]))
-            trues.append(labels)
-        right, true = torch.cat(rights, dim=1).double(), torch.cat(trues)
+        right, true = self._answered(loader, sets)
         share = right.mean(dim=1)
         wronged = right[:, true == self.search.predicted]
         of = wronged.shape[1]
         return Collateral(
-            len(true),
-            float(share[0]),
-            float(share[1]),
-            float(share[2:].mean()) if len(share) > 2 else None,
-            of,
-            float(wronged[0].mean()) if of else 0.0,
-            float(wronged[1].mean()) if of else 0.0,
+            examples=len(true),
+            before=float(share[0]),
+            after=float(share[1]),
+            random=float(share[2:].mean()) if len(share) > 2 else None,
+            of_predicted=of,
+            predicted_before=float(wronged[0].mean()) if of else 0.0,
+            predicted_after=float(wronged[1].mean()) if of else 0.0,
         )
+
+    def _answered(
+        self, loader: Iterable[Any], sets: Sequence[Sequence[UnitInfluence]]
+    ) -> tuple[Tensor, Tensor]:
+        """Return (1 + sets, examples) whether each is answered right, and (examples,) classes."""
+        measurement = self.search.measurement
+        rights, trues = [], []
+        for images, labels in labelled(loader, device_of(measurement.model)):
+            with reruns(measurement.model, measurement.cut, images) as runs:
+                changed = [runs.answer(self._removed(runs.activations, [s])) for s in sets]
+                rights.append(torch.stack([s.argmax(1) == labels for s in (runs.scores, *changed)]))
+            trues.append(labels)
+        return torch.cat(rights, dim=1).double(), torch.cat(trues)
 
     def _answers(self, sets: Sequence[Sequence[UnitInfluence]]) -> Tensor:
         changed = self._removed(self.runs.activations, sets)

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import ClassScore, Quantity
+from captum_influence.data.batches import labelled, repeatable
 from captum_influence.data.labels import Names, class_name
-from captum_influence.data.loaders import labelled, repeatable
 from captum_influence.experts.curves.find import expert_curves
 from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.explanations.essences.result import Essence, EssentialUnit
 from captum_influence.explanations.prototypes.result import Prototype
 from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.network.devices import device_of
 from captum_influence.reports.asked import installed_versions
 from captum_influence.units.displays import rescaled
 from captum_influence.units.exemplars import Examiner
@@ -220,7 +221,9 @@ class _Trial:
     def has_rest(self) -> bool:
         """Say whether there are pictures of other classes."""
         (target,), model = self.survey.classes, self.survey.model
-        return any(bool((labels != target).any()) for _, labels in labelled(self.loader, model))
+        return any(
+            bool((labels != target).any()) for _, labels in labelled(self.loader, device_of(model))
+        )
 
     def kept(self, influences: Tensor, contributions: Tensor, activity: Tensor) -> ExpertCurves:
         """Keep nothing but the first k, from both ends where there are signs."""

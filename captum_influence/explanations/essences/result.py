@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from captum_influence.attr.profile.result import InfluenceProfile
-from captum_influence.data.archives import plain
+from captum_influence.data.records import plain
 from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.experts.expert import Expert
 from captum_influence.explanations.essences.page import essence_page

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from captum_influence.data.loaders import device_of
+from captum_influence.data.batches import maybe_labelled
+from captum_influence.network.devices import device_of
 from captum_influence.network.reading import activations
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
@@ -48,18 +48,14 @@ def top_examples(
         TypeError: if it yields anything but images, or images and labels.
     """
     best: list[dict[str, list[_Case]]] = [{} for _ in indices]
-    start, device = 0, device_of(measurement.model)
-    for batch in shown.loader or ():
-        images, labels = _split(batch)
-        images = images.to(device)
+    start, loader = 0, () if shown.loader is None else shown.loader
+    for images, labels in maybe_labelled(loader, device_of(measurement.model)):
         for kind, values in _pooled(measurement, images, axis).items():
             for unit, index in zip(best, indices, strict=True):
                 fresh = _cases(kind, axis.entry(values, index), start, images, labels, count)
                 both = unit.get(kind, []) + fresh
                 unit[kind] = sorted(both, key=lambda case: (-case.value, case.number))[:count]
         start += len(images)
-    if not start:
-        raise ValueError("the loader is empty: give one that yields batches of images")
     found = []
     for unit, index in zip(best, indices, strict=True):
         cases = [case for kept in unit.values() for case in kept]
@@ -126,17 +122,3 @@ def _boxes(
     if images.ndim != 4:
         return [None] * len(cases)
     return receptive_fields(measurement.model, images, measurement.cut, axis.selector(index))
-
-
-def _split(batch: Any) -> tuple[Tensor, Tensor | None]:
-    """Return the images of a loader's batch, and its labels if they are one int per image."""
-    if isinstance(batch, Tensor):
-        return batch, None
-    if not isinstance(batch, tuple | list) or not batch or not isinstance(batch[0], Tensor):
-        raise TypeError(
-            "expected the loader to yield images (examples, ...) or (images, labels), got "
-            f"{type(batch).__name__}"
-        )
-    labels = batch[1] if len(batch) > 1 else None
-    whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
-    return batch[0], cast(Tensor, labels) if whole else None

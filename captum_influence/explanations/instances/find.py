@@ -78,10 +78,10 @@ def explain(
     asked, began = Asked.of(explain, locals()), time.perf_counter()
     chosen = Chosen.of("explain", layer, options)
     shown, network = chosen.shown, network_of(model)
-    inputs = one_input(network, image)
-    display = display_of(inputs[0], shown, explained=True)
     wanted = question(target, versus=versus, quantity=quantity, names=shown.class_names)
     with chosen.run.seeded():
+        inputs = one_input(network, image)
+        display = display_of(inputs[0], shown, explained=True)
         answer = answered(network, inputs, wanted)
         measurement = Measurement(
             network,

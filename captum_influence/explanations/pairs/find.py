@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import ClassScore
+from captum_influence.data.batches import repeatable
 from captum_influence.data.labels import Names, class_name
-from captum_influence.data.loaders import repeatable
 from captum_influence.explanations.essences.find import drawn_at_random
 from captum_influence.explanations.pairs.moves import Moves, count_moves
 from captum_influence.explanations.pairs.result import Pair, SeparatingUnit, Side

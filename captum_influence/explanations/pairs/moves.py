@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from captum_influence.data.loaders import labelled
+from captum_influence.data.batches import labelled
 from captum_influence.network.cuts import Cut
+from captum_influence.network.devices import device_of
 from captum_influence.network.substitution import Reruns, reruns
 from captum_influence.units.replacement import Replacement
 from captum_influence.units.selection import Selection
@@ -64,7 +65,7 @@ def count_moves(
     """
     selections = {name: Selection.ensure(units) for name, units in rankings.items()}
     rows: list[Tensor] = []
-    batches = labelled(loader, model)
+    batches = labelled(loader, device_of(model))
     for images, labels in tqdm(batches, desc="moves", unit="batch", disable=not show_progress):
         own = images[labels == source]
         if len(own):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from captum_influence.attr.profile.result import InfluenceProfile
-from captum_influence.data.archives import plain
+from captum_influence.data.records import plain
 from captum_influence.explanations.pairs.moves import Moves
 from captum_influence.explanations.pairs.page import pair_page
 from captum_influence.reports.page import Page

@@ -2,44 +2,56 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
+from typing_extensions import TypedDict, Unpack
 
 from captum_influence.attr.quantities import Quantity, Unit
+from captum_influence.attr.run import Run
 from captum_influence.data.labels import Names
-from captum_influence.data.loaders import device_of, dtype_of
 from captum_influence.explanations.prototypes.images import Canvas, Prior, askew, total_variation
-from captum_influence.network.cuts import Cut, layer_name
-from captum_influence.network.slices import Slice
-
-if TYPE_CHECKING:
-    pass
 from captum_influence.explanations.prototypes.result import Prototype
+from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.network.devices import device_of, dtype_of
+from captum_influence.network.inputs import network_of
+from captum_influence.network.slices import Slice
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.shown import Shown
+from captum_influence.units.options import check_options, collected
+from captum_influence.units.question import TargetLike, question
 
-__all__ = ["prototype"]
+__all__ = ["PrototypeOptions", "prototype"]
 
 Size = int | tuple[int, int]
 
 
+class PrototypeOptions(TypedDict, total=False):
+    """What :func:`prototype` takes by keyword out of :class:`Shown` and :class:`Run`."""
+
+    class_names: Names
+    shown: Shown
+    seed: int
+    show_progress: bool
+    run: Run
+
+
 def prototype(
     model: nn.Module,
-    target: Quantity | Callable[[Any], Tensor] | int | None = None,
-    *,
+    target: TargetLike = None,
     layer: nn.Module | str | Cut | None = None,
+    *,
     unit: int | tuple[int | slice, ...] | None = None,
     size: Size = 224,
     steps: int = 256,
     preprocess: Callable[[Tensor], Tensor] | None = None,
     prior: Prior | None = None,
     learning_rate: float = 0.02,
-    seed: int = 0,
-    class_names: Names = None,
-    show_progress: bool = False,
+    **options: Unpack[PrototypeOptions],
 ) -> Prototype:
     """Make the picture that raises a class score, or a unit, most: activation maximisation.
 
@@ -49,7 +61,8 @@ def prototype(
 
     Args:
         model: the network, in eval mode.
-        target: a class, or any quantity, read at ``layer`` if that is given, else at the output.
+        target: a class, by number or name, or a quantity, read at ``layer`` if that is given, else
+            at the output.
         layer: where a unit is, with ``unit``.
         unit: which one, as in :class:`Unit`; its mean over positions is raised.
         size: height and width of the picture.
@@ -58,9 +71,8 @@ def prototype(
             differentiably; None: it takes these.
         prior: what is known of pictures.
         learning_rate: of Adam.
-        seed: of the first picture and of all shifts; the global state is left alone.
-        class_names: a name for each class.
-        show_progress: show a progress bar.
+        options: ``class_names``, ``show_progress``, and the ``seed`` of the first picture and of
+            all shifts; the global state is left alone.
 
     Raises:
         ValueError: if neither a target nor a unit is given, or both; or if steps or size are not
@@ -73,36 +85,39 @@ def prototype(
         >>> found.value > found.start
         True
     """
+    asked, began = Asked.of(prototype, locals()), time.perf_counter()
+    check_options("prototype", options, PrototypeOptions)
+    names = collected("prototype", "shown", Shown, options).class_names
+    run: Run = collected("prototype", "run", Run, options)
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width, steps) < 1:
         raise ValueError(f"expected positive steps and size, got {steps} and {size}")
-    prior = Prior() if prior is None else prior
-    quantity = _quantity(target, layer, unit)
+    prior, network = Prior() if prior is None else prior, network_of(model)
+    quantity = _quantity(target, layer, unit, names)
     cut = None if layer is None else Cut.ensure(layer)
-    look = _Look(model, quantity, cut, preprocess or _as_it_is)
-    generator = torch.Generator().manual_seed(seed)
-    canvas = Canvas.blank((height, width), prior.decay, generator, device_of(model))
+    look = _Look(network, quantity, cut, preprocess or _as_it_is)
+    generator = torch.Generator().manual_seed(run.seed)
+    canvas = Canvas.blank((height, width), prior.decay, generator, device_of(network))
     optimizer = torch.optim.Adam([canvas.waves], lr=learning_rate)
     start, history = look.at(canvas.picture().detach()), []
-    for _ in tqdm(range(steps), disable=not show_progress, unit="step"):
+    for _ in tqdm(range(steps), disable=not run.show_progress, unit="step"):
         value, canvas.waves.grad = look.pull(canvas, prior, generator)
         optimizer.step()
         history.append(value)
     image = canvas.picture().detach()
     return Prototype(
-        image.cpu(),
-        tuple(history),
-        look.at(image),
-        start,
-        quantity.in_words(class_names),
-        None if cut is None else layer_name(model, cut),
-        {
-            "size": [height, width],
-            "steps": steps,
-            "learning_rate": learning_rate,
-            "seed": seed,
-            "prior": asdict(prior),
-        },
+        asked=asked,
+        network=type(network).__name__,
+        image=image.cpu(),
+        history=tuple(history),
+        value=look.at(image),
+        start=start,
+        quantity=quantity.in_words(names),
+        layer=None if cut is None else layer_name(network, cut),
+        prior=prior,
+        learning_rate=learning_rate,
+        seed=run.seed,
+        seconds=time.perf_counter() - began,
     )
 
 
@@ -163,9 +178,10 @@ class _Look:
 
 
 def _quantity(
-    target: Quantity | Callable[[Any], Tensor] | int | None,
+    target: TargetLike,
     layer: nn.Module | str | Cut | None,
     unit: int | tuple[int | slice, ...] | None,
+    names: Names,
 ) -> Quantity:
     if (target is None) == (unit is None):
         raise ValueError(
@@ -173,7 +189,7 @@ def _quantity(
             "prototype(model, 3) for a class, prototype(model, layer=..., unit=17) for a unit"
         )
     if unit is None:
-        return Quantity.ensure(target)
+        return question(target, names=names)
     if layer is None:
         raise ValueError(f"expected the layer of unit {unit}, got none: add layer=")
     return Unit(unit, reduce="mean")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,11 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 def prototype_page(found: Prototype, command: str | None = None) -> Page:
     """Return the page of a prototype."""
-    prior = ", ".join(f"{k} {v}" for k, v in found.settings["prior"].items())
+    prior = ", ".join(f"{k} {v}" for k, v in asdict(found.prior).items())
+    place = "" if found.layer is None else f" of {found.layer}"
     content = {
         "window": found.quantity,
-        "eyebrow": found.quantity + ("" if found.layer is None else f" of {found.layer}"),
+        "eyebrow": f"{found.network} · {found.quantity}{place}",
         "title": f"{found.headline}.",
         "lead": "It shows what the network answers to, which needn't look like anything it has "
         "seen.",
@@ -40,12 +42,13 @@ def prototype_page(found: Prototype, command: str | None = None) -> Page:
         f"{found.quantity} while the picture is shifted and scaled a little before every look.",
         "facts": [
             ("raised", f"from {number(found.start)} to {number(found.value)}"),
-            ("steps", f"{len(found.history)}, learning rate {found.settings['learning_rate']}"),
+            ("steps", f"{len(found.history)}, learning rate {found.learning_rate}"),
             ("known of pictures", prior),
-            ("seed", str(found.settings["seed"])),
+            ("seed", str(found.seed)),
+            ("versions", ", ".join(f"{k} {v}" for k, v in found.asked.versions.items())),
+            ("time", f"{found.seconds:.1f} s"),
         ],
-        "python": "from captum_influence import prototype\n\nprototype(model, target)",
-        "commanded": command is not None,
+        "asked": found.asked,
         "command": command,
         "caveats": [
             "Another seed gives another picture: look at several before you say what a class or a "

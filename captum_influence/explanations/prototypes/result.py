@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from captum_influence.data.frames import frame
+from captum_influence.data.records import plain
+from captum_influence.explanations.prototypes.images import Prior
 from captum_influence.explanations.prototypes.page import prototype_page
+from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
 from captum_influence.visualization import charts
+from captum_influence.visualization.numbers import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from captum_influence.reports.finding import Finding
 
 __all__ = ["Prototype"]
 
@@ -23,29 +27,36 @@ class Prototype(Finding):
     """A picture made to raise a quantity.
 
     Attributes:
+        network: the class of the network.
         image: (3, height, width) in [0, 1].
         history: the quantity at each step, on the picture as it was seen then.
         value: the quantity on ``image`` itself.
         start: the same on the picture that the search began with.
         quantity: what was raised, in words.
         layer: where a unit was read; None for an output.
-        settings: the arguments, JSON-able.
+        prior: what was known of pictures.
+        learning_rate: of Adam.
+        seed: of the first picture and of all shifts.
+        seconds: how long it took.
     """
 
+    network: str
     image: Tensor
     history: tuple[float, ...]
     value: float
     start: float
     quantity: str
     layer: str | None
+    prior: Prior
+    learning_rate: float
+    seed: int
+    seconds: float
 
     @property
     def headline(self) -> str:
-        """What it is, in words."""
         place = "" if self.layer is None else f" of {self.layer}"
-        return (
-            f"A picture made for {self.quantity}{place}: from {self.start:.3g} to {self.value:.3g}"
-        )
+        rise = f"from {number(self.start)} to {number(self.value)}"
+        return f"A picture made for {self.quantity}{place}: {rise}"
 
     def plot(self) -> Figure:
         """Return the picture, and how the quantity rose, as one Matplotlib figure."""
@@ -55,13 +66,31 @@ class Prototype(Finding):
         return prototype_page(self, command)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the picture, as JSON can hold it."""
-        return {
-            "headline": self.headline,
-            "quantity": self.quantity,
-            "layer": self.layer,
-            "value": self.value,
-            "start": self.start,
-            "history": list(self.history),
-            "settings": dict(self.settings),
-        }
+        found: dict[str, Any] = plain(
+            {
+                "headline": self.headline,
+                "network": self.network,
+                "quantity": self.quantity,
+                "layer": self.layer,
+                "value": self.value,
+                "start": self.start,
+                "size": self.image.shape[1:],
+                "history": self.history,
+                "prior": self.prior,
+                "learning_rate": self.learning_rate,
+                "seed": self.seed,
+                "call": self.call,
+                "settings": self.settings,
+                "versions": self.asked.versions,
+                "seconds": self.seconds,
+            }
+        )
+        return found
+
+    def to_frame(self) -> Any:
+        """Return a ``pandas.DataFrame`` with a row for each step.
+
+        Raises:
+            ImportError: if pandas isn't installed.
+        """
+        return frame({"step": range(1, len(self.history) + 1), "value": self.history})

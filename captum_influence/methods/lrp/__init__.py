@@ -3,7 +3,14 @@
 from captum_influence.methods.lrp.captum_backend import ByCaptum, Propagation
 from captum_influence.methods.lrp.find import relevance
 from captum_influence.methods.lrp.result import Relevance
-from captum_influence.methods.lrp.rules import AlphaBeta, Bounded, Composite, Epsilon, Gamma, Rule
+from captum_influence.methods.lrp.rules import (
+    AlphaBeta,
+    Bounded,
+    Composite,
+    Epsilon,
+    Gamma,
+    RelevanceRule,
+)
 from captum_influence.methods.lrp.zennit_backend import ByZennit
 
 __all__ = [
@@ -16,6 +23,6 @@ __all__ = [
     "Gamma",
     "Propagation",
     "Relevance",
-    "Rule",
+    "RelevanceRule",
     "relevance",
 ]

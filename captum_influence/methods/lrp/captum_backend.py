@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from captum_influence.attr.quantities import Quantity
 from captum_influence.methods.lrp.rules import Composite
 from captum_influence.network.cuts import Cut
-from captum_influence.network.interventions import intervene
+from captum_influence.network.reading import gradients
 from captum_influence.network.tracing import Moved, obstacles, prepared
 
-__all__ = ["ByCaptum", "Propagated", "Propagation", "Unsuited", "probed"]
+__all__ = ["ByCaptum", "Propagated", "Propagation", "Unsuited"]
 
 
 class Unsuited(ValueError):
     """Relevance would not be propagated rightly through this network; the message says why."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Propagated:
     """What a propagation found.
 
@@ -46,7 +46,7 @@ class Propagated:
 
 
 class Propagation(ABC):
-    """Hands relevance down through a network, on a copy of it."""
+    """Hands relevance down through a network, on a copy of it. A subclass is a dataclass."""
 
     @abstractmethod
     def propagated(
@@ -69,6 +69,10 @@ class Propagation(ABC):
         Raises:
             Unsuited: if the network isn't one on which the result would be right.
         """
+
+    def kept(self) -> Propagation:
+        """Return it as a result keeps it: without what can't be saved."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -95,26 +99,12 @@ class ByCaptum(Propagation):
             output = Quantity.ensure(target)(copied(inputs)).detach()
         inside = [_contained(copied, cut) for cut in layers]
         with ExitStack() as stack:
-            kept = [stack.enter_context(probed(copied, cut)) for cut in inside]
+            kept = [stack.enter_context(gradients(copied, cut)) for cut in inside]
             values = _distributed(copied, inputs, target)
         scores = [output.reshape(-1, *[1] * (k[0].ndim - 1)) for k in kept]
         inner = tuple(k[0] * s for k, s in zip(kept, scores, strict=True))  # Captum hands down ones
         biased = next((n for n, _ in model.named_parameters() if n.endswith("bias")), None)
-        return Propagated(values, output, rules, inner, biased)
-
-
-@contextmanager
-def probed(model: nn.Module, cut: Cut) -> Iterator[list[Tensor]]:
-    """Within the block, keep the gradient that arrives at a cut by a backward pass."""
-    kept: list[Tensor] = []
-
-    def probe(tensor: Tensor) -> Tensor:
-        if tensor.requires_grad:
-            tensor.register_hook(lambda gradient: kept.append(gradient.detach()))  # type: ignore[no-untyped-call]
-        return tensor.clone()  # so that hooks on what goes on have run before the probe's
-
-    with intervene(model, cut, probe):
-        yield kept
+        return Propagated(map=values, output=output, rules=rules, layers=inner, biased=biased)
 
 
 def _contained(copied: nn.Module, cut: Cut) -> Cut:

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from typing_extensions import TypedDict, Unpack
 
+from captum_influence.attr.quantities import Quantity
+from captum_influence.data.labels import Names
 from captum_influence.methods.lrp.captum_backend import ByCaptum, Propagated, Propagation, Unsuited
-from captum_influence.methods.lrp.result import Relevance, _error
+from captum_influence.methods.lrp.result import Relevance, conservation_error
 from captum_influence.methods.lrp.rules import Composite
 from captum_influence.methods.lrp.zennit_backend import ByZennit
 from captum_influence.network.cuts import Cut
+from captum_influence.network.inputs import network_of
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.display import Display
+from captum_influence.reports.shown import Shown
+from captum_influence.units.displays import pictures_of
+from captum_influence.units.options import check_options, collected
+from captum_influence.units.question import numbered
 
-__all__ = ["relevance"]
+__all__ = ["RelevanceOptions", "relevance"]
 
 Layer = Cut | nn.Module | str
+
+
+class RelevanceOptions(TypedDict, total=False):
+    """What :func:`relevance` takes by keyword out of :class:`Shown`."""
+
+    class_names: Names
+    display: Callable[[Tensor], Tensor | Display] | None
+    picture: Tensor | None
+    shown: Shown
 
 
 def relevance(
@@ -28,6 +48,7 @@ def relevance(
     layers: Layer | Sequence[Layer] = (),
     by: Propagation | None = None,
     tolerance: float = 1e-3,
+    **options: Unpack[RelevanceOptions],
 ) -> Relevance:
     r"""Distribute a score over the inputs, so that :math:`\sum_i R_i = f(x)` without biases.
 
@@ -38,11 +59,13 @@ def relevance(
     Args:
         model: the network; in eval mode on the copy.
         inputs: (examples, ...).
-        target: a class, or one per example.
+        target: a class, by number or name, or one per example; None: the only output.
         composite: which rules; None: ε everywhere.
         layers: where relevance is noted on its way; also at an ``nn.ReLU``.
         by: who propagates; None: Captum where it is right, else zennit if it is installed.
         tolerance: a conservation error above it is warned about, with its likely reason.
+        options: ``class_names``, and how inputs are shown: ``display`` or ``picture``, see
+            :class:`Shown`.
 
     Raises:
         ValueError: if relevance would be wrong, with the parts of the network that are to blame.
@@ -59,13 +82,28 @@ def relevance(
         >>> bool(found.error_at("1").max() < 1e-3)
         True
     """
-    cuts = _cuts(model, layers)
-    detached = inputs.detach()
-    who, found = _propagated(by, model, detached, target, composite, tuple(cuts.values()))
-    error = _error(found.map, found.output)
+    asked, began = Asked.of(relevance, locals()), time.perf_counter()
+    check_options("relevance", options, RelevanceOptions)
+    shown: Shown = collected("relevance", "shown", Shown, options)
+    network, detached = network_of(model), inputs.detach()
+    classes = numbered(target, shown.class_names)
+    cuts = _cuts(network, layers)
+    who, found = _propagated(by, network, detached, classes, composite, tuple(cuts.values()))
+    error = conservation_error(found.map, found.output)
     _warn(found.biased, error, tolerance)
-    inner = dict(zip(cuts, found.layers, strict=True))
-    return Relevance(found.map, found.output, error, found.rules, inner, who)
+    return Relevance(
+        asked=asked,
+        network=type(network).__name__,
+        quantity=Quantity.ensure(classes).in_words(shown.class_names),
+        map=found.map,
+        output=found.output,
+        conservation_error=error,
+        rules=found.rules,
+        layers=dict(zip(cuts, found.layers, strict=True)),
+        by=who.kept(),
+        pictures=pictures_of(detached, shown),
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _propagated(by: Propagation | None, *question: Any) -> tuple[Propagation, Propagated]:
@@ -91,13 +129,12 @@ def _propagated(by: Propagation | None, *question: Any) -> tuple[Propagation, Pr
 def _cuts(model: nn.Module, layers: Layer | Sequence[Layer]) -> dict[str, Cut]:
     """Return where relevance is noted, by name."""
     listed = [layers] if isinstance(layers, Cut | nn.Module | str) else list(layers)
-    cuts = {}
-    for layer in listed:
-        cut = Cut.ensure(layer).within(model)
-        name = next(n for n, m in model.named_modules(remove_duplicate=False) if m is cut.module)
-        own = name if cut.side == "output" and cut.call is None else f"{cut}"
-        cuts[own] = Cut(name, cut.side, call=cut.call, select=cut.select)
-    return cuts
+    cuts = [Cut.ensure(layer).by_name(model) for layer in listed]
+    return {_name(cut): cut for cut in cuts}
+
+
+def _name(cut: Cut) -> str:
+    return str(cut.module) if cut.side == "output" and cut.call is None else str(cut)
 
 
 def _warn(biased: str | None, error: Tensor, tolerance: float) -> None:

@@ -18,10 +18,10 @@ from captum_influence.network.captum_private import (
     PropagationRule,
 )
 
-__all__ = ["AlphaBeta", "Bounded", "Composite", "Epsilon", "Gamma", "Rule"]
+__all__ = ["AlphaBeta", "Bounded", "Composite", "Epsilon", "Gamma", "RelevanceRule"]
 
 
-class Rule(ABC):
+class RelevanceRule(ABC):
     """How a layer hands relevance down; subclasses make the object that Captum works with."""
 
     @abstractmethod
@@ -30,7 +30,7 @@ class Rule(ABC):
 
 
 @dataclass(frozen=True)
-class Epsilon(Rule):
+class Epsilon(RelevanceRule):
     r"""The ε rule: :math:`R_i = \sum_j \frac{a_i w_{ij}}{z_j + \epsilon\,\mathrm{sign} z_j} R_j`.
 
     Attributes:
@@ -44,8 +44,8 @@ class Epsilon(Rule):
 
 
 @dataclass(frozen=True)
-class Gamma(Rule):
-    """The γ rule: weights count as w + γ max(w, 0), which favours what speaks for.
+class Gamma(RelevanceRule):
+    """The γ rule: weights count as w + γ max(w, 0), which favours positive contributions.
 
     Attributes:
         gamma: 0 is the ε rule; large is the α1β0 rule.
@@ -58,7 +58,7 @@ class Gamma(Rule):
 
 
 @dataclass(frozen=True)
-class AlphaBeta(Rule):
+class AlphaBeta(RelevanceRule):
     """The α1β0 rule, z+: only positive weights count; for layers whose inputs aren't negative."""
 
     def made(self) -> Any:
@@ -66,7 +66,7 @@ class AlphaBeta(Rule):
 
 
 @dataclass(frozen=True)
-class Bounded(Rule):
+class Bounded(RelevanceRule):
     r"""The z^B rule, for the first layer, whose inputs lie between two bounds.
 
     :math:`R_i = \sum_j \frac{x_i w_{ij} - l w_{ij}^+ - h w_{ij}^-}{\sum_{i'} (\ldots)} R_j`, which
@@ -102,9 +102,9 @@ class Composite:
         Bounded(low=0.0, high=1.0)
     """
 
-    dense: Rule = field(default_factory=Epsilon)
-    convolution: Rule = field(default_factory=Epsilon)
-    first: Rule | None = None
+    dense: RelevanceRule = field(default_factory=Epsilon)
+    convolution: RelevanceRule = field(default_factory=Epsilon)
+    first: RelevanceRule | None = None
 
     @staticmethod
     def epsilon_gamma(
@@ -118,14 +118,14 @@ class Composite:
         """Return ε for dense layers, α1β0 for convolutions, z^B at the input if it has bounds."""
         return Composite(Epsilon(), AlphaBeta(), _bounded(bounds))
 
-    def rule_for(self, module: nn.Module, *, first: bool) -> Rule:
+    def rule_for(self, module: nn.Module, *, first: bool) -> RelevanceRule:
         """Return the rule of a layer with weights; ``first``: no other one runs before it."""
         if first and self.first is not None:
             return self.first
         return self.dense if isinstance(module, nn.Linear) else self.convolution
 
 
-def _bounded(bounds: tuple[float, float] | None) -> Rule | None:
+def _bounded(bounds: tuple[float, float] | None) -> RelevanceRule | None:
     return None if bounds is None else Bounded(*bounds)
 
 

@@ -11,11 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.attr.quantities import Quantity
-from captum_influence.methods.lrp.captum_backend import Propagated, Propagation, Unsuited, probed
+from captum_influence.methods.lrp.captum_backend import Propagated, Propagation, Unsuited
 from captum_influence.methods.lrp.modules import Staged, unruled
-from captum_influence.methods.lrp.rules import AlphaBeta, Bounded, Composite, Epsilon, Gamma, Rule
+from captum_influence.methods.lrp.rules import (
+    AlphaBeta,
+    Bounded,
+    Composite,
+    Epsilon,
+    Gamma,
+    RelevanceRule,
+)
 from captum_influence.network.cuts import Cut
 from captum_influence.network.folding import fold_batchnorm
+from captum_influence.network.reading import gradients
 from captum_influence.network.tracing import Watch, out_of_place
 
 __all__ = ["ByZennit", "imported"]
@@ -64,7 +72,7 @@ class ByZennit(Propagation):
             staged(inputs)  # makes the modules that stand for functions
         chosen = self.composite or _composed(zennit, staged, inputs, composite or Composite())
         with chosen.context(staged), torch.enable_grad(), ExitStack() as stack:
-            kept = [stack.enter_context(probed(staged, _inside(cut))) for cut in layers]
+            kept = [stack.enter_context(gradients(staged, _inside(cut))) for cut in layers]
             leaf = inputs.clone().requires_grad_()
             answer = staged(leaf)
             _check_same(answer, plain)
@@ -72,8 +80,17 @@ class ByZennit(Propagation):
             (values,) = torch.autograd.grad(score, leaf, score.detach())
             rules = _named(chosen, staged)
         biased = next((n for n, _ in staged.network.named_parameters() if n.endswith("bias")), None)
-        inner = tuple(k[0] for k in kept)
-        return Propagated(values.detach(), score.detach(), rules, inner, biased)
+        return Propagated(
+            map=values.detach(),
+            output=score.detach(),
+            rules=rules,
+            layers=tuple(k[0] for k in kept),
+            biased=biased,
+        )
+
+    def kept(self) -> ByZennit:
+        """Return it without a composite of zennit's, whose rules the result names."""
+        return ByZennit()
 
 
 def imported() -> Any:
@@ -120,9 +137,9 @@ def _composed(zennit: Any, staged: Staged, inputs: Tensor, composite: Composite)
     return zennit.composites.NameLayerMapComposite(named, rest)
 
 
-def _rule(rules: Any, rule: Rule) -> Any:
+def _rule(rules: Any, rule: RelevanceRule) -> Any:
     """Return one of our rules as one of zennit's."""
-    made: Mapping[type[Rule], Callable[[Any], Any]] = {
+    made: Mapping[type[RelevanceRule], Callable[[Any], Any]] = {
         Epsilon: lambda r: rules.Epsilon(r.epsilon),
         Gamma: lambda r: rules.Gamma(r.gamma, _STABILIZER),
         AlphaBeta: lambda r: rules.ZPlus(_STABILIZER),

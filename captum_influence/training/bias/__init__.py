@@ -1,6 +1,6 @@
 """What a disturbance of training images does, layer by layer."""
 
-from captum_influence.training.bias.differences import Difference
+from captum_influence.training.bias.differences import GroupDifference
 from captum_influence.training.bias.disturbances import (
     AmplitudeSwap,
     Background,
@@ -15,17 +15,12 @@ from captum_influence.training.bias.disturbances import (
     PatchShuffle,
     WhiteBackground,
     all_disturbances,
-    gallery,
 )
-from captum_influence.training.bias.find import bias_report
+from captum_influence.training.bias.figures import gallery
+from captum_influence.training.bias.find import ReportOptions, bias_report
 from captum_influence.training.bias.result import BiasReport
-from captum_influence.training.bias.retraining import (
-    Measurement,
-    Retraining,
-    RetrainingResult,
-    measure,
-    retrain_and_measure,
-)
+from captum_influence.training.bias.retrained import Performance, RetrainingResult
+from captum_influence.training.bias.retraining import Retraining, measure, retrain_and_measure
 from captum_influence.training.bias.shapley import GradientShapley, SampledShapley, Shapley
 
 __all__ = [
@@ -34,16 +29,17 @@ __all__ = [
     "BiasReport",
     "BlurredBackground",
     "ChannelStatistics",
-    "Difference",
     "Disturbance",
     "FourierStyle",
     "GradientShapley",
     "GramTransfer",
+    "GroupDifference",
     "MeanBackground",
-    "Measurement",
     "NoiseBackground",
     "OtherBackground",
     "PatchShuffle",
+    "Performance",
+    "ReportOptions",
     "Retraining",
     "RetrainingResult",
     "SampledShapley",

@@ -8,16 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Difference", "difference"]
+__all__ = ["GroupDifference", "difference"]
 
 RESAMPLES = 2000
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A group's mean minus the original's, with a bootstrap interval and a permutation p-value.
+@dataclass(frozen=True, kw_only=True)
+class GroupDifference:
+    """A group's mean minus the original's, with a bootstrap interval and a permutation test.
 
-    `p_value` tests the single difference; with many of them, expect a share of false alarms.
+    Attributes:
+        group: its name.
+        quantity: what is compared.
+        mean: the difference of the means.
+        low: where the interval begins.
+        high: where it ends.
+        confidence: of the interval.
+        p_value: of the single difference; of many, expect a share of false alarms.
+        paired: whether the same examples are compared.
     """
 
     group: str
@@ -30,7 +38,7 @@ class Difference:
     paired: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers."""
+        """Return it as JSON can hold it."""
         return asdict(self)
 
 
@@ -41,7 +49,7 @@ def difference(
     values: Tensor,
     confidence: float,
     seed: int,
-) -> Difference:
+) -> GroupDifference:
     """Compare values per example; groups of equal size are pairs (the same images, disturbed).
 
     Args:
@@ -60,13 +68,22 @@ def difference(
     mean = float(b.mean() - a.mean())
     tail = (1 - confidence) / 2
     low, high = torch.quantile(resampled, torch.tensor([tail, 1 - tail], dtype=a.dtype)).tolist()
+    # Equal up to rounding is as extreme: shuffling may add the same numbers in another order.
     extreme = int((shuffled.abs() >= abs(mean) * (1 - 1e-12)).sum())
-    p_value = (1 + extreme) / (1 + RESAMPLES)
-    return Difference(group, quantity, mean, low, high, confidence, p_value, paired)
+    return GroupDifference(
+        group=group,
+        quantity=quantity,
+        mean=mean,
+        low=low,
+        high=high,
+        confidence=confidence,
+        p_value=(1 + extreme) / (1 + RESAMPLES),  # the observed one counts, so it is never 0
+        paired=paired,
+    )
 
 
 def _paired(change: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Bootstrapped means, and means under random signs."""
+    """Return bootstrapped means, and means under random signs."""
     n = len(change)
     picks = torch.randint(n, (RESAMPLES, n), generator=generator)
     signs = 2 * torch.randint(2, (RESAMPLES, n), generator=generator) - 1
@@ -74,7 +91,7 @@ def _paired(change: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]
 
 
 def _unpaired(a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Bootstrapped differences of means, and differences under random group labels."""
+    """Return bootstrapped differences of means, and differences under random group labels."""
     from_a = torch.randint(len(a), (RESAMPLES, len(a)), generator=generator)
     from_b = torch.randint(len(b), (RESAMPLES, len(b)), generator=generator)
     pooled = torch.cat([a, b])

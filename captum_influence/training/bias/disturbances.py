@@ -5,19 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from captum_influence.training.bias.masks import Scenes
 from captum_influence.visualization.blur import gaussian_blur
-from captum_influence.visualization.style import LIGHT, empty_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = [
     "DISTURBANCES",
@@ -35,12 +29,11 @@ __all__ = [
     "WhiteBackground",
     "all_disturbances",
     "disturbances_named",
-    "gallery",
 ]
 
 
 class Disturbance(ABC):
-    """Changes one property of images; `kind` is "texture", "style" or "background".
+    """Changes one property of images; ``kind`` is ``"texture"``, ``"style"`` or ``"background"``.
 
     Call it with images (batch, channels, height, width) with values in [0, 1] and, optionally,
     masks (batch, height, width) or (batch, 1, height, width) with values in [0, 1], 1 on the
@@ -66,7 +59,7 @@ class Disturbance(ABC):
             images: (batch, channels, height, width), values in [0, 1].
             masks: 1 on the object, 0 on the background.
             others: the images that texture, style or background are taken from, shaped like
-                `images`; `None` deals the batch's own images round.
+                ``images``; None deals the batch's own images round.
 
         Raises:
             ValueError: if a shape or range is wrong, or there is no other image.
@@ -77,10 +70,10 @@ class Disturbance(ABC):
 
     @abstractmethod
     def changed(self, scenes: Scenes) -> Tensor:
-        """The images with the property changed everywhere; it is blended in by `where`."""
+        """Return the images changed everywhere; :meth:`where` says how much of it is taken."""
 
     def where(self, scenes: Scenes) -> Tensor:
-        """How much of the change each pixel takes, (batch, 1, height, width)."""
+        """Return how much of the change each pixel takes, (batch, 1, height, width)."""
         return torch.ones_like(scenes.images[:, :1]) if scenes.masks is None else scenes.masks
 
 
@@ -88,7 +81,7 @@ class Disturbance(ABC):
 class PatchShuffle(Disturbance):
     """Texture: square patches change places; local texture stays, its order is lost.
 
-    Args:
+    Attributes:
         size: side of a patch in pixels; a margin that isn't a whole patch stays.
         seed: of the permutations, one per image.
     """
@@ -98,7 +91,6 @@ class PatchShuffle(Disturbance):
     kind: str = "texture"
 
     def changed(self, scenes: Scenes) -> Tensor:
-        """Shuffle each image's patches."""
         n, _, height, width = scenes.images.shape
         rows, columns = height // self.size, width // self.size
         if self.size < 1 or rows * columns < 2:
@@ -121,7 +113,7 @@ class PatchShuffle(Disturbance):
 class AmplitudeSwap(Disturbance):
     """Texture: another image's amplitudes above a spatial frequency, under the own phases.
 
-    Args:
+    Attributes:
         above: cycles per pixel from which amplitudes are taken over (0.5 is the finest).
         seed: of the choice of the other image.
     """
@@ -131,7 +123,6 @@ class AmplitudeSwap(Disturbance):
     kind: str = "texture"
 
     def changed(self, scenes: Scenes) -> Tensor:
-        """Exchange the fine amplitudes."""
         donors = scenes.donors()
         return _with_amplitudes(scenes.images, donors, _frequencies(scenes.images) >= self.above)
 
@@ -140,7 +131,7 @@ class AmplitudeSwap(Disturbance):
 class FourierStyle(Disturbance):
     """Style: another image's amplitudes below a spatial frequency (Yang & Soatto 2020).
 
-    Args:
+    Attributes:
         below: cycles per pixel up to which amplitudes are taken over.
         seed: of the choice of the other image.
     """
@@ -150,7 +141,6 @@ class FourierStyle(Disturbance):
     kind: str = "style"
 
     def changed(self, scenes: Scenes) -> Tensor:
-        """Exchange the coarse amplitudes."""
         donors = scenes.donors()
         return _with_amplitudes(scenes.images, donors, _frequencies(scenes.images) <= self.below)
 
@@ -159,7 +149,7 @@ class FourierStyle(Disturbance):
 class ChannelStatistics(Disturbance):
     """Style: mean and standard deviation of each channel from another image (Huang et al. 2017).
 
-    Args:
+    Attributes:
         seed: of the choice of the other image.
     """
 
@@ -167,7 +157,6 @@ class ChannelStatistics(Disturbance):
     kind: str = "style"
 
     def changed(self, scenes: Scenes) -> Tensor:
-        """Standardise with the own statistics, scale with the other's."""
         donors = scenes.donors()
         own = scenes.images.std((2, 3), keepdim=True).clamp(min=1e-4)
         scale = donors.std((2, 3), keepdim=True) / own
@@ -182,7 +171,7 @@ class GramTransfer(Disturbance):
     Filters of several sizes with random weights are enough for texture (Ustyuzhaninov et al.
     2017); no trained network is needed. The descent starts at the image, so its layout stays.
 
-    Args:
+    Attributes:
         steps: of Adam.
         filters: per filter size.
         content: weight of staying near the image.
@@ -196,7 +185,6 @@ class GramTransfer(Disturbance):
     kind: str = "texture"
 
     def changed(self, scenes: Scenes) -> Tensor:
-        """Optimise the pixels."""
         donors = scenes.donors()
         banks = [self._bank(size, scenes) for size in (3, 7, 11)]
         with torch.inference_mode(False), torch.enable_grad():
@@ -225,7 +213,6 @@ class Background(Disturbance):
     """Replaces what lies outside the masks; the object stays as it is."""
 
     def where(self, scenes: Scenes) -> Tensor:
-        """The background."""
         if scenes.masks is None:
             raise ValueError(
                 f"expected masks for {type(self).__name__}, got None; pass masks (batch, height, "
@@ -242,7 +229,6 @@ class WhiteBackground(Background):
     kind: str = "background"
 
     def changed(self, scenes: Scenes) -> Tensor:
-        """White."""
         return torch.ones_like(scenes.images)
 
 
@@ -254,7 +240,6 @@ class MeanBackground(Background):
     kind: str = "background"
 
     def changed(self, scenes: Scenes) -> Tensor:
-        """One colour per image."""
         weight = self.where(scenes)
         total = (scenes.images * weight).sum((2, 3), keepdim=True)
         mean = total / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
@@ -265,7 +250,7 @@ class MeanBackground(Background):
 class BlurredBackground(Background):
     """Background: blurred, without the object bleeding into it.
 
-    Args:
+    Attributes:
         sigma: of the Gaussian, in pixels.
         seed: unused; every disturbance has one.
     """
@@ -275,7 +260,6 @@ class BlurredBackground(Background):
     kind: str = "background"
 
     def changed(self, scenes: Scenes) -> Tensor:
-        """A Gaussian over background pixels only."""
         weight = self.where(scenes)
         blurred = gaussian_blur(scenes.images * weight, self.sigma, "zero")
         return blurred / gaussian_blur(weight, self.sigma, "zero").clamp(min=1e-6)
@@ -285,7 +269,7 @@ class BlurredBackground(Background):
 class NoiseBackground(Background):
     """Background: uniform noise.
 
-    Args:
+    Attributes:
         seed: of the noise.
     """
 
@@ -293,7 +277,6 @@ class NoiseBackground(Background):
     kind: str = "background"
 
     def changed(self, scenes: Scenes) -> Tensor:
-        """Every pixel and channel by itself."""
         return torch.rand(scenes.images.shape, generator=scenes.generator).to(scenes.images)
 
 
@@ -301,7 +284,7 @@ class NoiseBackground(Background):
 class OtherBackground(Background):
     """Background: another image.
 
-    Args:
+    Attributes:
         seed: of the choice of the other image.
     """
 
@@ -309,12 +292,11 @@ class OtherBackground(Background):
     kind: str = "background"
 
     def changed(self, scenes: Scenes) -> Tensor:
-        """The other image as it is."""
         return scenes.donors()
 
 
 def all_disturbances(seed: int = 0) -> dict[str, Disturbance]:
-    """One of each, by name, in the order texture, style, background."""
+    """Return one of each, by name, in the order texture, style, background."""
     return {
         "patch shuffle": PatchShuffle(seed=seed),
         "amplitude swap": AmplitudeSwap(seed=seed),
@@ -329,38 +311,8 @@ def all_disturbances(seed: int = 0) -> dict[str, Disturbance]:
     }
 
 
-def gallery(
-    images: Tensor, masks: Tensor, disturbances: Mapping[str, Disturbance] | None = None
-) -> Figure:
-    """A figure of images (rows) under disturbances (columns), the originals first.
-
-    Args:
-        images: (batch, 1 or 3, height, width), values in [0, 1]; at least two.
-        masks: 1 on the object.
-        disturbances: name -> disturbance; `None`: all of them.
-    """
-    chosen = all_disturbances() if disturbances is None else disturbances
-    columns = {"original": images} | {name: d(images, masks) for name, d in chosen.items()}
-    figure = empty_figure(1.3 * len(columns), 1.4 * len(images) + 0.4, LIGHT)
-    axes = figure.subplots(len(images), len(columns), squeeze=False)
-    for column, (name, batch) in enumerate(columns.items()):
-        for row, image in enumerate(batch.detach().float().cpu()):
-            axes[row, column].imshow(_displayable(image), cmap="gray", vmin=0, vmax=1)
-            axes[row, column].set_axis_off()
-        kind = chosen[name].kind if name in chosen else ""
-        axes[0, column].set_title(f"{kind}\n{name}", fontsize=8)
-    return figure
-
-
-def _displayable(image: Tensor) -> np.ndarray[Any, Any]:
-    """(height, width) for one channel, else (height, width, channels), as matplotlib wants it."""
-    shown = image[0] if len(image) == 1 else image.movedim(0, 2)
-    pixels: np.ndarray[Any, Any] = shown.numpy()
-    return pixels
-
-
 def _frequencies(images: Tensor) -> Tensor:
-    """Distance from zero frequency in cycles per pixel, (height, width // 2 + 1)."""
+    """Return distances from zero frequency in cycles per pixel, (height, width // 2 + 1)."""
     vertical = torch.fft.fftfreq(images.shape[2], device=images.device).unsqueeze(1)
     horizontal = torch.fft.rfftfreq(images.shape[3], device=images.device)
     return torch.hypot(vertical, horizontal.expand(len(vertical), -1))
@@ -374,7 +326,7 @@ def _with_amplitudes(images: Tensor, donors: Tensor, band: Tensor) -> Tensor:
 
 
 def _gram(images: Tensor, bank: Tensor) -> Tensor:
-    """Mean products of rectified filter responses, (batch, filters, filters)."""
+    """Return mean products of rectified filter responses, (batch, filters, filters)."""
     padding = bank.shape[2] // 2
     responses = F.conv2d(F.pad(images, [padding] * 4, mode="replicate"), bank).relu().flatten(2)
     return responses @ responses.mT / responses.shape[2]

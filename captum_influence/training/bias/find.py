@@ -9,10 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Module
+from typing_extensions import TypedDict, Unpack
 
-from captum_influence.data.streams import whole_batches
+from captum_influence.attr.run import Run
+from captum_influence.data.batches import Batches
+from captum_influence.data.labels import Names
 from captum_influence.network.recording import quiet
-from captum_influence.training.bias.differences import Difference, difference
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.display import Display
+from captum_influence.reports.shown import Shown
+from captum_influence.training.bias.differences import GroupDifference, difference
 from captum_influence.training.bias.result import (
     ALL_LAYERS,
     BiasReport,
@@ -20,15 +26,37 @@ from captum_influence.training.bias.result import (
     Ranked,
     ShownImage,
 )
-from captum_influence.training.bias.retraining import RetrainingResult
+from captum_influence.training.bias.retrained import RetrainingResult
 from captum_influence.training.bias.shapley import Shapley
 from captum_influence.training.layer_influence import LayerInfluence
 from captum_influence.training.losses import ExampleLoss
-from captum_influence.training.scoring import LayerScores
+from captum_influence.training.scoring import RawScores
+from captum_influence.units.options import check_options, collected
 
-__all__ = ["bias_report"]
+__all__ = ["ReportOptions", "bias_report"]
 
 SHOWN = 8  # examples of a group
+
+
+class ReportOptions(TypedDict, total=False):
+    """What :func:`bias_report` takes by keyword: fields of :class:`Shown` and :class:`Run`.
+
+    Attributes:
+        class_names: names of the targets.
+        display: one training input -> picture (channels, height, width) in [0, 1]; None: inputs of
+            one or three channels are stretched to [0, 1].
+        shown: both of these, whole.
+        seed: of the resampling.
+        show_progress: show bars.
+        run: both of these, whole.
+    """
+
+    class_names: Names
+    display: Callable[[Tensor], Tensor | Display] | None
+    shown: Shown
+    seed: int
+    show_progress: bool
+    run: Run
 
 
 def bias_report(
@@ -38,62 +66,62 @@ def bias_report(
     top: int = 6,
     predicted: bool = True,
     shapley: Shapley | None = None,
-    display: Callable[[Any], Tensor | None] | None = None,
     retrainings: Sequence[RetrainingResult] = (),
     notes: Sequence[str] = (),
-    class_names: Mapping[int, str] | None = None,
     confidence: float = 0.95,
-    seed: int = 0,
-    show_progress: bool = False,
+    **options: Unpack[ReportOptions],
 ) -> BiasReport:
     """Compare the influence of training images on an original group and disturbed ones.
 
-    To find a planted bias, build `influence` with `normalize="self"` and
-    `test_loss_fn=log_odds_loss`, and ask of examples whose answer the disturbance changes.
+    To find a planted bias, build ``influence`` with ``normalize="self"`` and
+    ``test_loss_fn=log_odds_loss``, and ask of examples whose answer the disturbance changes.
 
     Args:
         influence: which model, training data, layers, loss and curvature.
-        groups: name -> batch `(*inputs, targets)`; the first is the original.
+        groups: name -> batch ``(*inputs, targets)``; the first is the original.
         top: how many images to list each way.
         predicted: ask for the model's own answers instead of the targets given.
-        shapley: how to compute maps of the listed images; `None`: none.
-        display: one training input -> picture (channels, height, width) in [0, 1].
-        retrainings: results of `retrain_and_measure`, to be shown too.
+        shapley: how to compute maps of the listed images; None: none.
+        retrainings: results of :func:`retrain_and_measure`, to be shown too.
         notes: sentences to be shown above all else.
-        class_names: names of the targets.
         confidence: of the intervals.
-        seed: of the resampling.
-        show_progress: show bars.
+        options: see :class:`ReportOptions`.
+
+    Raises:
+        ValueError: if there is no group, or a number is out of range.
     """
+    asked = Asked.of(bias_report, locals())
     _check(groups, top, confidence)
-    asked = {name: _asked(influence, group, predicted=predicted) for name, group in groups.items()}
-    scores, display = _scored(influence, asked, show_progress), display or _picture
-    found = {
-        name: _finding(name, influence, batch, scores[name], top) for name, batch in asked.items()
-    }
+    check_options("bias_report", options, ReportOptions)
+    shown: Shown = collected("bias_report", "shown", Shown, options)
+    run: Run = collected("bias_report", "run", Run, options)
+    batches = {n: _batch(influence, group, predicted=predicted) for n, group in groups.items()}
+    scores = _scored(influence, batches, run.show_progress)
+    found = {n: _finding(n, influence, batch, scores[n], top) for n, batch in batches.items()}
     findings = tuple(
-        replace(finding, pictures=_examples(asked[name], display))
+        replace(finding, pictures=_examples(batches[name], shown))
         for name, (finding, _) in found.items()
     )
     return BiasReport(
-        tuple(influence.layers),
-        findings,
-        _differences({name: values for name, (_, values) in found.items()}, confidence, seed),
-        _shown(influence, _listed(findings), shapley, display, class_names or {}),
-        influence.normalize == "self",
-        tuple(retrainings),
-        scores,
-        tuple(notes),
+        asked=asked,
+        layers=tuple(influence.layers),
+        groups=findings,
+        differences=_differences({n: v for n, (_, v) in found.items()}, confidence, run.seed),
+        images=_shown(influence, _listed(findings), shapley, shown),
+        normalized=influence.normalize == "self",
+        retrainings=tuple(retrainings),
+        scores=scores,
+        notes=tuple(notes),
     )
 
 
 def _scored(
-    influence: LayerInfluence, asked: Mapping[str, tuple[Any, ...]], show_progress: bool
-) -> dict[str, LayerScores]:
-    """Every group's scores, from one pass over the training data."""
-    every = influence.scores(whole_batches(list(asked.values())), show_progress)
+    influence: LayerInfluence, batches: Mapping[str, tuple[Any, ...]], show_progress: bool
+) -> dict[str, RawScores]:
+    """Return every group's scores, from one pass over the training data."""
+    every = influence.raw_scores(Batches.whole(list(batches.values())), show_progress=show_progress)
     found, start = {}, 0
-    for name, batch in asked.items():
+    for name, batch in batches.items():
         end = start + len(batch[-1])
         found[name], start = every.rows(slice(start, end)), end
     return found
@@ -101,8 +129,8 @@ def _scored(
 
 def _differences(
     per_example: Mapping[str, Mapping[str, Tensor]], confidence: float, seed: int
-) -> tuple[Difference, ...]:
-    """Every group against the first, in every quantity."""
+) -> tuple[GroupDifference, ...]:
+    """Compare every group with the first, in every quantity."""
     original, *others = per_example
     return tuple(
         difference(name, quantity, per_example[original][quantity], values, confidence, seed)
@@ -119,8 +147,8 @@ def _check(groups: Mapping[str, Sequence[Any]], top: int, confidence: float) -> 
         )
 
 
-def _asked(influence: LayerInfluence, group: Sequence[Any], *, predicted: bool) -> tuple[Any, ...]:
-    """The group's batch, with the model's answers as targets if they are asked for."""
+def _batch(influence: LayerInfluence, group: Sequence[Any], *, predicted: bool) -> tuple[Any, ...]:
+    """Return the group's batch, with the model's answers as targets if they are asked for."""
     *inputs, _ = group
     if not predicted:
         return tuple(group)
@@ -132,26 +160,32 @@ def _finding(
     name: str,
     influence: LayerInfluence,
     batch: tuple[Any, ...],
-    scores: LayerScores,
+    scores: RawScores,
     top: int,
 ) -> tuple[GroupFinding, dict[str, Tensor]]:
-    """A group's finding, and its losses and strengths example by example."""
+    """Return a group's finding, and its losses and strengths example by example."""
     keys: dict[str, str | None] = {ALL_LAYERS: None} | {n: n for n in influence.layers}
     helpful, harmful, values = {}, {}, {"loss": _losses(influence, batch)}
     for key, layer in keys.items():
         mean = scores.of(layer, normalized=influence.normalize == "self").mean(0)
         helpful[key], harmful[key] = _ranked(mean, top, True), _ranked(mean, top, False)
-        values[f"influence strength, {key}"] = scores.of(layer, normalized=False).abs().sum(1)
+        values[f"influence strength, {key}"] = scores.strength(layer)
     strength = {key: float(values[f"influence strength, {key}"].mean()) for key in keys}
     loss = values["loss"]
-    return GroupFinding(name, len(loss), float(loss.mean()), helpful, harmful, strength), values
+    finding = GroupFinding(
+        name=name,
+        size=len(loss),
+        loss=float(loss.mean()),
+        helpful=helpful,
+        harmful=harmful,
+        strength=strength,
+    )
+    return finding, values
 
 
-def _examples(
-    batch: tuple[Any, ...], display: Callable[[Any], Tensor | None]
-) -> tuple[Tensor, ...]:
-    """Pictures of a group's first examples."""
-    found = (display(one) for one in batch[0][:SHOWN])
+def _examples(batch: tuple[Any, ...], shown: Shown) -> tuple[Tensor, ...]:
+    """Return pictures of a group's first examples."""
+    found = (_picture(one, shown) for one in batch[0][:SHOWN])
     return tuple(picture.detach().cpu() for picture in found if picture is not None)
 
 
@@ -172,22 +206,26 @@ def _listed(findings: Sequence[GroupFinding]) -> list[int]:
 
 
 def _shown(
-    influence: LayerInfluence,
-    indices: Sequence[int],
-    shapley: Shapley | None,
-    display: Callable[[Any], Tensor | None],
-    names: Mapping[int, str],
+    influence: LayerInfluence, indices: Sequence[int], shapley: Shapley | None, shown: Shown
 ) -> dict[int, ShownImage]:
     dataset: Any = getattr(influence.train_dataset, "dataset", influence.train_dataset)
     found = {}
     for index in indices:
         item = dataset[index]
-        game = None if shapley is None else _map(influence.model, item, shapley)
-        target = item[-1]
-        plain = target.item() if isinstance(target, Tensor) and target.numel() == 1 else target
-        label = names.get(plain, str(plain)) if isinstance(plain, int) else str(plain)
-        found[index] = ShownImage(index, label, display(item[0]), game)
+        found[index] = ShownImage(
+            index=index,
+            target=_target(item[-1], shown),
+            picture=_picture(item[0], shown),
+            shapley=None if shapley is None else _map(influence.model, item, shapley),
+        )
     return found
+
+
+def _target(target: Any, shown: Shown) -> str:
+    single = isinstance(target, Tensor) and target.numel() == 1
+    plain = target.item() if single else target
+    named = isinstance(plain, int) and shown.class_names is not None
+    return shown.name(plain) if named else str(plain)
 
 
 def _map(model: Module, item: Sequence[Any], shapley: Shapley) -> Tensor:
@@ -195,8 +233,12 @@ def _map(model: Module, item: Sequence[Any], shapley: Shapley) -> Tensor:
     return shapley.maps(model, item[0].unsqueeze(0), target)[0]
 
 
-def _picture(value: Any) -> Tensor | None:
-    """A tensor of one or three channels, stretched to [0, 1]; nothing for other inputs."""
+def _picture(value: Any, shown: Shown) -> Tensor | None:
+    """Return an input as it is shown; by default none but tensors of one or three channels."""
+    if shown.display is not None:
+        found: Any = shown.display(value)
+        own: Tensor | None = getattr(found, "picture", found)
+        return own
     if not isinstance(value, Tensor) or value.ndim != 3 or len(value) not in (1, 3):
         return None
     value = value.detach().float().cpu()

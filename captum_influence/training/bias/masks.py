@@ -14,10 +14,10 @@ __all__ = ["Scenes"]
 class Scenes:
     """A checked batch of images, what belongs to it, and a generator for draws.
 
-    Args:
+    Attributes:
         images: (batch, channels, height, width), values in [0, 1].
-        masks: (batch, 1, height, width), 1 on the object, or `None`.
-        others: images to take properties from, shaped like `images`, or `None`.
+        masks: (batch, 1, height, width), 1 on the object, or None.
+        others: images to take properties from, shaped like ``images``, or None.
         generator: of the draws.
     """
 
@@ -41,7 +41,7 @@ class Scenes:
         return Scenes(images, checked, others, torch.Generator().manual_seed(seed))
 
     def donors(self) -> Tensor:
-        """For each image another one: from `others`, or dealt round a circle of the batch.
+        """Return for each image another one: from ``others``, or dealt round a circle of the batch.
 
         Raises:
             ValueError: if there is no other image.

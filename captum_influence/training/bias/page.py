@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,23 @@ import numpy as np
 from torch import Tensor
 
 from captum_influence.reports.page import Page
-from captum_influence.visualization.style import colour_map, limit
+from captum_influence.visualization.maps import unit_bars
+from captum_influence.visualization.style import LIGHT, Theme, colour_map, limit
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from captum_influence.training.bias.result import BiasReport
 
-__all__ = ["bias_page"]
+__all__ = ["bias_page", "share_figure"]
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+_METHOD = (
+    "A training image's influence on a test example is the gradient of the one's loss, through the "
+    "inverse curvature of the training loss, times the gradient of the other's, layer by layer, in "
+    "one pass over the training data. Groups are compared by bootstrap and permutation."
+)
 
 
 def bias_page(report: BiasReport, command: str | None = None) -> Page:
@@ -27,17 +36,59 @@ def bias_page(report: BiasReport, command: str | None = None) -> Page:
     content = {
         "window": "Which training images?",
         "eyebrow": f"{len(report.groups)} groups · {len(report.layers)} layers",
-        "title": "Which training images shape these answers, and through which layer?",
+        "title": report.headline,
         "lead": " ".join(report.notes),
         "report": report,
+        "asked": report.asked,
         "command": command,
+        "method": _METHOD,
+        "facts": list(_facts(report)),
+        "caveats": list(_caveats(report)),
         "keys": ("all layers", *report.layers),
         "pictures": _known({i: _picture(image.picture) for i, image in report.images.items()}),
         "maps": _known({i: _map(image.shapley) for i, image in report.images.items()}),
         "examples": {g.name: [_picture(p) for p in g.pictures] for g in report.groups},
         "strongest": {g.name: max(g.layer_share.values(), default=0) or 1 for g in report.groups},
     }
-    return Page(TEMPLATE, content, lambda: iter(()))
+    return Page(TEMPLATE, content, lambda: iter([("layers", share_figure(report))]))
+
+
+def share_figure(report: BiasReport, theme: Theme = LIGHT) -> Figure:
+    """Draw each layer's share of the influence on each group."""
+    shares = {
+        f"{group.name}: {layer or 'the layer'}": value
+        for group in report.groups
+        for layer, value in group.layer_share.items()
+    }
+    unit = "share of the influence on a group"
+    return unit_bars(list(shares), list(shares.values()), unit=unit, theme=theme)
+
+
+def _facts(report: BiasReport) -> Iterator[tuple[str, str]]:
+    yield "groups", ", ".join(f"{group.name} ({group.size})" for group in report.groups)
+    yield "layers", ", ".join(layer or "the layer" for layer in report.layers)
+    yield "ranked by", "influence over √self-influence" if report.normalized else "influence"
+    yield "versions", ", ".join(f"{k} {v}" for k, v in report.asked.versions.items())
+
+
+def _caveats(report: BiasReport) -> Iterator[str]:
+    yield (
+        "Scores are predictions from the curvature at the present weights. Retraining measures; "
+        "where the two disagree, believe the retraining."
+    )
+    yield (
+        "A score per layer is about retraining that layer alone, the others frozen. Scores of all "
+        "layers add up to the global one."
+    )
+    yield (
+        "A training image that the network is certain of has no gradient left and so no influence, "
+        "however much it shaped the weights on the way there."
+    )
+    if report.normalized:
+        yield (
+            "Dividing by self-influence finds groups of similar images better, and predicts "
+            "retraining worse."
+        )
 
 
 def _known(found: Mapping[int, str | None]) -> dict[int, str]:
@@ -45,7 +96,7 @@ def _known(found: Mapping[int, str | None]) -> dict[int, str]:
 
 
 def _picture(picture: Tensor | None) -> str | None:
-    """The data URI of a picture (channels, height, width) in [0, 1]."""
+    """Return the data URI of a picture (channels, height, width) in [0, 1]."""
     if picture is None:
         return None
     shown = picture[0] if len(picture) == 1 else picture.movedim(0, 2)
@@ -53,7 +104,7 @@ def _picture(picture: Tensor | None) -> str | None:
 
 
 def _map(values: Tensor | None) -> str | None:
-    """The data URI of a map (height, width); the strongest half percent shares the end colours."""
+    """Return the data URI of a map (height, width); its largest half percent shares the ends."""
     if values is None:
         return None
     end = limit(values)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from captum_influence.data.arrays import write_arrays
+from captum_influence.data.frames import frame
+from captum_influence.data.records import plain
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
-from captum_influence.training.bias.differences import Difference
-from captum_influence.training.bias.page import bias_page
-from captum_influence.training.bias.retraining import RetrainingResult
-from captum_influence.training.scoring import LayerScores
+from captum_influence.training.bias.differences import GroupDifference
+from captum_influence.training.bias.page import bias_page, share_figure
+from captum_influence.training.bias.retrained import RetrainingResult
+from captum_influence.training.scoring import RawScores
+from captum_influence.visualization.numbers import number, share
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["ALL_LAYERS", "BiasReport", "GroupFinding", "Ranked", "ShownImage"]
 
-
 ALL_LAYERS = "all layers"
-
-
-FORMAT = "captum_influence.BiasReport"
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,11 @@ class Ranked:
     scores: tuple[float, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class GroupFinding:
-    """What shapes a group's answers; the mappings go from layer names and `ALL_LAYERS`.
+    """What shapes a group's answers; the mappings go from layer names and ``ALL_LAYERS``.
 
-    Args:
+    Attributes:
         name: of the group.
         size: how many examples it has.
         loss: their mean loss, against the targets asked for.
@@ -65,9 +64,16 @@ class GroupFinding:
         return {name: value / total if total else 0.0 for name, value in layers.items()}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ShownImage:
-    """A training image of the report: picture (channels, height, width) and Shapley map."""
+    """A training image of the report.
+
+    Attributes:
+        index: its place in the training data.
+        target: what it is of.
+        picture: (channels, height, width) in [0, 1]; None of what is no picture.
+        shapley: what each pixel does to the score of its own class, (height, width).
+    """
 
     index: int
     target: str
@@ -77,9 +83,9 @@ class ShownImage:
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class BiasReport(Finding):
-    """The result of `bias_report`: numbers by `to_dict`, files by `save`, a page by `to_html`.
+    """What training images do to the answers of groups, over all and through each layer.
 
-    Args:
+    Attributes:
         layers: their names.
         groups: what was found for each, the original first.
         differences: of each group from the original.
@@ -92,22 +98,37 @@ class BiasReport(Finding):
 
     layers: tuple[str, ...]
     groups: tuple[GroupFinding, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[GroupDifference, ...]
     images: Mapping[int, ShownImage]
     normalized: bool
-    retrainings: tuple[RetrainingResult, ...] = field(default=())
-    scores: Mapping[str, LayerScores] = field(default_factory=dict)
-    notes: tuple[str, ...] = field(default=())
+    retrainings: tuple[RetrainingResult, ...]
+    scores: Mapping[str, RawScores]
+    notes: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        group, index, score = self._strongest(ALL_LAYERS)
+        layer, part = max(group.layer_share.items(), key=lambda item: item[1])
+        return (
+            f"Training image #{index}, {self.images[index].target}, "
+            f"{'helps' if score >= 0 else 'harms'} the answers to {group.name} most (mean "
+            f"influence {number(score)}); {layer or 'the layer'} has the largest share of the "
+            f"influence on them, {share(part)}."
+        )
 
     @property
     def most_influential(self) -> dict[str, int]:
         """Per layer, the training image of the largest mean influence on any group."""
-        found = {}
-        for layer in (*self.layers, ALL_LAYERS):
-            ranked = [r[layer] for g in self.groups for r in (g.helpful, g.harmful)]
-            best = max(ranked, key=lambda one: abs(one.scores[0]))
-            found[layer] = best.indices[0]
-        return found
+        return {layer: self._strongest(layer)[1] for layer in (*self.layers, ALL_LAYERS)}
+
+    def _strongest(self, layer: str) -> tuple[GroupFinding, int, float]:
+        """Return the group, the training image and its score, of the largest absolute one."""
+        first = (
+            (group, ranked[layer].indices[0], ranked[layer].scores[0])
+            for group in self.groups
+            for ranked in (group.helpful, group.harmful)
+        )
+        return max(first, key=lambda found: abs(found[2]))
 
     @property
     def group_share(self) -> dict[str, dict[str, float]]:
@@ -119,51 +140,57 @@ class BiasReport(Finding):
             found[layer] = {n: v / total if total else 0.0 for n, v in values.items()}
         return found
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings, ready for JSON."""
-        return {
-            "layers": list(self.layers),
-            "normalized": self.normalized,
-            "groups": [_plain_group(group) for group in self.groups],
-            "group_share": self.group_share,
-            "most_influential": self.most_influential,
-            "differences": [d.to_dict() for d in self.differences],
-            "retrainings": [r.to_dict() for r in self.retrainings],
-            "notes": list(self.notes),
-        }
-
-    def save(self, folder: str | Path) -> tuple[Path, Path]:
-        """Write study.json, the numbers, and study.npz: scores, pictures and Shapley maps.
-
-        In the NPZ file `scores_G_L` is (examples of group G, training images) for layer L,
-        `self_influence_L` (training images,), both numbered as in the JSON file's `groups` and
-        `layers`; `picture_I` and `shapley_I` belong to training image I.
-        """
-        home = Path(folder)
-        content = {"format": FORMAT, "version": 1, **self.to_dict()}
-        arrays = {
-            f"scores_{g}_{i}": scores.scores[layer]
-            for g, scores in enumerate(self.scores.values())
-            for i, layer in enumerate(self.layers)
-        }
-        first = next(iter(self.scores.values()), None)
-        if first is not None:
-            own = first.self_influence
-            arrays |= {f"self_influence_{i}": own[layer] for i, layer in enumerate(self.layers)}
-        for kind in ("picture", "shapley"):
-            shown = {i: getattr(image, kind) for i, image in self.images.items()}
-            arrays |= {f"{kind}_{i}": found for i, found in shown.items() if found is not None}
-        numbers = write_arrays(home / "study.npz", FORMAT, {"layers": list(self.layers)}, arrays)
-        text = home / "study.json"
-        text.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        return text, numbers
-
     def mean_scores(self, group: str, layer: str | None = None) -> Tensor:
-        """What images are ranked by: their mean influence on a group, (training images,)."""
+        """Return what images are ranked by: their mean influence on a group, (training images,).
+
+        Args:
+            group: its name.
+            layer: through which layer; None: all.
+        """
         return self.scores[group].of(layer, normalized=self.normalized).mean(0)
+
+    def plot(self) -> Figure:
+        """Draw each layer's share of the influence on each group."""
+        return share_figure(self)
 
     def page(self, command: str | None = None) -> Page:
         return bias_page(self, command)
+
+    def to_dict(self) -> dict[str, Any]:
+        found: dict[str, Any] = plain(
+            {
+                "headline": self.headline,
+                "layers": self.layers,
+                "normalized": self.normalized,
+                "groups": [_plain_group(group) for group in self.groups],
+                "group_share": self.group_share,
+                "most_influential": self.most_influential,
+                "images": {index: image.target for index, image in self.images.items()},
+                "differences": [d.to_dict() for d in self.differences],
+                "retrainings": [r.to_dict() for r in self.retrainings],
+                "notes": self.notes,
+                "call": self.call,
+                "settings": self.settings,
+                "versions": self.asked.versions,
+            }
+        )
+        return found
+
+    def to_frame(self) -> Any:
+        """Return a ``pandas.DataFrame`` with a row per group, layer, side and listed image.
+
+        Raises:
+            ImportError: if pandas isn't installed.
+        """
+        rows = [
+            (group.name, layer, side, index, self.images[index].target, score)
+            for group in self.groups
+            for side, found in (("helpful", group.helpful), ("harmful", group.harmful))
+            for layer, ranked in found.items()
+            for index, score in zip(ranked.indices, ranked.scores, strict=True)
+        ]
+        columns = ("group", "layer", "side", "image", "target", "score")
+        return frame(dict(zip(columns, zip(*rows, strict=True), strict=True)))
 
 
 def _plain_group(group: GroupFinding) -> dict[str, Any]:
@@ -172,13 +199,12 @@ def _plain_group(group: GroupFinding) -> dict[str, Any]:
         "name": group.name,
         "size": group.size,
         "loss": group.loss,
-        "strength": dict(group.strength),
+        "strength": group.strength,
         "layer_share": group.layer_share,
-        **{
-            side: {
-                layer: [{"index": i, "score": s} for i, s in zip(r.indices, r.scores, strict=True)]
-                for layer, r in found.items()
-            }
-            for side, found in sides.items()
-        },
+        **{side: {n: _plain_ranked(r) for n, r in found.items()} for side, found in sides.items()},
     }
+
+
+def _plain_ranked(ranked: Ranked) -> list[dict[str, Any]]:
+    pairs = zip(ranked.indices, ranked.scores, strict=True)
+    return [{"index": index, "score": score} for index, score in pairs]

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Module
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from captum_influence.data.sharding import Shard
-from captum_influence.data.streams import Source
+from captum_influence.data.batches import Batch, Batches
+from captum_influence.network.devices import device_of
 from captum_influence.network.recording import quiet
+from captum_influence.reports.asked import Asked
+from captum_influence.training.bias.retrained import Performance, RetrainingResult
 from captum_influence.training.gradients import treatable_layers
 from captum_influence.training.losses import ExampleLoss
 
-__all__ = ["Measurement", "Retraining", "RetrainingResult", "measure", "retrain_and_measure"]
+__all__ = ["Retraining", "measure", "retrain_and_measure"]
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,18 @@ class Retraining:
     """A short training run from the present weights, the same for every comparison.
 
     Too high a rate makes runs diverge at random and measures nothing: check that the control run
-    of `retrain_and_measure` stays near the original.
+    of :func:`retrain_and_measure` stays near the original.
 
-    Args:
+    Attributes:
         epochs: passes over the data.
         learning_rate: of stochastic gradient descent with momentum.
         momentum: of the descent.
         weight_decay: of the descent.
         batch_size: examples per step.
         seed: of the order of examples, drawn from a generator of its own.
+
+    Raises:
+        ValueError: if a number isn't positive.
     """
 
     epochs: int = 5
@@ -45,7 +50,6 @@ class Retraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if self.epochs < 1 or self.learning_rate <= 0 or self.batch_size < 1:
             raise ValueError(
                 "expected epochs, learning_rate and batch_size above zero, got "
@@ -61,7 +65,18 @@ class Retraining:
         *,
         show_progress: bool = False,
     ) -> Module:
-        """A retrained copy of the model, in evaluation mode; `layers` alone move (`None`: all)."""
+        """Return a retrained copy of the model, in evaluation mode.
+
+        Args:
+            model: from whose weights.
+            data: on what.
+            loss_fn: the training loss.
+            layers: those that move alone; None: all.
+            show_progress: show a bar per epoch.
+
+        Raises:
+            RuntimeError: if the run diverges.
+        """
         names = _parameter_names(model, layers)
         found = copy.deepcopy(model).eval()
         moving = [p.requires_grad_(n in names) for n, p in found.named_parameters()]
@@ -71,7 +86,7 @@ class Retraining:
             momentum=self.momentum,
             weight_decay=self.weight_decay,
         )
-        loss, device = ExampleLoss(loss_fn), next(found.parameters()).device
+        loss, device = ExampleLoss(loss_fn), device_of(found)
         with torch.enable_grad(), quiet(found):
             for number, batch in self._batches(data, show_progress):
                 moved = batch.to(device)
@@ -81,76 +96,39 @@ class Retraining:
                 _refuse_divergence(found, number)
         return found.requires_grad_(False)
 
-    def _batches(self, data: Dataset[Any], show_progress: bool) -> Any:
+    def _batches(self, data: Dataset[Any], show_progress: bool) -> Iterator[tuple[int, Batch]]:
         generator = torch.Generator().manual_seed(self.seed)
         size = len(data)  # type: ignore[arg-type]  # checked by the caller
         for epoch in range(self.epochs):
             order = torch.randperm(size, generator=generator).tolist()
-            shuffled = Source(Subset(data, order), self.batch_size)
-            title = f"training, epoch {epoch + 1} of {self.epochs}"
-            for batch in shuffled.batches(Shard(), show_progress=show_progress, title=title):
+            shuffled = Batches.ordered(Subset(data, order), self.batch_size)
+            bar = f"training, epoch {epoch + 1} of {self.epochs}" if show_progress else None
+            for batch in shuffled.iterate(bar=bar):
                 yield epoch, batch
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A model on a group: mean loss, and accuracy where targets are classes."""
-
-    loss: float
-    accuracy: float | None
-
-
-@dataclass(frozen=True)
-class RetrainingResult:
-    """Measurements per group: as it was, retrained on all data (control), and on the changed data.
-
-    The effect of the images is `changed` against `control`; `before` shows what retraining alone
-    does.
-    """
-
-    layers: tuple[str, ...]
-    removed: int
-    repaired: int
-    before: Mapping[str, Measurement]
-    control: Mapping[str, Measurement]
-    changed: Mapping[str, Measurement]
-
-    def effect(self, group: str) -> float:
-        """How much the group's mean loss falls, against the control."""
-        return self.control[group].loss - self.changed[group].loss
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers."""
-        stages = {"before": self.before, "control": self.control, "changed": self.changed}
-        return {
-            "layers": list(self.layers),
-            "removed": self.removed,
-            "repaired": self.repaired,
-            **{
-                stage: {g: {"loss": m.loss, "accuracy": m.accuracy} for g, m in found.items()}
-                for stage, found in stages.items()
-            },
-            "effect": {group: self.effect(group) for group in self.before},
-        }
 
 
 def measure(
     model: Module, groups: Mapping[str, Any], loss_fn: Callable[..., Tensor]
-) -> dict[str, Measurement]:
-    """Mean loss and accuracy on each group, a batch `(*inputs, target)` or a DataLoader."""
-    loss, found = ExampleLoss(loss_fn), {}
-    device = next(model.parameters()).device
+) -> dict[str, Performance]:
+    """Return mean loss and accuracy on each group.
+
+    Args:
+        model: evaluated in eval mode.
+        groups: name -> a batch ``(*inputs, target)``, or a DataLoader of these.
+        loss_fn: any reduction.
+    """
+    loss, found, device = ExampleLoss(loss_fn), {}, device_of(model)
     with torch.no_grad(), quiet(model):
         for name, group in groups.items():
             losses, right = [], []
-            for batch in Source.ensure(group).batches(Shard()):
+            for batch in Batches.ensure(group).iterate():
                 moved = batch.to(device)
                 output = model(*moved.inputs)
                 losses.append(loss(output, moved.target))
                 right.append(_right(output, moved.target))
             known = [r for r in right if r is not None]
             accuracy = float(torch.cat(known).double().mean()) if known else None
-            found[name] = Measurement(float(torch.cat(losses).mean()), accuracy)
+            found[name] = Performance(float(torch.cat(losses).mean()), accuracy)
     return found
 
 
@@ -170,29 +148,32 @@ def retrain_and_measure(
 
     Args:
         model: the trained network; copies are trained, it is left as it is.
-        train_dataset: items `(*inputs, target)`.
+        train_dataset: items ``(*inputs, target)``.
         groups: name -> batch to measure on.
         loss_fn: the training loss.
         without: indices of training examples to leave out.
         repaired: index -> the item to put in its place.
-        layers: the layers to retrain; `None`: all.
+        layers: the layers to retrain; None: all.
         retraining: the recipe; used unchanged for the control run on the original data.
         show_progress: show bars.
 
     Raises:
         ValueError: if nothing changes, or an index is out of range.
     """
+    asked = Asked.of(retrain_and_measure, locals())
     recipe, repairs = retraining or Retraining(), dict(repaired or {})
-    data = Source(train_dataset, recipe.batch_size)
-    changed = _changed(train_dataset, data.length, without, repairs)
+    changed = _changed(train_dataset, without, repairs)
     control = recipe(model, train_dataset, loss_fn, layers, show_progress=show_progress)
     other = recipe(model, changed, loss_fn, layers, show_progress=show_progress)
     chosen, _ = treatable_layers(model, layers, skip_unsupported=True)
     return RetrainingResult(
-        tuple(layer.name for layer in chosen),
-        len(set(without)),
-        len(repairs),
-        *(measure(m, groups, loss_fn) for m in (model, control, other)),
+        asked=asked,
+        layers=tuple(layer.name for layer in chosen),
+        removed=len(set(without)),
+        repaired=len(repairs),
+        before=measure(model, groups, loss_fn),
+        control=measure(control, groups, loss_fn),
+        changed=measure(other, groups, loss_fn),
     )
 
 
@@ -210,13 +191,14 @@ class _Repaired(Dataset[Any]):
 
 
 def _changed(
-    data: Dataset[Any], length: int | None, without: Sequence[int], repairs: Mapping[int, Any]
+    data: Dataset[Any], without: Sequence[int], repairs: Mapping[int, Any]
 ) -> Dataset[Any]:
-    if length is None or isinstance(data, DataLoader):
+    if isinstance(data, DataLoader | IterableDataset) or not isinstance(data, Sized):
         raise ValueError(
             f"expected a Dataset with a length and items, got {type(data).__name__}; retraining "
             "draws its own order"
         )
+    length = len(data)
     gone = {int(i) for i in without}
     wrong = [i for i in (*gone, *repairs) if not 0 <= i < length]
     if wrong or not (gone or repairs) or len(gone) == length:

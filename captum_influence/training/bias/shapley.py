@@ -25,7 +25,7 @@ class Shapley(ABC):
     """Maps of Shapley values; the game's players are pixels or patches, its value a class score."""
 
     def maps(self, model: Module, images: Tensor, targets: Tensor) -> Tensor:
-        """One map per image, summed over channels, (batch, height, width).
+        """Return one map per image, summed over channels, (batch, height, width).
 
         Args:
             model: returns class scores (batch, classes).
@@ -45,18 +45,18 @@ class Shapley(ABC):
 
     @abstractmethod
     def values(self, model: Module, images: Tensor, targets: Tensor) -> Tensor:
-        """The values, shaped like the images."""
+        """Return the values, shaped like the images."""
 
     @abstractmethod
     def _seed(self) -> int:
-        """Of Captum's draws; the global generators are put back afterwards."""
+        """Return the seed of Captum's draws; the global generators are put back afterwards."""
 
 
 @dataclass(frozen=True)
 class GradientShapley(Shapley):
     """Expected gradients between a baseline of zeros and the image (Captum's GradientShap).
 
-    Args:
+    Attributes:
         samples: noisy copies per image.
         noise: standard deviation of the noise.
         seed: of the draws.
@@ -67,7 +67,6 @@ class GradientShapley(Shapley):
     seed: int = 0
 
     def values(self, model: Module, images: Tensor, targets: Tensor) -> Tensor:
-        """The values, shaped like the images."""
         found: Tensor = GradientShap(model).attribute(
             images.clone().requires_grad_(True),
             torch.zeros_like(images),
@@ -85,7 +84,9 @@ class GradientShapley(Shapley):
 class SampledShapley(Shapley):
     """Permutation sampling over square patches (Captum's ShapleyValueSampling).
 
-    Args:
+    Each patch's value is spread evenly over its pixels and channels.
+
+    Attributes:
         patch: side of a patch in pixels.
         samples: permutations.
         seed: of the draws.
@@ -96,7 +97,6 @@ class SampledShapley(Shapley):
     seed: int = 0
 
     def values(self, model: Module, images: Tensor, targets: Tensor) -> Tensor:
-        """Each patch's value, spread evenly over its pixels and channels."""
         height, width = images.shape[2:]
         columns = -(-width // self.patch)
         rows = torch.arange(height, device=images.device) // self.patch
@@ -117,7 +117,7 @@ class SampledShapley(Shapley):
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Captum draws from the global generators; seed them (torch's is forked by the caller)."""
+    """Seed the global generators, which Captum draws from (torch's is forked by the caller)."""
     state = np.random.get_state()  # noqa: NPY002  (the legacy generator is what Captum draws from)
     try:
         torch.manual_seed(seed)

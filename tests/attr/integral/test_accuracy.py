@@ -1,11 +1,11 @@
-"""Error estimates, paths refined until they suffice, and paths shared by examples."""
+"""Error estimates, and paths refined until they suffice."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from captum_influence import ClassScore, DistributionalInfluence, LinearPath, Noise
-from captum_influence.attr import Midpoint, StratifiedPath
+from captum_influence.attr import Midpoint
 
 REFERENCE = LinearPath(0.0, 2187, Midpoint())  # 3 ** 7 points
 
@@ -129,46 +129,3 @@ def test_points_are_told_for_any_distribution() -> None:
     influence = DistributionalInfluence(_net(nn.ReLU), "0")
     _, points = influence.attribute(_inputs(), target=0, n_steps=7, return_points=True)
     assert points.tolist() == [7] * 8
-
-
-def test_auto_refuses_other_rules_and_tolerances() -> None:
-    with pytest.raises(ValueError, match="refines the midpoint rule"):
-        LinearPath(0.0, "auto", "gausslegendre")
-    with pytest.raises(ValueError, match="positive tolerance"):
-        LinearPath(0.0, "auto", tolerance=0.0)
-
-
-# Paths shared by examples -------------------------------------------------------------------------
-
-
-def test_a_mean_over_examples_is_nearly_that_of_fine_paths() -> None:
-    net, x = _net(nn.ReLU), _inputs(128)
-    fine = DistributionalInfluence(net, "0", distribution=REFERENCE).attribute(x, target=1)
-    few = StratifiedPath(0.0, n=4)
-    found = DistributionalInfluence(net, "0", distribution=few).attribute(x, target=1)
-    error = (found.mean(dim=0) - fine.mean(dim=0)).norm()
-    sampling = (fine.var(dim=0) / len(x)).sum().sqrt()
-    assert error <= sampling / 3
-
-
-def test_a_shared_path_is_unbiased() -> None:
-    net, x = _net(nn.ReLU), _inputs(1)
-    fine = DistributionalInfluence(net, "0", distribution=REFERENCE).attribute(x, target=1)
-    draws = [
-        DistributionalInfluence(net, "0", distribution=StratifiedPath(0.0, 2, seed)).attribute(
-            x, target=1
-        )
-        for seed in range(400)
-    ]
-    stacked = torch.stack(draws)
-    error = (stacked.mean(dim=0) - fine).abs()
-    assert (error <= 4.5 * stacked.std(dim=0) / 20 + 1e-3).all()
-
-
-def test_numbers_make_a_batch_part_of_a_data_set() -> None:
-    net, x = _net(nn.ReLU), _inputs(10)
-    path = StratifiedPath(0.0, 3)
-    whole = DistributionalInfluence(net, "0", distribution=path).attribute(x, target=0)
-    for part in torch.split(torch.arange(10), 4):
-        some = DistributionalInfluence(net, "0", distribution=path.numbered(part))
-        assert torch.allclose(some.attribute(x[part], target=0), whole[part], atol=1e-14)

@@ -137,11 +137,3 @@ def test_channels_last_changes_the_layout_only(model: nn.Sequential) -> None:
     found = DistributionalInfluence(model, "3", execution=wish).attribute(X, target=1)
     assert layouts[-1]
     assert torch.allclose(found, DistributionalInfluence(model, "3").attribute(X, target=1))
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"memory_format": "nhwc"}, {"quantities": "vmap"}, {"compile": "fast"}]
-)
-def test_unknown_choices_are_refused(wrong: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        Execution(**wrong)

@@ -1,6 +1,4 @@
 import copy
-import json
-import math
 
 import pytest
 import torch
@@ -19,6 +17,9 @@ from captum_influence import (
     explain,
 )
 from captum_influence.attr import Midpoint
+from captum_influence.attr.run import Run
+from captum_influence.reports.shown import Shown
+from captum_influence.units.units_of import UnitsOf
 
 NAMES = ["red", "green", "dark"]
 
@@ -57,9 +58,9 @@ def test_a_comparison_names_the_unit_for_and_the_unit_against(model, image) -> N
     assert [unit.name for unit in found.against] == ["channel 1"]
     assert found.against[0].value == pytest.approx(-2.0)
     assert found.against[0].activation == 2.0
-    assert found.headline.startswith("The network says red (over 99\u00a0%) rather than green.")
-    assert "Channel 0 of relu speaks most for score(red) − score(green)" in found.headline
-    assert "in the upper left of the picture" in found.headline
+    assert found.rival == "green"
+    same = explain(model, image, "relu", "red", versus="green", class_names=NAMES)
+    assert (same.quantity, same.headline) == (found.quantity, found.headline)
 
 
 def test_by_influence_a_unit_counts_though_it_is_silent(model, image) -> None:
@@ -86,22 +87,6 @@ def test_default_is_the_predicted_class_along_midpoints_from_zero(model, image) 
     assert sum(p.probability for p in plain.predictions) == pytest.approx(1.0)
 
 
-def test_the_call_asks_the_same_again(model, image) -> None:
-    asked = ClassScore(0) - 0.5 * ClassScore(1)
-    found = explain(model, image, "relu", quantity=asked, top=2, axis="position", smoothing=1)
-    names = {
-        "explain": explain,
-        "model": model,
-        "image": image,
-        "ClassScore": ClassScore,
-        "LinearPath": LinearPath,
-        "Midpoint": Midpoint,
-    }
-    again = eval(found.call, names)
-    assert [row.unit for row in again.units] == [row.unit for row in found.units]
-    torch.testing.assert_close(again.units[0].map, found.units[0].map, rtol=0, atol=0)
-
-
 def test_half_precision_is_kept_and_saved_as_float32(model, image, tmp_path) -> None:
     found = explain(model.bfloat16(), image.bfloat16(), "relu", quantity=0, top=2)
     assert found.values.dtype == found.units[0].map.dtype == torch.float32
@@ -120,15 +105,10 @@ def test_positions_and_neurons_are_units_too(model, image) -> None:
 def test_a_user_s_own_groups_are_units_too(model, image) -> None:
     found = explain(model, image, "relu", quantity=0, axis={"eyes": [0, 1], "none": [2]}, top=1)
     assert (found.units[0].unit.name, found.units[0].unit.axis) == ("eyes", "group")
-    assert "Eyes of relu speaks most" in found.headline
-    names = {"explain": explain, "model": model, "image": image, "ClassScore": ClassScore}
-    again = eval(found.call, names | {"LinearPath": LinearPath, "Midpoint": Midpoint})
-    assert again.units[0].unit == found.units[0].unit
-    torch.testing.assert_close(again.units[0].map, found.units[0].map, rtol=0, atol=0)
+    assert found.units[0].unit.value == pytest.approx(16.0)
     masks = {"upper": torch.zeros(3, 2, 2, dtype=torch.bool).index_fill(1, torch.tensor(0), True)}
     upper = explain(model, image, "relu", quantity=0, axis=masks, smoothing=0, focus="unit")
     assert upper.units[0].regions[0].box == (0, 0, 4, 8)
-    assert "axis=..." in upper.call
 
 
 class Tokens(nn.Module):
@@ -170,81 +150,11 @@ def test_a_silent_unit_has_an_empty_mask_and_no_crop(model, image) -> None:
     assert (silent.regions, silent.box, silent.crop) == ((), None, None)
 
 
-def test_when_nothing_speaks_for_it_the_headline_says_so(model, image) -> None:
-    found = explain(model, image, "relu", quantity=2, top=1)
-    assert "No channel of relu speaks for score(class 2)." in found.headline
-
-
 def test_noise_and_functions_are_described(model, image) -> None:
     asked = {"quantity": Function(lambda output: output[:, 0]), "distribution": Noise(0.1, 4)}
     found = explain(model, image, "relu", top=1, **asked)
     assert found.quantity == "a function of the output"
     assert found.facts["distribution"] == "4 draws of noise around the picture"
-
-
-def test_top_examples_of_a_loader(model, image) -> None:
-    images = torch.zeros(7, 3, 8, 8, dtype=torch.float64)
-    images[:, 0, 0, 0] = torch.tensor([1.0, 5.0, 2.0, 7.0, 0.0, 6.0, 3.0])  # counts for the score
-    images[:, 0, 0, 7] = torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0])  # only for the unit
-    labels = torch.tensor([0, 1, 2, 0, 1, 2, 0])
-    loader = DataLoader(TensorDataset(images, labels), batch_size=3)
-    found = explain(model, image, "relu", quantity=0, top=1, loader=loader, class_names=NAMES)
-    examples = [(e.kind, e.number, e.value, e.label_name) for e in found.units[0].examples]
-    assert examples == [
-        ("activation", 1, pytest.approx(14.0), "green"),
-        ("activation", 3, pytest.approx(7.0), "red"),
-        ("activation", 5, pytest.approx(6.0), "dark"),
-        ("contribution", 3, pytest.approx(7.0), "red"),
-        ("contribution", 5, pytest.approx(6.0), "dark"),
-        ("contribution", 1, pytest.approx(5.0), "green"),
-    ]
-    # the 4 × 4 pixels of the place where the unit is most active
-    assert [e.box for e in found.units[0].examples[:2]] == [(0, 4, 4, 8), (0, 0, 4, 4)]
-    first = found.units[0].examples[0]
-    assert torch.equal(first.crop, first.image[:, :4, 4:])
-    bare = explain(model, image, "relu", quantity=0, top=1, loader=[images[:2]])
-    assert [e.label for e in bare.units[0].examples] == [None] * 4
-
-
-def test_save_and_load(model, image, tmp_path) -> None:
-    loader = [(torch.rand(3, 3, 8, 8, dtype=torch.float64), torch.tensor([0, 1, 2]))]
-    found = explain(model, image, "relu", quantity=0, top=3, loader=loader, class_names=NAMES)
-    text, binary = found.save(tmp_path / "there")
-    assert (text.name, binary.name) == ("explanation.json", "explanation.npz")
-    back = Explanation.load(tmp_path / "there")
-    assert json.dumps(back.to_dict()) == json.dumps(found.to_dict())
-    assert back.call == found.call
-    for mine, theirs in zip(back.units, found.units, strict=True):
-        assert (mine.unit, mine.regions, mine.box) == (theirs.unit, theirs.regions, theirs.box)
-        assert torch.equal(mine.map, theirs.map)
-        assert torch.equal(mine.mask, theirs.mask)
-        assert torch.equal(mine.examples[0].image, theirs.examples[0].image)
-        assert [e.box for e in mine.examples] == [e.box for e in theirs.examples]
-    assert torch.equal(back.values, found.values)
-    found.save(tmp_path / "mine.json")
-    assert Explanation.load(tmp_path / "mine.npz").headline == found.headline
-
-
-def test_what_isn_t_a_saved_explanation_is_refused(model, image, tmp_path) -> None:
-    with pytest.raises(ValueError, match=r"there is no explanation\.json"):
-        Explanation.load(tmp_path)
-    text, binary = explain(model, image, "relu", top=1).save(tmp_path)
-    text.write_text('{"format": "other", "version": 9}')
-    with pytest.raises(ValueError, match="'other', version 9"):
-        Explanation.load(tmp_path)
-    text.write_text("[")
-    with pytest.raises(ValueError, match="something else"):
-        Explanation.load(tmp_path)
-    binary.unlink()
-    with pytest.raises(ValueError, match=r"there is no explanation\.npz"):
-        Explanation.load(tmp_path)
-
-
-def test_json_holds_no_nan(model, image, tmp_path) -> None:
-    found = explain(model, image, "relu", top=1)
-    object.__setattr__(found, "value", math.nan)
-    text, _ = found.save(tmp_path)
-    assert json.loads(text.read_text(), parse_constant=pytest.fail)["value"] is None
 
 
 def state(model: nn.Module) -> tuple[object, ...]:
@@ -317,13 +227,39 @@ def test_a_picture_must_fit_the_image(model, image, picture) -> None:
         ({"axis": "pixel"}, "got 'pixel'"),
         ({"percentile": 100}, "got 100"),
         ({"smoothing": -1}, "got -1"),
-        ({"loader": []}, "the loader is empty"),
         ({"quantity": 7}, "out of range"),
+        ({"target": "blue", "class_names": NAMES}, "'blue', which is none of the 3 names"),
+        ({"target": 0, "versus": 0}, "expected two classes to compare"),
+        ({"aggregate": "median"}, "got 'median'"),
+        ({"internal_batch_size": 0}, "positive number, got 0"),
     ],
 )
 def test_bad_options_are_named(model, image, options, message) -> None:
     with pytest.raises(ValueError, match=message):
         explain(model, image, "relu", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"smooting": 3}, r"explain\(\) takes no keyword 'smooting': did you mean smoothing="),
+        ({"target": 0, "quantity": 1}, "got both: they are the same thing"),
+        ({"shown": Shown(), "percentile": 9.0}, r"got shown=Shown\(...\) and percentile beside"),
+        ({"run": Run(), "seed": 1}, r"got run=Run\(...\) and seed beside it"),
+        ({"run": 3}, "expected run as a Run, got int"),
+    ],
+)
+def test_what_is_said_twice_or_not_understood_is_refused(model, image, options, message) -> None:
+    with pytest.raises(TypeError, match=message):
+        explain(model, image, "relu", **options)
+
+
+def test_values_that_are_made_once_serve_many_questions(model, image) -> None:
+    parts = explain(model, image, "relu", 0, class_names=NAMES, smoothing=1, axis="position")
+    shown, units = Shown(class_names=NAMES, smoothing=1), UnitsOf("relu", "position")
+    whole = explain(model, image, units, 0, shown=shown, run=Run(seed=0))
+    assert whole.headline == parts.headline
+    assert torch.equal(whole.units[0].mask, parts.units[0].mask)
 
 
 def test_what_isn_t_a_tensor_or_a_module_is_named(model, image) -> None:

@@ -1,13 +1,10 @@
-import json
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from captum_influence import ClassScore, prototype
-from captum_influence.demo import load_demo_network
+from captum_influence.demo import CLASSES, load_demo_network
 from captum_influence.explanations import Prior
-from captum_influence.explanations.prototypes.images import Canvas, askew, total_variation
 
 
 class Filter(nn.Module):
@@ -113,10 +110,25 @@ def test_it_works_under_no_grad_and_shows_progress(capsys: pytest.CaptureFixture
         quantity = ClassScore(0) - ClassScore(1)
         found = prototype(load_demo_network(), quantity, size=32, steps=2, show_progress=True)
     assert "step" in capsys.readouterr().err
-    assert "score(class 0) − score(class 1)" in found.headline
-    content = json.loads(json.dumps(found.to_dict()))
-    assert content["settings"]["prior"]["decay"] == 1.0
-    assert len(found.plot().axes) == 2
+    assert found.quantity == "score(class 0) − score(class 1)"
+
+
+def test_a_class_goes_by_its_name() -> None:
+    asked = {"size": 32, "steps": 2, "class_names": CLASSES}
+    found = prototype(load_demo_network(), "tree", **asked)
+    assert found.quantity == "score(tree)"
+    numbered = prototype(load_demo_network(), CLASSES.index("tree"), **asked)
+    assert torch.equal(found.image, numbered.image)
+    assert numbered.call.startswith("prototype(\n    model,\n    target=5,\n    size=32,\n")
+
+
+def test_wrapped_networks_are_looked_into() -> None:
+    model, asked = load_demo_network(), {"layer": "relu3", "unit": 5, "size": 32, "steps": 2}
+    plain = prototype(model, **asked)
+    for wrapped in (nn.DataParallel(model), torch.compile(model, backend="eager")):
+        found = prototype(wrapped, **asked)
+        assert (found.network, found.layer) == ("SceneNet", "relu3")
+        assert torch.equal(found.image, plain.image)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +140,8 @@ def test_it_works_under_no_grad_and_shows_progress(capsys: pytest.CaptureFixture
         ({"target": 0, "steps": 0}, ValueError, "positive steps and size, got 0"),
         ({"target": 0, "size": (8, 0)}, ValueError, r"got 256 and \(8, 0\)"),
         ({"target": 99}, ValueError, "out of range"),
+        ({"target": "tree"}, ValueError, "no names are known"),
+        ({"target": 0, "axis": 1}, TypeError, "prototype.. takes no keyword 'axis'"),
         ({"unit": 99, "layer": "relu3"}, ValueError, "unit 99 is not in a layer"),
         ({"target": 0, "layer": "nose"}, ValueError, "no layer named 'nose'"),
         ({"target": 0, "preprocess": torch.detach}, RuntimeError, "that torch can differentiate"),
@@ -137,25 +151,6 @@ def test_it_works_under_no_grad_and_shows_progress(capsys: pytest.CaptureFixture
 def test_mistakes_are_named_with_their_cure(arguments, error, message) -> None:
     with pytest.raises(error, match=message):
         prototype(load_demo_network(), **{"size": 32} | arguments)
-
-
-# How it is painted
-
-
-def test_coarse_waves_are_higher_than_fine_ones() -> None:
-    """The spectrum of the first picture falls as 1 / f: a slope of -2 in power."""
-    power = []
-    for seed in range(40):
-        generator = torch.Generator().manual_seed(seed)
-        canvas = Canvas.blank((64, 64), 1.0, generator, torch.device("cpu"))
-        plane = torch.logit(canvas.picture().detach().double()).sum(dim=0)
-        power.append(torch.fft.rfft2(plane).abs().square())
-    mean = torch.stack(power).mean(dim=0)[0, 1:32]  # along one axis
-    frequency = torch.arange(1, 32, dtype=torch.float64)
-    slope = torch.linalg.lstsq(
-        torch.stack([frequency.log(), torch.ones(31).double()], 1), mean.log()[:, None]
-    ).solution[0]
-    assert float(slope) == pytest.approx(-2, abs=0.2)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (6, 7)])
@@ -168,27 +163,3 @@ def test_pictures_of_all_sizes(size: tuple[int, int]) -> None:
 class _Mean(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return images.mean(dim=(2, 3))
-
-
-def test_a_picture_askew_is_shifted_by_whole_pixels_at_most() -> None:
-    generator = torch.Generator().manual_seed(0)
-    picture = torch.rand(1, 3, 12, 12, generator=generator)
-    assert askew(picture, STILL, generator) is picture
-    ramp = torch.arange(20.0).expand(1, 3, 20, 20).contiguous()
-    for _ in range(20):
-        seen = askew(ramp, Prior(jitter=3, scale=0), generator)
-        shift = (seen - ramp)[..., 5:15]
-        assert float(shift.abs().max()) <= 3 + 1e-4
-        assert float(shift.std()) < 1e-4
-
-
-def test_total_variation_by_hand() -> None:
-    picture = torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]).expand(3, 2, 2)
-    assert float(total_variation(picture)) == 1.0
-    assert float(total_variation(torch.ones(3, 4, 4))) == 0.0
-
-
-@pytest.mark.parametrize("wrong", [{"jitter": -1}, {"scale": 1.0}, {"decay": -1.0}])
-def test_a_prior_that_makes_no_sense(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="from 0 on"):
-        Prior(**wrong)

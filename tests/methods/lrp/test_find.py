@@ -1,18 +1,14 @@
-import copy
 import warnings
 
 import pytest
 import torch
-from captum.attr import LRP, InputXGradient, LayerGradientXActivation, LayerLRP
-from captum.attr._utils.lrp_rules import GammaRule
+from captum.attr import InputXGradient, LayerGradientXActivation
 from torch import nn
-from torch.nn import functional
 
 from captum_influence import Cut
-from captum_influence.demo import load_demo_network
-from captum_influence.methods.lrp.captum_backend import ByCaptum
+from captum_influence.demo import CLASSES, demo_scene, load_demo_network
 from captum_influence.methods.lrp.find import relevance
-from captum_influence.methods.lrp.rules import Bounded, Composite, Gamma
+from captum_influence.methods.lrp.rules import Composite
 from captum_influence.testing.state import unchanged
 
 
@@ -31,26 +27,6 @@ def vgg_like(bias: bool = False) -> nn.Module:
         nn.ReLU(),
         nn.Linear(10, 4, bias=bias),
     ).double()
-
-
-class Residual(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Linear(4, 4, bias=False)
-        self.head = nn.Linear(4, 2, bias=False)
-
-    def forward(self, x):
-        return self.head(x + self.inner(x))
-
-
-class Functional(Residual):
-    def forward(self, x):
-        return self.head(functional.relu(self.inner(x)))
-
-
-class Reused(Residual):
-    def forward(self, x):
-        return self.head(self.inner(self.inner(x)))
 
 
 COMPOSITES = {
@@ -83,62 +59,6 @@ def test_epsilon_on_relu_networks_without_bias_is_input_times_gradient():
     )
 
 
-def rows(x, weight, relevance):
-    """The z^B rule, entry by entry, as Montavon et al. write it; bounds 0 and 1."""
-    handed = torch.zeros_like(x)
-    for example in range(len(x)):
-        for j in range(len(weight)):
-            parts = [
-                x[example, i] * weight[j, i] - 1.0 * weight[j, i].clamp(max=0)
-                for i in range(x.shape[1])
-            ]
-            for i, part in enumerate(parts):
-                handed[example, i] += part / sum(parts) * relevance[example, j]
-    return handed
-
-
-@pytest.mark.parametrize("gamma", [0.0, 0.25])
-def test_dense_rules_equal_a_slow_replica(gamma):
-    torch.manual_seed(1)
-    model = nn.Sequential(nn.Linear(5, 6, bias=False), nn.ReLU(), nn.Linear(6, 2, bias=False))
-    model, x = model.double(), torch.rand(2, 5).double()
-    hidden, last = model[1](model[0](x)).detach(), model[2].weight.detach()
-    weights = last + gamma * last.clamp(min=0)
-    score = hidden @ last[0]
-    inner = hidden * weights[0] / (hidden @ weights[0])[:, None] * score[:, None]
-    expected = rows(x, model[0].weight.detach(), inner)
-    found = relevance(model, x, 0, composite=Composite(Gamma(gamma), first=Bounded(0.0, 1.0)))
-    torch.testing.assert_close(found.map, expected, atol=1e-6, rtol=1e-6)
-
-
-def test_captums_silent_doubling_is_caught():
-    torch.manual_seed(0)
-    model = Residual().double()
-    nn.init.eye_(model.inner.weight)
-    x = torch.rand(3, 4).double()
-    theirs = LRP(copy.deepcopy(model)).attribute(x.clone().requires_grad_(), target=0)
-    score = model(x)[:, 0].detach()
-    assert not torch.allclose(theirs.detach().sum(1), score, rtol=0.3)  # and no word of it
-    with unchanged(model), pytest.raises(ValueError, match="a sum of two branches"):
-        relevance(model, x, 0, by=ByCaptum())
-
-
-@pytest.mark.parametrize(
-    ("model", "reason"),
-    [
-        (Functional(), "functional relu"),
-        (Reused(), "module inner runs 2 times"),
-        (nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Linear(4, 2)), "is a GELU"),
-        (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 2)), "is a LayerNorm"),
-        (nn.TransformerEncoderLayer(4, 1, batch_first=True), "multi_head_attention|LayerNorm"),
-    ],
-)
-def test_what_captum_gets_wrong_is_refused_with_its_reason(model, reason):
-    inputs = torch.rand(2, 4) if "Enc" not in str(model)[:20] else torch.rand(2, 3, 4)
-    with unchanged(model), pytest.raises(ValueError, match=reason):
-        relevance(model, inputs, by=ByCaptum())
-
-
 def test_biases_are_warned_about():
     model = vgg_like(bias=True)
     with pytest.warns(RuntimeWarning, match=r"biases \(0.bias, ...\) absorb relevance"):
@@ -147,19 +67,6 @@ def test_biases_are_warned_about():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         relevance(model, IMAGES, 0, tolerance=torch.inf)
-
-
-def test_rules_of_the_users_own_are_used_and_kept():
-    model = vgg_like()
-    model[3].rule = GammaRule(0.7)
-    found = relevance(model, IMAGES, 0)
-    assert isinstance(model[3].rule, GammaRule)
-    assert found.rules["3"] == "GammaRule"
-    assert not torch.allclose(found.map, relevance(vgg_like(), IMAGES, 0).map)
-    del model[3].rule
-    torch.testing.assert_close(
-        relevance(model, IMAGES, 0).map, relevance(vgg_like(), IMAGES, 0).map
-    )
 
 
 def test_a_failure_poisons_nothing():
@@ -176,11 +83,6 @@ def test_a_single_module_and_the_demo_network():
     torch.testing.assert_close(found.map, x * linear.weight[1].detach(), atol=1e-5, rtol=1e-5)
     demo = relevance(load_demo_network(), torch.rand(1, 3, 64, 64), 0, tolerance=torch.inf)
     assert demo.map.isfinite().all()
-
-
-def test_bounds_must_be_in_order():
-    with pytest.raises(ValueError, match="low < high"):
-        Bounded(1.0, 0.0)
 
 
 LAYERS = ["0", "1", "2", "4", "5", "6", "8", "9"]
@@ -211,32 +113,39 @@ def test_epsilon_at_a_layer_is_activation_times_gradient():
         torch.testing.assert_close(values, expected, atol=1e-7, rtol=1e-6)
 
 
-def test_captums_own_layer_lrp_agrees_where_it_runs():
-    model, composite = vgg_like().eval(), COMPOSITES["epsilon_gamma"]
-    own = copy.deepcopy(model)
-    for module in own:
-        if isinstance(module, nn.ReLU):
-            module.inplace = False
-        rule = composite.rule_for(module, first=False).made()
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.rule = rule
-    own = nn.Sequential(*own[:6], Flat(), *own[7:])
-    theirs = LayerLRP(own, own[3]).attribute(IMAGES.clone().requires_grad_(), target=0)
-    found = relevance(model, IMAGES, 0, composite=composite, layers="3").layers["3"]
-    torch.testing.assert_close(found, theirs.detach(), atol=1e-9, rtol=1e-6)
-
-
-class Flat(nn.Module):
-    """A flattening that Captum doesn't see."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.unseen = nn.ReLU()
-
-    def forward(self, x):
-        return x.flatten(1)
-
-
 def test_a_layer_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="no layer named"):
         relevance(vgg_like(), IMAGES, 0, layers="nowhere")
+
+
+def test_classes_go_by_their_names():
+    model, asked = vgg_like(), {"class_names": ["fish", "tree", "rock", "bird"]}
+    one = relevance(model, IMAGES, "tree", **asked)
+    assert one.quantity == "score(tree)"
+    assert torch.equal(one.map, relevance(model, IMAGES, 1).map)
+    each = relevance(model, IMAGES, ["rock", "fish", 3], **asked)
+    assert torch.equal(each.map, relevance(model, IMAGES, [2, 0, 3]).map)
+    with pytest.raises(ValueError, match="no names are known"):
+        relevance(model, IMAGES, "tree")
+    with pytest.raises(TypeError, match=r"relevance\(\) takes no keyword 'names'"):
+        relevance(model, IMAGES, 1, names=CLASSES)
+
+
+def test_wrapped_networks_are_looked_into():
+    model = vgg_like()
+    plain = relevance(model, IMAGES, 1, layers="4")
+    for wrapped in (nn.DataParallel(model), torch.compile(model, backend="eager")):
+        found = relevance(wrapped, IMAGES, 1, layers="4")
+        assert found.network == "Sequential"
+        torch.testing.assert_close(found.map, plain.map)
+
+
+def test_the_call_asks_the_same_again():
+    scene, names = demo_scene().image[None], {"class_names": CLASSES, "tolerance": 9.0}
+    rules = Composite.epsilon_gamma(0.3, bounds=(0.0, 1.0))
+    found = relevance(load_demo_network(), scene, "coupe", composite=rules, layers="relu3", **names)
+    known = {"model": load_demo_network(), "inputs": scene}
+    exec("\n".join(found.asked.imports), known)
+    again = eval(found.call, known)
+    assert torch.equal(again.map, found.map)
+    assert again.call == found.call

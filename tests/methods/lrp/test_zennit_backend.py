@@ -12,7 +12,14 @@ from torch.nn import functional
 from captum_influence import Cut
 from captum_influence.methods.lrp.captum_backend import ByCaptum
 from captum_influence.methods.lrp.find import relevance
-from captum_influence.methods.lrp.rules import AlphaBeta, Bounded, Composite, Epsilon, Gamma, Rule
+from captum_influence.methods.lrp.rules import (
+    AlphaBeta,
+    Bounded,
+    Composite,
+    Epsilon,
+    Gamma,
+    RelevanceRule,
+)
 from captum_influence.methods.lrp.zennit_backend import ByZennit
 from captum_influence.testing.state import unchanged
 
@@ -271,7 +278,7 @@ def test_a_failure_poisons_nothing(zennit):
 
 
 def test_a_rule_of_ones_own_and_two_composites_are_refused(zennit):
-    class Mine(Rule):
+    class Mine(RelevanceRule):
         def made(self):
             return Epsilon().made()
 

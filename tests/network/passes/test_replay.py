@@ -56,6 +56,21 @@ def _seeded() -> None:
     torch.manual_seed(5)
 
 
+class Returning(nn.Module):
+    """A prefix that is needed behind the points, changed in place, reused and partly a view."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.shared, self.act = nn.Linear(3, 4), nn.Linear(4, 4), nn.ReLU(inplace=True)
+        self.flat, self.last = nn.Flatten(), nn.Linear(4, 2)
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        stem = self.flat(self.act(self.stem(x)).unsqueeze(2))
+        once = self.shared(stem).tanh()
+        return self.last(self.act(self.shared(once)) + once * stem.mul_(2))
+
+
 def _attribute(model: nn.Module, layer: Any, **settings: Any) -> Tensor:
     influence = DistributionalInfluence(
         model, layer, sample_at=layer, distribution=LinearPath(0.1, 7), **settings
@@ -139,3 +154,26 @@ def test_calls_left_out_are_counted() -> None:
     expected = model.last.weight[0].expand(3, 4)
     assert torch.allclose(found, expected, atol=1e-14)
     assert Counter(type(m).__name__ for m in model.modules())["Tanh"] == 1
+
+
+@pytest.mark.parametrize("rows", [1, 3, 64])
+def test_points_inside_a_network_whose_beginning_is_needed_again(rows: int) -> None:
+    model, x = Returning(), torch.sin(torch.arange(12, dtype=torch.float64)).reshape(4, 3)
+    far = torch.cos(torch.arange(4, dtype=torch.float64))
+    influence = DistributionalInfluence(
+        model,
+        Cut("shared", call=1),
+        distribution=LinearPath(far, n=8),
+        sample_at=Cut("shared", call=0),
+    )
+    found = influence.attribute(x, target=1, internal_batch_size=rows)
+    with torch.no_grad():
+        stem = model.stem(x).relu()
+        origin = model.shared(stem)
+    expected = torch.zeros_like(found)
+    for weight, (point,), _ in LinearPath(far, n=8).points((origin,)):
+        once = point.tanh()
+        onward = lambda z, once=once: model.last(z.relu() + once * stem * 2)  # noqa: E731
+        units = model.shared(once).detach().requires_grad_()
+        expected += weight * torch.autograd.grad(onward(units)[:, 1].sum(), units)[0]
+    assert torch.allclose(found, expected, atol=1e-13)

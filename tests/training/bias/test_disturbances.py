@@ -8,6 +8,7 @@ from torch import Tensor
 
 from captum_influence.training.bias import disturbances as module
 from captum_influence.training.bias.disturbances import (
+    DISTURBANCES,
     AmplitudeSwap,
     Background,
     BlurredBackground,
@@ -21,7 +22,7 @@ from captum_influence.training.bias.disturbances import (
     PatchShuffle,
     WhiteBackground,
     all_disturbances,
-    gallery,
+    disturbances_named,
 )
 
 EXAMPLES: dict[str, Disturbance] = {
@@ -182,11 +183,11 @@ def test_patches_that_do_not_fit() -> None:
         PatchShuffle(size=16)(_images())
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_gallery_shows_all(channels: int) -> None:
-    images = _images(channels)[:2]
-    figure = gallery(images, _masks(images), {**EXAMPLES})
-    titles = [axis.get_title() for axis in figure.axes]
-    assert titles[0] == "\noriginal"
-    assert sum(bool(title) for title in titles) == 1 + len(EXAMPLES)
-    figure.canvas.draw()
+def test_disturbances_are_known_by_their_names() -> None:
+    found = disturbances_named(["style-fourier", "background-white"], seed=3)
+    assert found == {"style-fourier": FourierStyle(seed=3), "background-white": WhiteBackground(3)}
+    assert {type(d) for d in disturbances_named(list(DISTURBANCES)).values()} == {
+        type(d) for d in all_disturbances().values()
+    }
+    with pytest.raises(ValueError, match=r"expected a disturbance, one of .*, got 'fog'"):
+        disturbances_named(["style-fourier", "fog"])

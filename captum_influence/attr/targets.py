@@ -1,0 +1,124 @@
+"""Targets: which entries of an output a score is of, checked against the output."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["Target", "entry_of_each", "one_entry", "one_per_row", "per_example_index", "picked"]
+
+Target = int | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Tensor | None
+
+
+def per_example_index(target: Target) -> Tensor | None:
+    """Return per-example targets as an index (examples, output dimensions), None for one target.
+
+    Raises:
+        TypeError: if they are no whole numbers.
+        ValueError: if they address the output by different numbers of indices.
+    """
+    if target is None or isinstance(target, tuple):
+        return None
+    if isinstance(target, Tensor):
+        _check_target_tensor(target)
+        return target.detach().cpu().long().reshape(-1, 1) if target.numel() > 1 else None
+    if not isinstance(target, list):
+        return None
+    entries = [one_entry(entry) for entry in target]
+    if len({len(entry) for entry in entries}) != 1:
+        raise ValueError(
+            "a list of targets holds one int, or one tuple of equal length, per example; got "
+            f"{len(entries)} entries of lengths {sorted({len(entry) for entry in entries})}"
+        )
+    return torch.tensor(entries)
+
+
+def _check_target_tensor(target: Tensor) -> None:
+    if target.is_floating_point() or target.dtype == torch.bool or target.ndim > 1:
+        raise TypeError(
+            "a tensor of targets must hold integers and have at most one dimension, got "
+            f"{target.dtype} of shape {tuple(target.shape)}"
+        )
+
+
+def one_entry(target: object) -> tuple[int, ...]:
+    """Return one target as a tuple of ints.
+
+    Raises:
+        TypeError: if it is no int, nor a tuple of ints.
+    """
+    if isinstance(target, Tensor):
+        target = target.item() if target.numel() == 1 else target
+    return tuple(_as_int(i) for i in (target if isinstance(target, tuple) else (target,)))
+
+
+def _as_int(value: object) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # the TypeError is the check
+    except TypeError:
+        raise TypeError(
+            "a target is an int, a tuple of ints, or a list or tensor of one per example, got "
+            f"{type(value).__name__}"
+        ) from None
+
+
+def one_per_row(scores: Tensor) -> Tensor:
+    """Return an output of one number per example as (rows,).
+
+    Raises:
+        ValueError: if it has more.
+    """
+    if scores.ndim == 0 or scores.numel() != len(scores):
+        raise ValueError(
+            "without a target the network must return one number per example, got shape "
+            f"{tuple(scores.shape)}; pass target= (a class index) or a quantity"
+        )
+    return scores.reshape(-1)
+
+
+def entry_of_each(scores: Tensor, entry: tuple[int, ...]) -> Tensor:
+    """Return the same entry of every row, shape (rows,).
+
+    Raises:
+        ValueError: if the output has no such entry.
+    """
+    _check_dimensions(scores, len(entry))
+    _check_range(scores, torch.tensor(entry))
+    where: tuple[int | slice, ...] = (slice(None), *entry)
+    return scores[where].reshape(len(scores))
+
+
+def picked(scores: Tensor, index: Tensor) -> Tensor:
+    """Return ``scores[i, *index[i]]`` of every row i, shape (rows,).
+
+    Raises:
+        ValueError: if the output has no such entries, or another number of rows.
+    """
+    _check_dimensions(scores, index.shape[1])
+    if len(scores) != len(index):
+        raise ValueError(f"expected one target per example, got {len(index)} for {len(scores)}")
+    _check_range(scores, index)
+    rows = torch.arange(len(scores), device=scores.device)
+    where = (rows, *index.to(scores.device).unbind(dim=1))
+    return scores[where].reshape(len(scores))
+
+
+def _check_dimensions(scores: Tensor, indices: int) -> None:
+    if scores.ndim < indices + 1 or math.prod(scores.shape[indices + 1 :]) != 1:
+        raise ValueError(
+            f"a network that returns {tuple(scores.shape)} needs a target of {scores.ndim - 1} "
+            f"indices (an int for one, a tuple for more), got {indices}"
+        )
+
+
+def _check_range(scores: Tensor, index: Tensor) -> None:
+    sizes = torch.tensor(scores.shape[1 : 1 + index.shape[-1]])
+    if bool(((index >= sizes) | (index < -sizes)).any()):
+        raise ValueError(
+            f"a target is out of range for outputs of shape {tuple(scores.shape[1:])} per example; "
+            "classes are counted from 0"
+        )

@@ -1,0 +1,59 @@
+"""The claim of a folder: nothing that somebody else put there is overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from captum_influence.data.files import kind_of
+
+__all__ = ["claim"]
+
+
+def claim(folder: str | PathLike[str], names: Sequence[str], text: str, kind: str) -> Path:
+    """Return a folder that a run may write to; nothing is written yet.
+
+    That is a folder which is still to be made, one that has nothing of these names, or an earlier
+    run's, also one that failed midway.
+
+    Args:
+        folder: where the run is to write.
+        names: what it will write there: files, and folders of files.
+        text: which of these is JSON that says whose it is, by its ``"format"``.
+        kind: what it says.
+
+    Raises:
+        ValueError: if what would be overwritten isn't an earlier run's, or it is no folder that
+            can be written to.
+    """
+    path = Path(folder)
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise ValueError(f"expected a folder as --out, got {str(folder)!r}: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise ValueError(
+            f"expected a folder to write to as --out, got {str(folder)!r}: {there} is read-only"
+        )
+    old = [name for name in names if (path / name).exists()]
+    if old and not _says(path / text, kind) and not any(_is_ours(path / name) for name in old):
+        raise ValueError(
+            f"expected an empty folder or an earlier run's as --out, got {str(folder)!r}, whose "
+            f"{old[0]} this program didn't write: choose another folder, or remove that"
+        )
+    return path
+
+
+def _says(file: Path, kind: str) -> bool:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return False
+    return isinstance(found, dict) and found.get("format") == kind
+
+
+def _is_ours(file: Path) -> bool:
+    """Say whether this package wrote a file; of a run that failed it may be the only one."""
+    return file.suffix == ".safetensors" and kind_of(file) is not None

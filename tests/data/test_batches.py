@@ -1,0 +1,253 @@
+"""One reader for all loaders: every batch is read once, by its owner, under its number."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from captum_influence.data.batches import (
+    Batch,
+    Batches,
+    columns,
+    images_of,
+    labelled,
+    maybe_labelled,
+    pair,
+    repeatable,
+)
+from captum_influence.data.sharding import Shard
+
+CPU = torch.device("cpu")
+N = 11
+
+
+def _data() -> TensorDataset:
+    return TensorDataset(torch.arange(N).float(), torch.arange(N) % 3)
+
+
+class Stream(IterableDataset[Any]):
+    """Items that can't be asked for by index."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([_data()[i] for i in range(N)])
+
+
+class Counting(Dataset[Any]):
+    """Remembers which items were read."""
+
+    def __init__(self) -> None:
+        self.reads: list[int] = []
+
+    def __len__(self) -> int:
+        return N
+
+    def __getitem__(self, index: int) -> Any:
+        self.reads.append(index)
+        return _data()[index]
+
+
+SOURCES = {
+    "data set": lambda: Batches.ordered(_data(), 4),
+    "loader": lambda: Batches.ordered(DataLoader(_data(), 4)),
+    "stream": lambda: Batches.ordered(Stream(), 4),
+    "batches": lambda: Batches.whole(list(DataLoader(_data(), 4))),
+    "shared loader": lambda: Batches.shared(DataLoader(_data(), 4), Shard()),
+    "shared list": lambda: Batches.shared(list(DataLoader(_data(), 4)), Shard()),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("world", [1, 2, 5])
+def test_processes_share_all_batches_under_their_numbers(source: str, world: int) -> None:
+    batches = SOURCES[source]()
+    found: dict[int, Batch] = {}
+    for rank in range(world):
+        for batch in batches.iterate(Shard(rank, world)):
+            assert batch.number % world == rank
+            found[batch.number] = batch
+    assert sorted(found) == [0, 1, 2]
+    for number, batch in found.items():
+        assert batch.start == 4 * number
+        assert batch.inputs[0].tolist() == list(range(batch.start, min(N, batch.start + 4)))
+        assert torch.equal(batch.target, batch.inputs[0].long() % 3)
+        assert len(batch) == len(batch.target)
+    assert batches.count() == N
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_pass_goes_on_from_any_batch(source: str) -> None:
+    batches = SOURCES[source]()
+    assert [batch.start for batch in batches.iterate(first=1)] == [4, 8]
+    assert [batch.start for batch in batches.iterate(Shard(1, 2), 1)] == [4]
+    assert list(batches.iterate(first=2**62)) == []
+
+
+def test_only_what_is_asked_for_is_read() -> None:
+    data = Counting()
+    batches = Batches.ordered(data, 4)
+    assert (batches.total, batches.count(), data.reads) == (3, N, [])
+    assert len(list(batches.iterate(Shard(1, 2)))) == 1
+    assert data.reads == [4, 5, 6, 7]
+
+
+def test_a_shuffled_loader_is_read_in_the_order_that_was_drawn() -> None:
+    torch.manual_seed(0)
+    batches = Batches.shared(DataLoader(_data(), 4, shuffle=True), Shard())
+    passes = [torch.cat([b.inputs[0] for b in batches.iterate()]) for _ in range(2)]
+    assert torch.equal(*passes)
+    assert torch.equal(passes[0].sort().values, torch.arange(N).float())
+    assert not torch.equal(passes[0], torch.arange(N).float())
+    known = Batches.shared(DataLoader(_data(), 4, shuffle=True), Shard(), batches.order)
+    assert torch.equal(torch.cat([b.inputs[0] for b in known.iterate()]), passes[0])
+
+
+def test_a_loader_s_own_way_of_reading_is_kept() -> None:
+    def collate(items: list[Any]) -> Any:
+        return torch.stack([-x for x, _ in items]), torch.stack([y for _, y in items])
+
+    def draw(order: list[list[int]]) -> Any:
+        loader = DataLoader(_data(), batch_sampler=order, collate_fn=collate)
+        return Batches.shared(loader, Shard())
+
+    (first, second) = draw([[3, 1], [10]]).iterate()
+    assert (first.inputs[0].tolist(), second.inputs[0].tolist()) == ([-3, -1], [-10])
+    assert (first.start, second.start) == (0, 2)
+
+
+def test_checkpoints_of_two_runs_are_not_mixed() -> None:
+    class Pair(Shard):
+        def gather(self, value: Any) -> list[Any]:
+            return [value, value[::-1]]
+
+    with pytest.raises(ValueError, match="in another order: remove them"):
+        Batches.shared(DataLoader(_data(), 2), Pair(0, 2), [[0, 1], [2, 3]])
+
+
+def test_a_process_without_a_checkpoint_takes_the_others_order() -> None:
+    class Pair(Shard):
+        def gather(self, value: Any) -> list[Any]:
+            return [value, [[5, 4], [3]]]
+
+    found = Batches.shared(DataLoader(_data(), 2), Pair(0, 2), None)
+    assert found.order == [[5, 4], [3]]
+
+
+def test_a_batch_a_data_set_and_a_loader_are_batches() -> None:
+    images, labels = torch.rand(3, 2), torch.tensor([0, 1, 2])
+    (batch,) = Batches.ensure((images, labels.numpy())).iterate()
+    assert torch.equal(batch.inputs[0], images)
+    assert torch.equal(batch.target, labels)
+    assert len(list(Batches.ensure(DataLoader(_data(), 5)).iterate())) == 3
+    assert len(list(Batches.ensure(_data()).iterate())) == 1
+    batches = Batches.ordered(_data())
+    assert Batches.ensure(batches) is batches
+
+
+def test_what_has_no_known_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="shuffle=False, got one that shuffles"):
+        Batches.ordered(DataLoader(_data(), 4, shuffle=True))
+    with pytest.raises(ValueError, match="batch_size of at least 1, got 0"):
+        Batches.ordered(_data(), 0)
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        Batches.ordered(TensorDataset(torch.zeros(0), torch.zeros(0)), 4),
+        Batches.shared([], Shard()),
+        Batches.shared(DataLoader(TensorDataset(torch.zeros(0)), 4), Shard()),
+    ],
+)
+def test_nothing_to_read_is_refused(batches: Batches) -> None:
+    with pytest.raises(ValueError, match=r"the loader is empty: expected at least one batch"):
+        list(batches.iterate())
+
+
+def test_the_first_process_shows_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    batches = Batches.ordered(_data(), 4)
+    list(batches.iterate(Shard(0, 2), bar="reading"))
+    assert "reading: 100%" in capsys.readouterr().err
+    list(batches.iterate(Shard(1, 2), bar="reading"))
+    list(batches.iterate())
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stream_shows_how_much_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Batches.shared(DataLoader(Stream(), 4), Shard()).total is None
+    list(Batches.ordered(Stream(), 4).iterate(bar="reading"))
+    assert "3batch" in capsys.readouterr().err
+
+
+# What a loader yields
+
+
+def test_pairs_of_inputs_and_labels() -> None:
+    x, z, y = torch.rand(2, 3), torch.rand(2), torch.tensor([0, 1])
+    assert pair(x) == ((x,), None)
+    assert pair([x]) == ((x,), None)
+    inputs, labels = pair(((x, z), [0, 1]))
+    assert inputs == (x, z)
+    assert torch.equal(labels, y)
+    with pytest.raises(TypeError, match=r"got a mapping with \['image'\]: give the DataLoader"):
+        pair({"image": x})
+    with pytest.raises(TypeError, match=r"got str of \['str'\]"):
+        pair("cat")
+
+
+def test_columns_whose_last_is_the_target() -> None:
+    x, z, y = torch.rand(2, 3), torch.rand(2), torch.tensor([0, 1])
+    assert columns([x, z, y]) == ((x, z), y)
+    with pytest.raises(TypeError, match=r"at least two elements.*got Tensor"):
+        columns(x)
+    with pytest.raises(TypeError, match="got 1 elements"):
+        columns((x,))
+
+
+def test_a_batch_moves_its_tensors_and_nothing_else() -> None:
+    batch = Batch(3, 12, (torch.ones(2, dtype=torch.float64), ["a", "b"]), None)
+    moved = batch.to(torch.device("meta"))
+    assert moved.inputs[0].device.type == "meta"
+    assert (moved.inputs[1], moved.target) == (["a", "b"], None)
+    assert (moved.number, moved.start, len(moved)) == (3, 12, 2)
+
+
+def test_images_with_and_without_labels() -> None:
+    images, labels = torch.rand(2, 3, 4, 4), torch.tensor([0, 1])
+    loader = [images, (images, labels), [images, {"name": "x"}], (images, labels.float())]
+    assert all(found is images for found in images_of(loader, CPU))
+    said = [found for _, found in maybe_labelled(loader, CPU)]
+    assert [found is labels for found in said] == [False, True, False, False]
+    assert [found is None for found in said] == [True, False, True, True]
+    assert [(a is images, b is labels) for a, b in labelled([(images, labels)], CPU)] == [
+        (True, True)
+    ]
+
+
+@pytest.mark.parametrize("labels", [None, torch.zeros(2), torch.zeros(2, 3).long(), ["a", "b"]])
+def test_labels_are_class_numbers(labels: Any) -> None:
+    images = torch.rand(2, 3, 4, 4)
+    batch = images if labels is None else (images, labels)
+    with pytest.raises(TypeError, match="one class number per image"):
+        list(labelled([batch], CPU))
+
+
+@pytest.mark.parametrize("read", [images_of, labelled, maybe_labelled])
+def test_what_is_no_loader_of_images_is_refused(read: Any) -> None:
+    with pytest.raises(ValueError, match="the loader is empty"):
+        list(read([], CPU))
+    with pytest.raises(TypeError, match="expected a loader that yields batches, got Tensor"):
+        list(read(torch.rand(2, 3), CPU))
+    with pytest.raises(TypeError, match="expected a loader that yields batches, got int"):
+        list(read(3, CPU))
+    with pytest.raises(TypeError, match=r"loader to yield images .* got dict"):
+        list(read([{"image": torch.rand(1)}], CPU))
+
+
+def test_what_can_be_read_only_once_is_refused() -> None:
+    loader: list[Tensor] = [torch.rand(1)]
+    assert repeatable(loader) is loader
+    with pytest.raises(TypeError, match="can be read only once: make it a list"):
+        repeatable(iter(loader))

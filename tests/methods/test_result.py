@@ -1,0 +1,94 @@
+"""What a comparison says, draws, tabulates and keeps."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from captum_influence import Comparison, compare
+from captum_influence.metrics import FlippingScore, LocalizationScore
+
+IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+MASKS = torch.ones(2, 16, 16, dtype=torch.bool)
+NAMES = ["fish", "tree", "rock"]
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    body = [nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()]
+    return nn.Sequential(*body, nn.Linear(16, 3)).eval()
+
+
+@pytest.fixture(scope="module")
+def found() -> Comparison:
+    scores = {"ABPC": FlippingScore("mean", steps=2), "mass": LocalizationScore(MASKS)}
+    names = ["Saliency", "influence", "LayerGradCam", "CAM"]
+    asked = {"points": 2, "scores": scores, "class_names": NAMES, "seed": 3}
+    return compare(network(), IMAGES, "0", "tree", names, **asked)
+
+
+def test_the_headline_counts_who_answers_and_names_the_best(found):
+    score = float(network()(IMAGES)[0, 1].detach())
+    by = {name: float(values[0]) for name, values in found.scores["ABPC"].items()}
+    best = max(by, key=by.get)
+    assert found.headline.startswith("3 methods say why the network scores tree (class 1) ")
+    assert f"{score:#.3g}".replace("-", "−") in found.headline
+    assert f"Best by ABPC, on this input: {best}, with " in found.headline
+    assert found.headline.endswith("Methods that can't answer for this network: 1.")
+    unknown = {name: torch.full((2,), torch.nan) for name in found.maps}
+    assert "Best by" not in replace(found, scores={"ABPC": unknown}).headline
+
+
+def test_the_table_has_one_row_per_method_and_means_of_scores(found):
+    pytest.importorskip("pandas")
+    table = found.to_frame()
+    assert list(table.columns) == ["seconds", "ABPC", "mass"]
+    assert list(table.index) == ["Saliency", "influence", "LayerGradCam"]
+    assert table.loc["Saliency", "mass"] == pytest.approx(1.0)
+    mean = float(found.scores["ABPC"]["influence"].mean())
+    assert table.loc["influence", "ABPC"] == pytest.approx(mean)
+
+
+def test_the_dict_holds_numbers_and_reasons(found):
+    content = found.to_dict()
+    assert content["target"] == [1, 1]
+    assert set(content["methods"]) == set(found.maps)
+    method = content["methods"]["influence"]
+    assert method["shape"] == [2, 1, 16, 16]
+    assert method["sum"] == pytest.approx(found.maps["influence"].sum((1, 2, 3)).tolist())
+    assert set(content["not_applicable"]) == {"CAM"}
+    assert (content["points"], content["seed"]) == (2, 3)
+
+
+def test_what_is_saved_comes_back(found, tmp_path):
+    found.save(tmp_path)
+    back = Comparison.load(tmp_path)
+    assert back.to_dict() == found.to_dict()
+    assert back.geometry == found.geometry
+    for name, values in found.maps.items():
+        assert torch.equal(back.maps[name], values)
+    assert torch.equal(back.pictures[1], found.pictures[1])
+    assert torch.equal(back.units["influence"], found.units["influence"])
+
+
+@pytest.mark.parametrize("scale", ["each", "shared"])
+def test_the_grid_states_its_scale(found, scale):
+    figure = found.plot(IMAGES[0], scale=scale)
+    assert len(figure.axes) == 4
+    assert ("own scale" in figure.get_suptitle()) == (scale == "each")
+    limits = {axes.get_title().split("±")[1] for axes in figure.axes[1:]}
+    assert len(limits) == (3 if scale == "each" else 1)
+    with pytest.raises(ValueError, match="scale"):
+        found.plot(scale="none")
+
+
+def test_the_figure_shows_the_example_that_is_asked_for(found):
+    own, other = found.plot(), found.plot(example=1)
+    for figure, i in ((own, 0), (other, 1)):
+        shown = torch.from_numpy(figure.axes[0].images[0].get_array().copy())
+        torch.testing.assert_close(shown.movedim(-1, 0).float(), found.pictures[i])
+        drawn = torch.from_numpy(figure.axes[1].images[0].get_array().filled())
+        torch.testing.assert_close(drawn, found.maps["Saliency"][i, 0])
+    given = torch.zeros(3, 16, 16)
+    assert not found.plot(given).axes[0].images[0].get_array().any()
