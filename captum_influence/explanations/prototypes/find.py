@@ -19,6 +19,7 @@ from captum_influence.explanations.prototypes.result import Prototype
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.devices import device_of, dtype_of
 from captum_influence.network.inputs import network_of
+from captum_influence.network.passes.arguments import Bound
 from captum_influence.network.slices import Slice
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.shown import Shown
@@ -165,7 +166,7 @@ class _Look:
         slice_ = Slice(self.model, [Cut(self.model, "input")], measure_at=self.cut)
         with slice_.opened():
             points, rows = slice_.admitted(inputs), torch.zeros(1, dtype=torch.long)
-            trace = slice_.trace((points,), (), (points,), rows)
+            trace = slice_.trace((points,), Bound(), (points,), rows)
             value = self.quantity.resolve(trace.output)(trace.output).sum()
             (slope,) = torch.autograd.grad(value, trace.edges[0], allow_unused=True)
         if slope is None or not bool(value.isfinite()):
