@@ -34,7 +34,8 @@ from captum_influence import (
 from captum_influence.attr import Midpoint
 from captum_influence.demo import CLASSES, SceneDataset, load_demo_network
 from captum_influence.experts import ExpertCurves, class_rankings, expert_curves
-from captum_influence.network.substitution import activations, reruns
+from captum_influence.network.reading import activations
+from captum_influence.network.substitution import reruns
 from captum_influence.units.axes import Axis
 
 DISTRIBUTIONS: dict[str, Distribution] = {
@@ -119,7 +120,7 @@ def tutorial() -> Subject | None:
 def agreement(subject: Subject, layer: str, distribution: Distribution) -> dict[str, object]:
     """Return the rank correlation of each score with exact mean-ablation, by picture and class."""
     cut, images, labels = Cut(layer), *(x[:: subject.stride] for x in subject.held_out)
-    mean = torch.cat([activations(subject.model, cut, x) for x in subject.seen[0].split(64)]).mean(
+    mean = torch.cat([activations(subject.model, x, cut) for x in subject.seen[0].split(64)]).mean(
         0
     )
     axis = Axis.ensure("channel", tuple(mean.shape))
@@ -144,14 +145,14 @@ def experts(subject: Subject) -> list[ExpertCurves]:
     seen, held_out = (_batches(*part) for part in (subject.seen, subject.held_out))
     found = []
     for target in range(len(subject.classes)):
-        rankings = class_rankings(subject.model, subject.expert_layer, seen, target)
+        rankings = class_rankings(subject.model, seen, subject.expert_layer, target)
         found.append(
             expert_curves(
                 subject.model,
-                subject.expert_layer,
-                rankings,
                 held_out,
+                subject.expert_layer,
                 target,
+                rankings,
                 class_names=subject.classes,
             )
         )
@@ -191,7 +192,7 @@ def _scores(
         model, cut, distribution=distribution, quantity=ClassScore(labels)
     )
     influence = measure.attribute(images)
-    z = activations(model, cut, images)
+    z = activations(model, images, cut)
     values = {"contribution": influence * (z - mean), "influence": influence, "activation": z}
     return {name: axis.pool(value) for name, value in values.items()}
 

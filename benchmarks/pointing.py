@@ -36,8 +36,9 @@ from captum_influence import (
 from captum_influence.attr import Midpoint
 from captum_influence.demo import CLASSES, load_demo_network, make_scene
 from captum_influence.metrics import localize
-from captum_influence.network.substitution import activations, reruns
-from captum_influence.units.regions import blurred
+from captum_influence.network.reading import activations
+from captum_influence.network.substitution import reruns
+from captum_influence.visualization.blur import gaussian_blur
 
 LAYERS = ("relu1", "relu2", "relu3", "relu4", "relu5")
 POINT, PATH = Point(), LinearPath(0.0, 8, Midpoint())
@@ -88,12 +89,12 @@ class Subject:
 
     def elsewhere(self, maps: Tensor) -> float:
         """Return how often the largest entry of smoothed maps is on the rest of the object."""
-        smooth = torch.stack([blurred(values, SMOOTHING) for values in maps])
+        smooth = gaussian_blur(maps, SMOOTHING)
         return float(localize(smooth, self.rest).pointing.nan_to_num().mean())
 
     def hits(self, maps: Tensor) -> dict[str, float]:
         """Return how often the largest entry of maps (examples, height, width) is on the part."""
-        smooth = torch.stack([blurred(values, SMOOTHING) for values in maps])
+        smooth = gaussian_blur(maps, SMOOTHING)
         return {
             name: float(localize(values, self.parts).pointing.nan_to_num().mean())
             for name, values in (("smoothed", smooth), ("raw", maps))
@@ -182,7 +183,7 @@ def _several_rows(subject: Subject) -> Iterator[Row]:
     """Yield where the first few units by contribution look together, at the point itself."""
     for quantity, influences in _influences(subject, POINT).items():
         for layer, chi in influences.items():
-            z = activations(subject.model, Cut(layer), subject.images)
+            z = activations(subject.model, subject.images, Cut(layer))
             values = (chi * z).sum(dim=(2, 3))
             ranks = values.argsort(dim=1, descending=True).argsort(dim=1)[:, :, None, None]
             counts = (1, 3, 8)
@@ -211,9 +212,9 @@ def _unit_rows(
     subject: Subject, layer: str, chi: Tensor, distribution: Distribution
 ) -> Iterator[Row]:
     """Yield a row for each way to rank units, and each thing a map may show of the first."""
-    z = activations(subject.model, Cut(layer), subject.images)
+    z = activations(subject.model, subject.images, Cut(layer))
     origin = distribution.reference((subject.images,))
-    moved = z if origin is None else z - activations(subject.model, Cut(layer), origin[0])
+    moved = z if origin is None else z - activations(subject.model, origin[0], Cut(layer))
     for by, values in (("influence", chi), ("contribution", chi * moved)):
         top = values.sum(dim=(2, 3)).argmax(dim=1)
         chosen = one_hot(top, z.shape[1])[:, :, None, None].to(z)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from benchmarks.__main__ import machine
 from captum_influence import compare
 from captum_influence.demo import load_demo_network, make_scene
-from captum_influence.methods import AlphaBeta, Bounded, Composite, Gamma, Rule, relevance
+from captum_influence.methods import AlphaBeta, Bounded, Composite, Gamma, RelevanceRule, relevance
 from captum_influence.metrics import shattering
 
 DEPTHS, WIDTH, INPUTS = (1, 4, 8, 16, 32), 100, 50
@@ -109,7 +109,7 @@ def _attributes(model: nn.Module) -> dict[str, Attribute]:
     }
 
 
-def _lrp(model: nn.Module, rule: Rule, x: Tensor) -> Tensor:
+def _lrp(model: nn.Module, rule: RelevanceRule, x: Tensor) -> Tensor:
     composite = Composite(dense=rule, first=Bounded(0.0, 1.0))
     return relevance(model, x, 0, composite=composite, tolerance=torch.inf).map
 

@@ -21,7 +21,8 @@ from benchmarks.trained import data_folder, squeezenet
 from captum_influence import Cut, Distribution, Expert, LinearPath, Point, counterfactual
 from captum_influence.attr import Midpoint
 from captum_influence.explanations import Counterfactual
-from captum_influence.network.substitution import activations
+from captum_influence.network.reading import activations
+from captum_influence.units import MeanActivation
 
 LAYER = "features.12"
 DISTRIBUTIONS: dict[str, Distribution] = {
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     names = list(json.loads((folder / "imagenet" / "classes.json").read_text()))
     features = torch.cat(
-        [activations(subject.model, Cut(LAYER), x) for x in subject.images.split(16)]
+        [activations(subject.model, x, Cut(LAYER)) for x in subject.images.split(16)]
     )
     head = Head(subject.model)
     with torch.no_grad():
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = []
     for replace in ("0", "mean"):
         for name, distribution in DISTRIBUTIONS.items():
-            reference = features.mean(dim=0, keepdim=True) if replace == "mean" else None
+            instead = MeanActivation.of([features]) if replace == "mean" else 0
             found = [
                 counterfactual(
                     subject.model,
@@ -62,8 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
                     LAYER,
                     true=int(subject.labels[i]),
                     max_units=asked.max_units,
-                    replace="mean" if replace == "mean" else 0,
-                    reference=reference,
+                    replace=instead,
                     controls=asked.controls,
                     interpret=False,
                     distribution=distribution,
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
                 for i in (~right).nonzero().flatten().tolist()
             ]
             damage = [
-                _damage(head, f, features[right], subject.labels[right], reference) for f in found
+                _damage(head, f, features[right], subject.labels[right], instead) for f in found
             ]
             rows.append(_summary(replace, name, found, damage))
             print(json.dumps(rows[-1]), flush=True)
@@ -108,12 +108,11 @@ def _damage(
     found: Counterfactual,
     features: Tensor,
     labels: Tensor,
-    reference: Tensor | None,
+    replace: MeanActivation | int,
 ) -> tuple[float, float]:
     """Return the accuracy without the units, and without as many random ones."""
     generator = torch.Generator().manual_seed(0)
     random = torch.randperm(features.shape[1], generator=generator)[: len(found.units)].tolist()
-    replace = 0 if reference is None else reference[0]
     return tuple(
         _accuracy(Expert(head, "entry", units, "remove", replace), features, labels)
         for units in (found.units, random)

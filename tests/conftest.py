@@ -1,6 +1,5 @@
 """What every test may ask for: a torchvision that imports, and the real data where it is there."""
 
-import importlib.util
 import os
 from pathlib import Path
 
@@ -8,30 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-
-def _torchvision_schemas() -> torch.library.Library | None:
-    """Declares torchvision's two operators where its compiled part can't be loaded.
-
-    Importing torchvision registers fake kernels for ``nms`` and ``qnms`` and fails if they are
-    unknown, which they are when its binary was built for another torch (installed with --no-deps
-    beside a CPU build, say). Models and transforms need neither. Zennit imports torchvision too.
-    """
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or spec.origin is None:
-        return None
-    for binary in Path(spec.origin).parent.glob("_C*.*"):
-        try:
-            torch.ops.load_library(str(binary))
-        except OSError:
-            continue
-        return None
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library
+from captum_influence.network.torchvision_operators import declare_operators
 
 
-_SCHEMAS = _torchvision_schemas()  # the declarations live as long as this reference
+declare_operators()  # tests import torchvision themselves
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
 N, Q = 30, 5
+SAMPLED = 8  # reads of a few examples, by which resumed runs know their data
 
 LOSSES = [nn.CrossEntropyLoss(reduction="sum"), nn.CrossEntropyLoss(reduction="mean")]
 

@@ -88,7 +88,7 @@ class Point(Distribution):
         yield WeightedPoint(1.0, origin)
 
     def in_words(self) -> str:
-        return "the picture itself"
+        return "the input itself"
 
     @property
     def size(self) -> int:
@@ -126,7 +126,7 @@ class Noise(Distribution):
         return self.n
 
     def in_words(self) -> str:
-        return f"{self.n} draws of noise around the picture"
+        return f"{self.n} draws of noise around the input"
 
     def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
         for x in origin:
@@ -255,7 +255,8 @@ class Samples(Distribution):
     def size(self) -> int | None:
         if callable(self.samples):
             return None
-        return len(self.samples[0] if isinstance(self.samples, tuple) else self.samples)
+        count = len(self.samples[0] if isinstance(self.samples, tuple) else self.samples)
+        return count or None  # none at all are refused when they are asked for
 
 
 @dataclass(frozen=True, eq=False)

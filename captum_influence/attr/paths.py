@@ -118,10 +118,8 @@ class LinearPath(Distribution):
 
     def in_words(self) -> str:
         start = self.baseline
-        begin = (
-            f"an input of {start:g} everywhere" if isinstance(start, int | float) else "a baseline"
-        )
-        return f"{self.n} points on the straight path from {begin} to the picture"
+        begin = f"{start:g} everywhere" if isinstance(start, int | float) else "a baseline"
+        return f"{self.n} points on the straight path from {begin} to the input"
 
     def code(self, write: Write) -> str:
         usual = Midpoint() if self.is_adaptive else GaussLegendre()

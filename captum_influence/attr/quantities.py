@@ -12,11 +12,13 @@ from torch import Tensor
 
 from captum_influence.attr.targets import (
     Target,
+    check_labels,
     entry_of_each,
     one_entry,
     one_per_row,
     per_example_index,
     picked,
+    with_labels,
 )
 from captum_influence.data.labels import Names, class_name
 from captum_influence.reports.asked import Write, code_of
@@ -259,13 +261,30 @@ class Loss(Quantity):
 
     def __call__(self, output: Any) -> Tensor:
         device = output.device if isinstance(output, Tensor) else self.labels.device
-        value = self.loss_fn(output, self.labels.to(device))
+        labels = self.labels.to(device)
+        check_labels(self.loss_fn, output, labels)
+        value = with_labels(self.loss_fn, output, labels)
         if value.ndim == 0:
             raise ValueError(
                 "the loss returned one number for the whole batch; expected one per example: "
                 'build it with reduction="none"'
             )
-        return value.reshape(len(self.labels), -1).sum(dim=1)
+        if isinstance(output, Tensor) and len(labels) > 1:
+            self._check_first(value, output.detach(), labels)
+        return value.reshape(len(labels), -1).sum(dim=1)
+
+    def _check_first(self, value: Tensor, output: Tensor, labels: Tensor) -> None:
+        """Refuse a loss that gives the first example something else than alone."""
+        with torch.no_grad():
+            first = self.loss_fn(output[:1], labels[:1])
+        same = len(value) == len(labels) and value.shape[1:] == first.shape[1:]
+        if not same or not torch.allclose(value[:1].detach(), first, 1e-2, 1e-4, equal_nan=True):
+            raise ValueError(
+                "expected the loss of an example not to depend on the others, got outputs of shape "
+                f"{tuple(output.shape)} and labels of shape {tuple(labels.shape)}, which are "
+                f"broadcast or reduced to losses of shape {tuple(value.shape)}: give both one "
+                "shape, as by labels[:, None]"
+            )
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-__all__ = ["Target", "entry_of_each", "one_entry", "one_per_row", "per_example_index", "picked"]
+__all__ = [
+    "BY_ENTRY_FUNCTIONS",
+    "Target",
+    "check_labels",
+    "entry_of_each",
+    "one_entry",
+    "one_per_row",
+    "per_example_index",
+    "picked",
+    "with_labels",
+]
 
 Target = int | tuple[int, ...] | Sequence[int] | Sequence[tuple[int, ...]] | Tensor | None
 
@@ -122,3 +134,87 @@ def _check_range(scores: Tensor, index: Tensor) -> None:
             f"a target is out of range for outputs of shape {tuple(scores.shape[1:])} per example; "
             "classes are counted from 0"
         )
+
+
+# Labels of a loss
+
+_BY_ENTRY: tuple[type[nn.Module], ...] = (
+    nn.BCELoss,
+    nn.BCEWithLogitsLoss,
+    nn.HuberLoss,
+    nn.KLDivLoss,
+    nn.L1Loss,
+    nn.MSELoss,
+    nn.PoissonNLLLoss,
+    nn.SmoothL1Loss,
+    nn.SoftMarginLoss,
+)
+BY_ENTRY_FUNCTIONS: tuple[object, ...] = (
+    F.binary_cross_entropy,
+    F.binary_cross_entropy_with_logits,
+    F.huber_loss,
+    F.kl_div,
+    F.l1_loss,
+    F.mse_loss,
+    F.poisson_nll_loss,
+    F.smooth_l1_loss,
+    F.soft_margin_loss,
+)
+"""Losses that compare outputs and targets entry by entry."""
+
+
+def check_labels(loss_fn: object, output: Any, labels: Any) -> None:
+    """Refuse labels that don't fit the outputs, before a loss of torch's is asked.
+
+    Raises:
+        ValueError: if a label of cross-entropy is out of range, or a loss by entry would broadcast.
+    """
+    if not isinstance(output, Tensor) or not isinstance(labels, Tensor):
+        return
+    if isinstance(loss_fn, nn.CrossEntropyLoss | nn.NLLLoss):
+        _check_classes(output, labels, loss_fn.ignore_index)
+    function = getattr(loss_fn, "func", loss_fn)  # inside functools.partial
+    if isinstance(loss_fn, _BY_ENTRY) or function in BY_ENTRY_FUNCTIONS:
+        _check_shapes(output, labels)
+
+
+def _check_classes(output: Tensor, labels: Tensor, ignored: int) -> None:
+    if labels.is_floating_point() or not labels.numel() or not output.ndim:
+        return
+    classes = output.shape[1 if output.ndim > 1 else 0]
+    # On a GPU such a label would end the process's use of it.
+    wrong = ((labels < 0) | (labels >= classes)) & (labels != ignored)
+    if bool(wrong.any()):
+        raise ValueError(
+            f"expected labels from 0 to {classes - 1}, for outputs of shape {tuple(output.shape)}, "
+            f"got {int(labels[wrong][0])}: classes are counted from 0"
+        )
+
+
+def _check_shapes(output: Tensor, labels: Tensor) -> None:
+    if labels.ndim != output.ndim or len(labels) != len(output):
+        raise ValueError(
+            f"expected labels of the outputs' shape, {tuple(output.shape)}, got "
+            f"{tuple(labels.shape)}, so that they are broadcast and each example gets all "
+            "examples' labels: give labels of the shape of one output, as by y[:, None], or let "
+            "the network return outputs of the shape of one label"
+        )
+
+
+def with_labels(loss_fn: Callable[[Any, Any], Tensor], output: Any, labels: Any) -> Tensor:
+    """Return ``loss_fn(output, labels)``.
+
+    Raises:
+        ValueError: if it found a label out of range.
+    """
+    try:
+        return loss_fn(output, labels)
+    except (IndexError, RuntimeError) as error:
+        text = " ".join(str(error).split())
+        if isinstance(error, RuntimeError) and "out of bounds" not in text:
+            raise
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(
+            f"expected labels that the loss has an output for, in outputs of shape {shape}, got "
+            f"one out of range ({text})"
+        ) from error

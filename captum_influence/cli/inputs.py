@@ -27,7 +27,7 @@ from captum_influence.demo.scenes import SceneDataset
 from captum_influence.network.cuts import Cut
 from captum_influence.network.loading import load_model
 
-__all__ = ["DEMO_LAYER", "Collection", "Network", "Subject", "chosen_layer", "missing"]
+__all__ = ["DEMO_LAYER", "Collection", "Network", "Subject", "chosen_layer", "require"]
 
 DEMO_LAYER = "relu5"
 _DEMO_SIZE, _DEMO_SCENES, _DEMO_SEEDS = 64, 160, (5, 6)
@@ -240,10 +240,9 @@ class Collection:
             labelled = folder.labelled(network.names, outputs)
             return DataLoader(labelled, batch_size=options.batch_size)
 
-        held_out = None
-        if options.held_out is not None:
-            held_out = loader(PictureFolder.of(options.held_out, network.prepare))
-        return Collection(network, loader(pictures), held_out, outputs)
+        place = options.held_out
+        others = None if place is None else loader(PictureFolder.of(place, network.prepare))
+        return Collection(network, loader(pictures), others, outputs)
 
     def index(self, word: str) -> int:
         """Return the number of a class by its name or number."""
@@ -270,7 +269,7 @@ def chosen_layer(options: LayerOptions, network: Network) -> Cut:
     return Cut(options.layer or DEMO_LAYER, call=options.call)
 
 
-def missing(network: NetworkOptions, **needed: object) -> None:
+def require(network: NetworkOptions, **needed: object) -> None:
     """Refuse ``--model`` without options that the demo has values of its own for.
 
     Raises:
@@ -279,9 +278,10 @@ def missing(network: NetworkOptions, **needed: object) -> None:
     flags = {name: f"--{name.replace('_', '-')}" for name in needed}
     if network.model is not None and None in needed.values():
         lacking = ", ".join(flags[name] for name, value in needed.items() if value is None)
+        cure = ": captum-influence explain --list-layers shows what layers there are"
         raise ValueError(
-            f"expected {' and '.join(flags.values())} beside --model, got no {lacking}; "
-            "captum-influence explain --list-layers shows what layers there are"
+            f"expected {' and '.join(flags.values())} beside --model, got no {lacking}"
+            f"{cure if needed.get('layer', '') is None else ''}"
         )
 
 

@@ -80,11 +80,12 @@ def parsed(words: Sequence[str]) -> tuple[Command, list[Group]]:
     """
     parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         parsers.add_parser(name, help=purpose, add_help=False)
     if not words or words[0] not in COMMANDS:
         parser.parse_args(list(words) or ["--help"])
+        parser.error(f"expected a command, got {words[0]!r}")  # "--", which parses as nothing
     name = words[0]
     module = importlib.import_module(f"captum_influence.cli.commands.{name.replace('-', '_')}")
     command: Command = module.COMMAND

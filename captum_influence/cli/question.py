@@ -10,7 +10,7 @@ from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import Quantity
 from captum_influence.cli.options import QuestionOptions
 from captum_influence.data.labels import Names, class_index
-from captum_influence.units.question import question
+from captum_influence.units.targets import question
 from captum_influence.visualization.blur import gaussian_blur
 
 __all__ = ["chosen_distribution", "chosen_quantity"]

@@ -126,18 +126,10 @@ class Study:
 
 
 def _check(network: Network, options: StudyOptions) -> None:
-    if network.is_demo:
-        if given := options.given("train", "test", "masks"):
-            raise ValueError(
-                f"expected --model beside {', '.join(given)}, got none: the demo brings its own "
-                "network and scenes"
-            )
-        return
-    missing = [f"--{n} FOLDER" for n in ("train", "test") if getattr(options, n) is None]
-    if missing:
+    if network.is_demo and (given := options.given("train", "test", "masks")):
         raise ValueError(
-            f"expected {' and '.join(missing)} beside --model: folders with a subfolder of "
-            "pictures for each class"
+            f"expected --model beside {', '.join(given)}, got none: the demo brings its own "
+            "network and scenes"
         )
 
 

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tqdm.auto import tqdm
 
+from captum_influence.data.identity import told
+from captum_influence.data.items import ANYTHING, Accepts, Split, columns, image_pair, pair
+from captum_influence.data.orders import (
+    Order,
+    drawn,
+    in_own_order,
+    is_indexed,
+    length_of,
+    refuse_shared_out,
+    reordered,
+    sampling_told,
+    slices,
+)
+from captum_influence.data.samples import Trail, sampled
 from captum_influence.data.sharding import Shard
 
 __all__ = [
     "Batch",
     "Batches",
-    "Order",
-    "columns",
     "images_of",
     "labelled",
     "maybe_labelled",
-    "pair",
     "repeatable",
 ]
-
-Order = Sequence[Sequence[int]]
-"""The examples of each batch, by their index in the data set."""
-
-Split = Callable[[Any], tuple[tuple[Any, ...], Any]]
-"""Tells what a loader yields apart: the inputs, and the target or None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,71 +43,48 @@ class Batch:
 
     Attributes:
         number: its own.
-        start: that of its first example.
-        inputs: what the network takes, each (examples, ...).
+        start: how many examples came before it.
+        inputs: what the network takes first, each (examples, ...).
         target: the labels or another target; None where the loader gives none.
+        further: the network's arguments after the inputs.
+        indices: of its examples in the data set; None: from ``start`` on.
     """
 
     number: int
     start: int
     inputs: tuple[Any, ...]
     target: Any
+    further: tuple[Any, ...] = ()
+    indices: Sequence[int] | None = None
 
     def __len__(self) -> int:
-        tensors = (x for x in (*self.inputs, self.target) if isinstance(x, Tensor))
+        tensors = (x for x in (*self.inputs, self.target) if isinstance(x, Tensor) and x.ndim)
         return len(next(tensors, self.inputs[0]))
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """All that the network takes."""
+        return (*self.inputs, *self.further)
+
+    @property
+    def places(self) -> Tensor:
+        """The indices of its examples in the data set, (examples,)."""
+        if self.indices is None:
+            return torch.arange(self.start, self.start + len(self))
+        return torch.tensor(self.indices)
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device; copies from pinned memory don't wait."""
-        inputs = tuple(_moved(x, device) for x in self.inputs)
-        return replace(self, inputs=inputs, target=_moved(self.target, device))
+        inputs, further = _moved(self.inputs, device), _moved(self.further, device)
+        return replace(self, inputs=inputs, further=further, target=_moved(self.target, device))
 
 
 def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, tuple | list):
+        return type(value)([_moved(item, device) for item in value])
     if not isinstance(value, Tensor):
         return value
     return value.to(device, non_blocking=device.type == "cuda" and value.is_pinned())
-
-
-# What a loader yields
-
-
-def pair(item: Any) -> tuple[tuple[Any, ...], Any]:
-    """Tell inputs, or (inputs, labels), apart; the inputs may be several.
-
-    Raises:
-        TypeError: if it is anything else.
-    """
-    inputs, labels = item, None
-    if isinstance(item, Mapping):
-        raise TypeError(
-            f"expected batches of tensors or (inputs, labels) pairs, got a mapping with "
-            f"{list(item)}: give the DataLoader a collate_fn that picks them"
-        )
-    if isinstance(item, tuple | list):
-        inputs, labels = (item[0], item[1]) if len(item) == 2 else (item[0], None)
-    tensors = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
-    if not tensors or not all(isinstance(x, Tensor) for x in tensors):
-        raise TypeError(
-            "expected batches of tensors or (inputs, labels) pairs, got "
-            f"{type(item).__name__} of {[type(x).__name__ for x in tensors]}"
-        )
-    return tensors, None if labels is None else torch.as_tensor(labels)
-
-
-def columns(item: Any) -> tuple[tuple[Any, ...], Any]:
-    """Tell ``(*inputs, target)`` apart.
-
-    Raises:
-        TypeError: if there is no target.
-    """
-    if not isinstance(item, tuple | list) or len(item) < 2:
-        came = f"{len(item)} elements" if isinstance(item, tuple | list) else type(item).__name__
-        raise TypeError(
-            "expected batches of at least two elements, the inputs and then the target, got "
-            f"{came}; let the data set return (input, target)"
-        )
-    return tuple(item[:-1]), item[-1]
 
 
 # In which order
@@ -118,99 +99,140 @@ class Batches:
         split: tells what it yields apart.
         order: the examples of each batch, if they can be loaded by their indices; None: batches
             are counted as the loader yields them.
+        accepts: what the network takes.
+        expected: how many examples there must be, each once; None: not known.
     """
 
     loader: Iterable[Any]
     split: Split
     order: Order | None = None
+    accepts: Accepts = field(default_factory=Accepts)
+    expected: int | None = None
 
     @staticmethod
-    def shared(loader: Iterable[Any], shard: Shard, known: Order | None = None) -> Batches:
+    def shared(
+        loader: Iterable[Any], shard: Shard, split: Split = pair, accepts: Accepts = ANYTHING
+    ) -> Batches:
         """Return a loader's batches in an order that is drawn once, for all processes.
 
-        So a shuffled loader has the same order in every process and after a resume.
+        Args:
+            loader: yields what ``split`` understands.
+            shard: of this process; all get the first's order.
+            split: tells what it yields apart: inputs, or (inputs, labels).
+            accepts: what the network takes.
+
+        Raises:
+            ValueError: if each process's loader has a share of its own.
+        """
+        refuse_shared_out(loader, shard.world)
+        if not is_indexed(loader):
+            return Batches(loader, split, accepts=accepts)
+        # The type of a loader's sampler is lost.
+        order = shard.gather(drawn(getattr(loader, "batch_sampler")))[0]  # noqa: B009
+        return Batches(loader, split, order, accepts)
+
+    def taken_up(self, known: Order | None, shard: Shard) -> Batches:
+        """Return the batches in the order that the checkpoints of a run remember.
 
         Args:
-            loader: yields inputs, or (inputs, labels).
-            shard: of this process; all get the first's order.
-            known: the order that a checkpoint of this process remembers.
+            known: the order in the checkpoint of this process; None: it has none.
+            shard: of this process.
 
         Raises:
             ValueError: if the processes remember different orders.
         """
-        indexed = isinstance(loader, DataLoader) and loader.batch_sampler is not None
-        if not indexed or isinstance(getattr(loader, "dataset", None), IterableDataset):
-            return Batches(loader, pair)
+        if self.order is None:
+            return self
         # Some of the processes may have a checkpoint and others none, if they died early.
-        remembered = [_plain(other) for other in shard.gather(known) if other is not None]
-        # The type of a loader's sampler is lost.
-        drawn = remembered or shard.gather(_plain(getattr(loader, "batch_sampler")))  # noqa: B009
-        if any(other != drawn[0] for other in remembered):
+        remembered = [drawn(other) for other in shard.gather(known) if other is not None]
+        if any(other != remembered[0] for other in remembered):
             raise ValueError(
                 "expected the checkpoints of one run, got some that went through the loader in "
                 "another order: remove them"
             )
-        return Batches(loader, pair, drawn[0])
+        return replace(self, order=remembered[0]) if remembered else self
 
     @staticmethod
-    def ordered(data: Dataset[Any] | DataLoader[Any], batch_size: int = 64) -> Batches:
-        """Return the batches of a data set that can be read again and again in the same order.
+    def ordered(
+        data: Dataset[Any] | DataLoader[Any], batch_size: int = 64, accepts: Accepts = ANYTHING
+    ) -> Batches:
+        """Return the batches of a data set, whose examples are known by their place in it.
+
+        A loader that shuffles or draws at random is read in the order of its data set.
 
         Args:
-            data: a Dataset, or a DataLoader that doesn't shuffle, of ``(*inputs, target)``.
+            data: a Dataset, or a DataLoader, of ``(*inputs, target)``.
             batch_size: of a Dataset.
+            accepts: what the network takes.
 
         Raises:
-            ValueError: for a shuffling loader or a batch size below one.
+            ValueError: for a loader whose examples are some of the data set's, repeated, or of no
+                known order, or a batch size below one.
         """
         if isinstance(data, DataLoader):
-            if isinstance(data.sampler, RandomSampler):
-                raise ValueError(
-                    "expected a DataLoader with shuffle=False, got one that shuffles; training "
-                    "images are named by their place, so pass the data set itself or an ordered one"
-                )
-            return Batches(data, columns)
+            loader, order = in_own_order(data)
+            if order is not None:  # the processes may draw different ones
+                order = Shard.current().gather(drawn(order))[0]
+            size = None if order is not None or data.batch_size is None else length_of(data.dataset)
+            return Batches(loader, columns, order, accepts, size)
         if batch_size < 1:
             raise ValueError(f"expected a batch_size of at least 1, got {batch_size}")
-        loader = DataLoader(data, batch_size)
-        if isinstance(data, IterableDataset) or not isinstance(data, Sized):
-            return Batches(loader, columns)
-        ends = range(0, len(data) + batch_size, batch_size)
-        order = [range(a, min(b, len(data))) for a, b in pairwise(ends)]
-        return Batches(loader, columns, order)
+        length = None if isinstance(data, IterableDataset) else length_of(data)
+        order = None if length is None else slices(length, batch_size)
+        return Batches(DataLoader(data, batch_size), columns, order, accepts)
 
     @staticmethod
-    def whole(batches: Sequence[Any]) -> Batches:
+    def whole(batches: Sequence[Any], accepts: Accepts = ANYTHING) -> Batches:
         """Return batches ``(*inputs, target)`` that are there already."""
-        return Batches(DataLoader(cast(Any, batches), batch_size=None), columns)
+        loader = DataLoader(cast(Any, batches), batch_size=None)
+        return Batches(loader, columns, accepts=accepts)
 
     @staticmethod
-    def ensure(inputs: Any) -> Batches:
+    def ensure(inputs: Any, accepts: Accepts = ANYTHING) -> Batches:
         """Return a batch ``(*inputs, target)``, a Dataset or a DataLoader as batches."""
         if isinstance(inputs, Batches):
             return inputs
         if isinstance(inputs, tuple | list):
-            return Batches.whole([tuple(inputs)])
-        return Batches.ordered(inputs)
+            return Batches.whole([tuple(inputs)], accepts)
+        if isinstance(inputs, Mapping):
+            return Batches.whole([inputs], accepts)
+        return Batches.ordered(inputs, accepts=accepts)
 
     @property
     def total(self) -> int | None:
         """The number of batches, if it is known without reading."""
         if self.order is not None:
             return len(self.order)
-        return _length(self.loader)
+        return length_of(self.loader)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells the data and their order from others', as JSON; a few examples are read."""
+        if self.order is None:
+            return {"loader": "yields batches that can't be had by index"}
+        loader = cast("DataLoader[Any]", self.loader)
+        return {
+            "size": length_of(loader.dataset),
+            "order": sampling_told(loader, self.order),
+            "collate": told(loader.collate_fn),
+            "data": sampled(loader),
+        }
 
     def count(self) -> int:
         """Return the number of examples, read through if need be."""
         if self.order is not None:
             return sum(len(batch) for batch in self.order)
-        known = None  # of items that are whole batches
-        if isinstance(self.loader, DataLoader) and self.loader.batch_size is not None:
-            known = _length(self.loader.dataset)
-        return sum(len(batch) for batch in self.iterate()) if known is None else known
+        if self.expected is not None:
+            return self.expected
+        return sum(len(batch) for batch in self.iterate())
 
     def iterate(
-        self, shard: Shard | None = None, first: int = 0, *, bar: str | None = None
+        self,
+        shard: Shard | None = None,
+        first: int = 0,
+        *,
+        bar: str | None = None,
+        trail: Trail | None = None,
     ) -> Iterator[Batch]:
         """Yield one process's batches.
 
@@ -218,13 +240,14 @@ class Batches:
             shard: the process's share; None: all of them.
             first: the number of the batch to go on from.
             bar: the title of a progress bar, shown by the first process; None: none.
+            trail: takes what is read, where batches can't be had by index.
 
         Raises:
             ValueError: if there is no batch at all.
             TypeError: if the loader yields something else.
         """
         shard = shard or Shard()
-        found = self._counted(first, shard)
+        found = self._counted(first, shard, trail)
         if self.order is not None:
             found = self._loaded(self.order, first, shard)
         if bar is not None and shard.rank == 0:
@@ -239,37 +262,33 @@ class Batches:
             starts.append(starts[-1] + len(batch))
         mine = [number for number in range(first, len(order)) if shard.owns(number)]
         loader = cast("DataLoader[Any]", self.loader)
-        part: DataLoader[Any] = DataLoader(
-            loader.dataset,
-            batch_sampler=[list(order[number]) for number in mine],
-            num_workers=loader.num_workers,
-            collate_fn=loader.collate_fn,
-            pin_memory=loader.pin_memory,
-            worker_init_fn=loader.worker_init_fn,
-            multiprocessing_context=loader.multiprocessing_context,
-        )
+        part = reordered(loader, [list(order[number]) for number in mine])
         for number, item in zip(mine, part, strict=True):
-            yield Batch(number, starts[number], *self.split(item))
+            yield self._batch(number, starts[number], item, order[number])
 
-    def _counted(self, first: int, shard: Shard) -> Iterator[Batch]:
-        start = 0
-        for number, item in enumerate(_yielded(self.loader)):
-            batch = Batch(number, start, *self.split(item))
+    def _counted(self, first: int, shard: Shard, trail: Trail | None) -> Iterator[Batch]:
+        start = number = 0
+        for number, item in enumerate(_yielded(self.loader), start=1):
+            batch = self._batch(number - 1, start, item)
             start += len(batch)
-            if number >= first and shard.owns(number):
+            if trail is not None:
+                trail.add(number - 1, item)
+            if number > first and shard.owns(number - 1):
                 yield batch
+        if trail is not None:
+            trail.end(number)
+        if self.expected not in (None, start):
+            raise ValueError(
+                f"expected a loader that goes once through its {self.expected} examples, which are "
+                f"numbered by their place in the data set's order, got {start} from a "
+                f"{type(self.loader).__name__}: pass the data set itself, or a Subset of it"
+            )
 
-
-def _plain(order: Iterable[Iterable[Any]]) -> Order:
-    return [[int(index) for index in batch] for batch in order]
-
-
-def _length(data: Any) -> int | None:
-    """Return how long a data set or a loader is; None if it can't say."""
-    try:
-        return len(data)
-    except TypeError:
-        return None
+    def _batch(
+        self, number: int, start: int, item: Any, indices: Sequence[int] | None = None
+    ) -> Batch:
+        found = self.split(item, self.accepts)
+        return Batch(number, start, found.inputs, found.target, found.further, indices)
 
 
 def _with_bar(
@@ -319,7 +338,7 @@ def labelled(loader: Iterable[Any], device: torch.device) -> Iterator[tuple[Tens
         TypeError: if it yields anything else.
     """
     for item in _yielded(loader):
-        images, labels = _image_batch(item)
+        images, labels = image_pair(item)
         if labels is None:
             raise TypeError(
                 "expected the loader to yield (images, labels) with one class number per image, "
@@ -338,21 +357,8 @@ def maybe_labelled(
         TypeError: if it yields anything else.
     """
     for item in _yielded(loader):
-        images, labels = _image_batch(item)
+        images, labels = image_pair(item)
         yield images.to(device), None if labels is None else labels.to(device)
-
-
-def _image_batch(item: Any) -> tuple[Tensor, Tensor | None]:
-    images, labels = item, None
-    if isinstance(item, tuple | list) and item:
-        images, labels = item[0], item[1] if len(item) > 1 else None
-    if not isinstance(images, Tensor):
-        raise TypeError(
-            "expected the loader to yield images (examples, ...) or (images, labels), got "
-            f"{type(item).__name__}"
-        )
-    whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
-    return images, labels if whole else None
 
 
 def _yielded(loader: Iterable[Any]) -> Iterator[Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from captum_influence.data.files import read_tensors, write_tensors
+from captum_influence.data.identity import UNKNOWN
 from captum_influence.data.records import apart, together
 from captum_influence.data.sharding import Shard
 
@@ -16,6 +18,7 @@ __all__ = ["Resume", "read_record", "write_record"]
 
 _EVERY = 16  # batches between two writes
 _SHOWN = 60  # characters of each side of a difference
+_DIGEST = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 
 T = TypeVar("T")
 
@@ -98,17 +101,41 @@ def read_record(path: Path, kind: str, record: type[T], identity: Mapping[str, A
     """
     header, tensors = read_tensors(path, kind)
     known, wanted = header.get("identity", {}), json.loads(json.dumps(identity))
-    differing = [key for key in wanted if known.get(key) != wanted[key]]
+    differing = [key for key in wanted if not _alike(known.get(key), wanted[key])]
     if differing:
-        sides = (f"{k} ({_short(known.get(k))} there, {_short(wanted[k])} here)" for k in differing)
+        pairs = {key: _innermost(known.get(key), wanted[key]) for key in differing}
+        sides = (f"{k} ({_short(a)} there, {_short(b)} here)" for k, (a, b) in pairs.items())
         raise ValueError(
             f"expected a {kind} of this question in {path}, but it belongs to another question: "
-            f"{', '.join(sides)} differ; ask the same, or remove the file"
+            f"{', '.join(sides)} differ; ask the same, remove the file, or name another"
         )
     found: T = together(record, header.get("state"), tensors)
     return found
 
 
+def _alike(known: Any, wanted: Any) -> bool:
+    """Compare what tells questions apart, as far as it is known on both sides."""
+    if UNKNOWN in (known, wanted):
+        return True
+    if isinstance(known, list) and isinstance(wanted, list):
+        return len(known) == len(wanted) and all(map(_alike, known, wanted))
+    if isinstance(known, dict) and isinstance(wanted, dict):
+        return known.keys() == wanted.keys() and all(_alike(known[k], wanted[k]) for k in known)
+    return bool(known == wanted and type(known) is type(wanted))
+
+
+def _innermost(known: Any, wanted: Any) -> tuple[Any, Any]:
+    """Return the first parts in which two descriptions differ."""
+    inner: list[tuple[Any, Any]] = []
+    if isinstance(known, list) and isinstance(wanted, list) and len(known) == len(wanted):
+        inner = list(zip(known, wanted, strict=True))
+    elif isinstance(known, dict) and isinstance(wanted, dict) and known.keys() == wanted.keys():
+        inner = [(known[key], wanted[key]) for key in known]
+    differing = [pair for pair in inner if not _alike(*pair)]
+    return _innermost(*differing[0]) if differing else (known, wanted)
+
+
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
+    text = _DIGEST.sub(r"\1…", text)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

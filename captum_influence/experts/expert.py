@@ -1,4 +1,4 @@
-"""Experts: a network in which only some units speak, or some are silent."""
+"""Experts: a network in which only some units are kept, or some are removed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict, Unpack
 
 from captum_influence.experts.curves.find import expert_curves
+from captum_influence.experts.curves.result import Mode
 from captum_influence.experts.rankings import Ends
-from captum_influence.network.cuts import Cut
 from captum_influence.network.interventions import intervene
 from captum_influence.units.axes import AxisLike
-from captum_influence.units.ranking import Ranking
+from captum_influence.units.options import check_options
 from captum_influence.units.replacement import Replace, Replacement
+from captum_influence.units.result import Ranking
 from captum_influence.units.selection import NamedUnit, Selection
+from captum_influence.units.units_of import LayerLike, UnitsOf
 
-__all__ = ["Expert", "Mode", "Profile"]
+__all__ = ["Expert", "Profile", "ProfileOptions"]
 
-Mode = Literal["keep", "remove"]
+_KS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
 class Profile(Protocol):
@@ -35,8 +38,24 @@ class Profile(Protocol):
         """Return the k units of largest, or of lowest, influence in a group, that one first."""
 
 
+class ProfileOptions(TypedDict, total=False):
+    """What :meth:`Expert.from_profile` takes by keyword besides, the last four as :class:`Expert`.
+
+    ``ks`` are the numbers that ``k="auto"`` chooses from, as far as there are units.
+    ``ends="both"``, which holds if nothing is said, takes in turn the unit that raises the quantity
+    most and the one that lowers it most; ``ends="top"`` only the first.
+    """
+
+    ks: Sequence[int]
+    ends: Ends
+    axis: AxisLike | None
+    heads: int | None
+    reference: Tensor | Iterable[Any] | None
+    seed: int
+
+
 class Expert(nn.Module):
-    """A network in which only some units of a layer speak, or in which they are silent.
+    """A network in which only some units of a layer are kept, or in which they are removed.
 
     Call it to run the network so; or enter it, and the network itself is so within the block:
     gradients, attributions and training included. Other threads see it unchanged. What was
@@ -44,7 +63,7 @@ class Expert(nn.Module):
 
     Args:
         model: the network.
-        layer: a module, a dotted name or a Cut.
+        layer: a module, a dotted name, a Cut or :class:`UnitsOf`.
         units: channel numbers, index tuples, single neurons (one int per dimension of the layer),
             or what :func:`rank_units` returns.
         mode: ``"keep"`` only them, or ``"remove"`` them.
@@ -70,8 +89,8 @@ class Expert(nn.Module):
     def __init__(
         self,
         model: nn.Module,
-        layer: nn.Module | str | Cut,
-        units: Iterable[NamedUnit] | Ranking | Selection,
+        layer: LayerLike,
+        units: Iterable[NamedUnit] | Selection,
         mode: Mode = "keep",
         replace: Replace | Replacement = 0,
         *,
@@ -83,10 +102,12 @@ class Expert(nn.Module):
         super().__init__()
         if mode not in ("keep", "remove"):
             raise ValueError(f'expected mode="keep" or mode="remove", got {mode!r}')
+        if isinstance(layer, UnitsOf) and axis is None:
+            axis, heads = layer.axis, layer.heads
         self.selection = Selection.ensure(units, axis, heads)
         if not len(self.selection):
             raise ValueError(f"expected at least one unit to {mode}, got none")
-        self.cut = Cut.ensure(layer)
+        self.cut = UnitsOf.ensure(layer).cut
         with intervene(model, self.cut, _unchanged):  # now, rather than on the first pass
             pass
         self.mode = mode
@@ -99,7 +120,7 @@ class Expert(nn.Module):
     def from_ranking(
         cls,
         model: nn.Module,
-        layer: nn.Module | str | Cut,
+        layer: LayerLike,
         ranking: Ranking | Sequence[NamedUnit],
         k: int,
         mode: Mode = "keep",
@@ -128,14 +149,12 @@ class Expert(nn.Module):
         k: int | Literal["auto"] = "auto",
         *,
         model: nn.Module,
-        layer: nn.Module | str | Cut,
+        layer: LayerLike,
         mode: Mode = "keep",
         replace: Replace | Replacement = 0,
         loader: Iterable[Any] | None = None,
         target: int | None = None,
-        ks: Sequence[int] = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64),
-        ends: Ends = "both",
-        **settings: Any,
+        **options: Unpack[ProfileOptions],
     ) -> Expert:
         """Return the expert of the units that are strongest for a group of a profile.
 
@@ -150,37 +169,37 @@ class Expert(nn.Module):
             replace: as in :class:`Expert`.
             loader: labelled images, for ``k="auto"``; others than the profile's, if you can.
             target: the class of the group, for ``k="auto"``; None: the group itself.
-            ks: what ``"auto"`` chooses from, as far as there are units.
-            ends: ``"both"``: in turn the unit that raises the quantity most and the one that
-                lowers it most; ``"top"``: only the first.
-            settings: further arguments of :class:`Expert`.
+            options: see :class:`ProfileOptions`.
 
         Raises:
             ValueError: if there is no such group, or ``"auto"`` lacks a loader or a class.
         """
+        check_options("Expert.from_profile", options, ProfileOptions)
         if group not in list(profile.groups):
             raise ValueError(
                 f"expected one of the profile's groups, {list(profile.groups)}, got {group!r}"
             )
-        units = _strongest(profile, group, max(ks) if k == "auto" else k, ends)
-        cut = Cut.ensure(layer)
-        known = settings.pop("reference", None), settings.pop("seed", 0)
-        replacement = Replacement.ensure(replace, model, cut, *known)
+        ks, cut = options.get("ks", _KS), UnitsOf.ensure(layer).cut
+        most, ends = max(ks) if k == "auto" else k, options.get("ends", "both")
+        units = _strongest(profile, group, most, ends)
+        replacement = Replacement.ensure(
+            replace, model, cut, options.get("reference"), options.get("seed", 0)
+        )
         if k == "auto":
             target = _class_of(group if target is None else target, loader)
-            fitting = [count for count in ks if count <= len(units)]
             curves = expert_curves(
                 model,
-                cut,
-                {"profile": units},
                 loader or (),
+                layer,
                 target,
-                ks=fitting,
+                {"profile": units},
+                ks=[count for count in ks if count <= len(units)],
                 mode=mode,
                 replace=replacement,
             )
             k = curves.best_k["profile"]
-        return cls(model, cut, units[:k], mode, replacement, **settings)
+        axis, heads = options.get("axis"), options.get("heads")
+        return cls(model, layer, units[:k], mode, replacement, axis=axis, heads=heads)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network with the intervention."""

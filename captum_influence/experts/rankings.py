@@ -2,58 +2,69 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from captum.attr import LayerConductance
 from torch import Tensor, nn
+from tqdm.auto import tqdm
+from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.paths import LinearPath
+from captum_influence.attr.profile.moments import Moments
 from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import ClassScore, Quantity
+from captum_influence.attr.run import Run
 from captum_influence.data.batches import labelled
-from captum_influence.network.cuts import Cut
+from captum_influence.data.labels import Names, class_index, class_name
+from captum_influence.network.cuts import layer_name
 from captum_influence.network.devices import device_of
+from captum_influence.network.inputs import network_of
 from captum_influence.network.reading import activations
 from captum_influence.network.slices import Slice
-from captum_influence.units.axes import Axis, AxisLike
-from captum_influence.units.ranking import UnitInfluence, ranking_of
+from captum_influence.reports.asked import Asked
+from captum_influence.units.axes import Axis
+from captum_influence.units.find import RankingOptions
+from captum_influence.units.options import Chosen, Options
+from captum_influence.units.ranking import UnitInfluence, UnitValues
+from captum_influence.units.result import Ranking
+from captum_influence.units.targets import TargetLike, question
+from captum_influence.units.units_of import LayerLike, UnitsOf
 
-__all__ = ["Ends", "RankedBy", "class_rankings", "from_both_ends"]
+__all__ = ["Ends", "RankedBy", "class_rankings", "drawn_at_random", "from_both_ends"]
 
 RankedBy = Literal["contribution", "influence", "activation", "conductance", "random"]
 Ends = Literal["both", "top"]
-Unit = TypeVar("Unit")
+Thing = TypeVar("Thing")
 EVERY: tuple[RankedBy, ...] = ("contribution", "influence", "activation", "conductance", "random")
 _SIGNED = ("contribution", "influence", "conductance")
 
 
 def class_rankings(
     model: nn.Module,
-    layer: nn.Module | str | Cut,
     loader: Iterable[Any],
-    target: int,
+    layer: LayerLike,
+    target: int | str,
     *,
     by: Sequence[RankedBy] = EVERY,
-    quantity: Quantity | None = None,
+    quantity: TargetLike = None,
     distribution: Distribution | None = None,
     ends: Ends = "both",
-    axis: AxisLike = "channel",
-    heads: int | None = None,
     n_steps: int = 50,
-    seed: int = 0,
-) -> dict[str, tuple[UnitInfluence, ...]]:
+    **options: Unpack[RankingOptions],
+) -> dict[str, Ranking]:
     """Rank all units of a layer for a class, averaged over its images, the first one first.
 
     Args:
         model: the network.
-        layer: a module, a dotted name or a Cut.
         loader: yields (images, labels); only images of the class are used.
-        target: the class.
+        layer: a module, a dotted name, a Cut or :class:`UnitsOf`.
+        target: the class, by number or name.
         by: ``"influence"``; ``"contribution"``, influence × displacement; mean ``"activation"``;
             ``"conductance"``, Captum's LayerConductance from a baseline of zero; ``"random"``.
         quantity: what influence is on; None: the score of the class.
@@ -61,10 +72,8 @@ def class_rankings(
         ends: ``"both"``: in turn the unit that raises the quantity most and the one that lowers it
             most, as the paper's experts have it: without the second, an expert says its class of
             everything. ``"top"``: only the first. Activations and chance have one end.
-        axis: what one unit is, with ``heads``: see :func:`rank_units`.
-        heads: see ``axis``.
         n_steps: points of the conductance.
-        seed: of the random order.
+        options: see :class:`RankingOptions`; ``seed`` is also that of the random order.
 
     Raises:
         ValueError: if the loader holds no image of the class, or a ranking isn't one of these.
@@ -72,118 +81,172 @@ def class_rankings(
     Example:
         >>> from captum_influence.demo import SceneDataset, load_demo_network
         >>> scenes = [SceneDataset(16, seed=5).stacked()]
-        >>> found = class_rankings(load_demo_network(), "relu5", scenes, 0, by=["activation"])
+        >>> found = class_rankings(load_demo_network(), scenes, "relu5", 0, by=["activation"])
         >>> len(found["activation"])
         96
     """
-    unknown = [name for name in by if name not in EVERY]
-    if unknown or not by:
-        raise ValueError(f"expected rankings by some of {list(EVERY)}, got {unknown or list(by)}")
-    if ends not in ("both", "top"):
-        raise ValueError(f'expected ends="both" or ends="top", got {ends!r}')
+    asked, network = Asked.of(class_rankings, locals()), network_of(model)
+    given, known = cast(Options, options), RankingOptions
+    chosen = Chosen.of("class_rankings", layer, given, known=known)
+    _check(by, ends)
+    names = chosen.shown.class_names
+    number = class_index(target, names)
+    wanted = question(number if quantity is None else quantity, names=names)
     path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
-    asked = ClassScore(target) if quantity is None else quantity
-    question = _Question(model, Cut.ensure(layer), target, asked, path, n_steps)
-    totals, count, shape = _totals(question, loader, by)
-    found = Axis.ensure(axis, shape, heads)
-    if "random" in by:
-        totals["random"] = _shuffled(found, seed)
-    return {name: _ordered(name, totals[name] / count, found, ends) for name in by}
+    survey = _ClassQuestion(network, chosen.units, number, wanted, path, n_steps, chosen.run)
+    with chosen.run.seeded():
+        axis, measured = survey.over(loader, by)
+    return {
+        name: Ranking.of(
+            asked.at(f"[{name!r}]"),
+            values := _values(axis, measured.get(name), chosen.run.seed),
+            _ordered(values, _ends(name, ends)),
+            name,
+            chosen.units.aggregate,
+            {**survey.facts(name, names), **_counts(measured.get(name)), "ends": _ends(name, ends)},
+        )
+        for name in by
+    }
 
 
-def _ordered(name: str, values: Tensor, axis: Axis, ends: Ends) -> tuple[UnitInfluence, ...]:
-    units = ranking_of(values[None], axis, "contribution", "sum", None).units
-    return from_both_ends(units) if ends == "both" and name in _SIGNED else units
-
-
-def from_both_ends(units: Sequence[Unit]) -> tuple[Unit, ...]:
+def from_both_ends(units: Sequence[Thing]) -> tuple[Thing, ...]:
     """Return units, the highest first, in the order first, last, second, last but one, ..."""
     pairs = zip(units, reversed(units), strict=True)
     return tuple(unit for pair in pairs for unit in pair)[: len(units)]
 
 
+def _ends(name: str, ends: Ends) -> Ends:
+    """Return the ends of one ranking: activations and chance have no signs."""
+    return ends if name in _SIGNED else "top"
+
+
+def _ordered(values: UnitValues, ends: Ends) -> tuple[UnitInfluence, ...]:
+    units = values.highest()
+    return from_both_ends(units) if ends == "both" else units
+
+
+def drawn_at_random(units: int, draws: int, seed: int) -> dict[str, list[int]]:
+    """Return several random orders of the units, ``"random 0"``, ``"random 1"``, ..."""
+    generator = torch.Generator().manual_seed(seed)
+    orders = [torch.randperm(units, generator=generator).tolist() for _ in range(draws)]
+    return {f"random {i}": order for i, order in enumerate(orders)}
+
+
+def _check(by: Sequence[str], ends: str) -> None:
+    unknown = [name for name in by if name not in EVERY]
+    if unknown or not by:
+        raise ValueError(f"expected rankings by some of {list(EVERY)}, got {unknown or list(by)}")
+    if ends not in ("both", "top"):
+        raise ValueError(f'expected ends="both" or ends="top", got {ends!r}')
+
+
+def _counts(moments: Moments | None) -> dict[str, int]:
+    return {} if moments is None else {"pictures": moments.count}
+
+
+def _values(axis: Axis, moments: Moments | None, seed: int) -> UnitValues:
+    """Return means over the images; or, where nothing was measured, a random order's ranks."""
+    if moments is None:
+        count = math.prod(axis.sizes)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+        ranks = torch.empty(count, dtype=torch.float64)
+        ranks[order] = torch.arange(1, count + 1, dtype=torch.float64)
+        return UnitValues(axis=axis, values=ranks.reshape(axis.sizes))
+    errors = moments.standard_error if moments.count > 1 else None
+    return UnitValues(axis=axis, values=moments.mean, standard_errors=errors)
+
+
 @dataclass(frozen=True, eq=False)
-class _Question:
+class _ClassQuestion:
+    """What is measured on images of a class."""
+
     model: nn.Module
-    cut: Cut
+    units: UnitsOf
     target: int
     quantity: Quantity
     distribution: Distribution
     n_steps: int
+    run: Run
 
-    def influence(self, images: Tensor) -> Tensor:
+    def facts(self, name: str, names: Names) -> dict[str, str]:
+        """Return what one ranking is of, in words."""
+        return {
+            "network": type(self.model).__name__,
+            "layer": layer_name(self.model, self.units.cut),
+            "class": class_name(self.target, names),
+            **self._asked(name, names),
+        }
+
+    def _asked(self, name: str, names: Names) -> dict[str, str]:
+        if name not in _SIGNED:
+            return {}
+        if name == "conductance":
+            path = f"{self.n_steps} points on the straight path from 0 everywhere to the input"
+            return {"quantity": ClassScore(self.target).in_words(names), "distribution": path}
+        return {
+            "quantity": self.quantity.in_words(names),
+            "distribution": self.distribution.in_words(),
+        }
+
+    def over(self, loader: Iterable[Any], by: Sequence[str]) -> tuple[Axis, dict[str, Moments]]:
+        """Return what units are, and what each measure says of them over the class's images."""
+        measures: Mapping[str, Callable[[Tensor], Tensor]] = {
+            "contribution": self._contribution,
+            "influence": self._influence,
+            "activation": self._activation,
+            "conductance": self._conductance,
+        }
+        axis, parts = None, {name: list[Moments]() for name in by if name in measures}
+        batches = labelled(loader, device_of(self.model))
+        for images, labels in tqdm(batches, disable=not self.run.show_progress, unit="batch"):
+            own = images[labels == self.target]
+            if not len(own):
+                continue
+            if axis is None:
+                axis = self.units.along(tuple(self._activation(own[:1]).shape[1:]))
+            for name, moments in parts.items():
+                values = measures[name](own).to("cpu", torch.float64)
+                moments.append(Moments.of(axis.pool(values, self.units.aggregate)))
+        if axis is None:
+            raise ValueError(
+                f"the loader holds no image of class {self.target}: give one that does"
+            )
+        return axis, {name: Moments.merged_all(moments) for name, moments in parts.items()}
+
+    def _influence(self, images: Tensor) -> Tensor:
         return self._measured(images, multiply=False)
 
-    def contribution(self, images: Tensor) -> Tensor:
+    def _contribution(self, images: Tensor) -> Tensor:
         return self._measured(images, multiply=True)
 
     def _measured(self, images: Tensor, multiply: bool) -> Tensor:
         measure = DistributionalInfluence(
             self.model,
-            self.cut,
+            self.units.cut,
             distribution=self.distribution,
             quantity=self.quantity,
             multiply_by_inputs=multiply,
         )
-        found: Tensor = measure.attribute(images)
+        found: Tensor = measure.attribute(images, internal_batch_size=self.run.internal_batch_size)
         return found
 
-    def activation(self, images: Tensor) -> Tensor:
-        return activations(self.model, images, self.cut)
+    def _activation(self, images: Tensor) -> Tensor:
+        return activations(self.model, images, self.units.cut)
 
-    def conductance(self, images: Tensor) -> Tensor:
-        if self.cut.call is not None or self.cut.select is not None:
+    def _conductance(self, images: Tensor) -> Tensor:
+        cut = self.units.cut
+        if cut.call is not None or cut.select is not None:
             raise ValueError(
-                f"Captum's LayerConductance can't pick one call or tensor at the {self.cut}: "
+                f"Captum's LayerConductance can't pick one call or tensor at the {cut}: "
                 'leave "conductance" out'
             )
-        module = Slice(self.model, [self.cut]).cuts[0].module  # also inside a compiled network
+        module = Slice(self.model, [cut]).cuts[0].module  # also inside a compiled network
+        rows = self.run.internal_batch_size or 64
         found: Tensor = LayerConductance(self.model, module).attribute(
             images,
             target=self.target,
             n_steps=self.n_steps,
-            attribute_to_layer_input=self.cut.side == "input",
-            internal_batch_size=max(64, 2 * len(images)),  # Captum wants twice the examples
+            attribute_to_layer_input=cut.side == "input",
+            internal_batch_size=max(rows, 2 * len(images)),  # Captum wants twice the examples
         )
         return found.detach()
-
-
-def _totals(
-    question: _Question, loader: Iterable[Any], by: Sequence[str]
-) -> tuple[dict[str, Tensor], int, tuple[int, ...]]:
-    """Return what the units did, (...) each, summed over the images of the class; their number."""
-    measures: Mapping[str, Callable[[Tensor], Tensor]] = {
-        "contribution": question.contribution,
-        "influence": question.influence,
-        "activation": question.activation,
-        "conductance": question.conductance,
-    }
-    totals: dict[str, Tensor] = {}
-    count, shape = 0, None
-    for images, labels in labelled(loader, device_of(question.model)):
-        images = images[labels == question.target]
-        count += len(images)
-        if not len(images):
-            continue
-        for name in by if set(by) != {"random"} else ["activation"]:
-            if name in measures:
-                found = measures[name](images).double().cpu()
-                shape = tuple(found.shape[1:])
-                totals[name] = totals.get(name, torch.zeros(())) + found.sum(dim=0)
-    if shape is None:
-        raise ValueError(
-            f"the loader holds no image of class {question.target}: give one that does"
-        )
-    return totals, count, shape
-
-
-def _shuffled(axis: Axis, seed: int) -> Tensor:
-    """Return values (...) whose pooled order is random."""
-    units = axis.pool(torch.zeros(1, *axis.shape))[0]
-    generator = torch.Generator().manual_seed(seed)
-    values = torch.zeros(axis.shape, dtype=torch.float64)
-    for rank, flat in enumerate(torch.randperm(units.numel(), generator=generator).tolist()):
-        index = torch.unravel_index(torch.tensor(flat), units.shape)
-        selector = axis.selector(tuple(int(i) for i in index))
-        values[selector] = float(rank + 1) / values[selector].numel()
-    return values

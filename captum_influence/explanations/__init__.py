@@ -4,30 +4,52 @@ from captum_influence.explanations.counterfactuals import (
     Collateral,
     Controls,
     Counterfactual,
+    CounterfactualOptions,
     counterfactual,
 )
-from captum_influence.explanations.essences import Essence, EssentialUnit, essence
+from captum_influence.explanations.essences import (
+    Essence,
+    EssenceOptions,
+    EssentialUnit,
+    essence,
+)
 from captum_influence.explanations.instances import (
     Explanation,
     LayerExplanations,
     explain,
     explain_layers,
 )
-from captum_influence.explanations.pairs import Moves, Pair, SeparatingUnit, Side, pair
-from captum_influence.explanations.prototypes import Prior, Prototype, prototype
+from captum_influence.explanations.pairs import (
+    Moves,
+    Pair,
+    PairOptions,
+    SeparatingUnit,
+    Side,
+    pair,
+)
+from captum_influence.explanations.prototypes import (
+    Prior,
+    Prototype,
+    PrototypeOptions,
+    prototype,
+)
 
 __all__ = [
     "Collateral",
     "Controls",
     "Counterfactual",
+    "CounterfactualOptions",
     "Essence",
+    "EssenceOptions",
     "EssentialUnit",
     "Explanation",
     "LayerExplanations",
     "Moves",
     "Pair",
+    "PairOptions",
     "Prior",
     "Prototype",
+    "PrototypeOptions",
     "SeparatingUnit",
     "Side",
     "counterfactual",

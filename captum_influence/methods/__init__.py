@@ -1,7 +1,7 @@
 """Other methods put to the same question, and the comparison."""
 
 from captum_influence.methods.captum_figures import captum_arrays, captum_figure
-from captum_influence.methods.find import Score, compare
+from captum_influence.methods.find import CompareOptions, Score, compare
 from captum_influence.methods.lrp import (
     AlphaBeta,
     Bounded,
@@ -12,6 +12,7 @@ from captum_influence.methods.lrp import (
     Gamma,
     Propagation,
     Relevance,
+    RelevanceOptions,
     RelevanceRule,
     relevance,
 )
@@ -22,12 +23,14 @@ __all__ = [
     "Bounded",
     "ByCaptum",
     "ByZennit",
+    "CompareOptions",
     "Comparison",
     "Composite",
     "Epsilon",
     "Gamma",
     "Propagation",
     "Relevance",
+    "RelevanceOptions",
     "RelevanceRule",
     "Score",
     "captum_arrays",

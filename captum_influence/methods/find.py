@@ -29,7 +29,7 @@ from captum_influence.reports.shown import Shown
 from captum_influence.units.displays import pictures_of
 from captum_influence.units.geometry import Geometry
 from captum_influence.units.options import check_options, collected
-from captum_influence.units.question import numbered
+from captum_influence.units.targets import numbered
 
 __all__ = ["CompareOptions", "Score", "compare"]
 
@@ -99,26 +99,20 @@ def compare(
         torch.Size([1, 1, 64, 64])
     """
     asked = Asked.of(compare, locals())
-    check_options("compare", options, CompareOptions)
-    shown: Shown = collected("compare", "shown", Shown, options)
-    run: Run = collected("compare", "run", Run, options)
-    chosen, network = _chosen(methods), network_of(model)
-    _check(inputs, points, options.get("example", 0))
-    classes = numbered(target, shown.class_names)
-    question, output = _question(network, inputs, layer, classes, run)
-    question, numbers = replace(question, points=points), question.target
+    shown, run, example = _told(inputs, options)
+    network, classes = network_of(model), numbered(target, shown.class_names)
+    question, output = _question(network, inputs, layer, classes, points, run)
     geometry = _geometry(question)
-    answers, reasons = _answers(chosen, question, geometry, run)
-    maps = {name: answer.map for name, answer in answers.items()}
-    marks = _marks(scores or {}, maps, question, run)
+    answers, reasons = _answers(_chosen(methods), question, geometry, run)
+    marks = _marks(scores or {}, answers, question, run)
     return Comparison(
         asked=asked,
         network=type(network).__name__,
         layer=layer_name(network, question.cut),
-        target=numbers.cpu(),
-        names=tuple(shown.name(number) for number in numbers.tolist()),
-        output=output.gather(1, numbers[:, None])[:, 0].cpu(),
-        maps=maps,
+        target=question.target.cpu(),
+        names=tuple(shown.name(number) for number in question.target.tolist()),
+        output=output.gather(1, question.target[:, None])[:, 0].cpu(),
+        maps={name: answer.map for name, answer in answers.items()},
         units={name: a.units for name, a in answers.items() if a.units is not None},
         seconds={name: answer.seconds for name, answer in answers.items()},
         notes={name: answer.notes for name, answer in answers.items() if answer.notes},
@@ -127,7 +121,7 @@ def compare(
         chance={name: mark.of_noise for name, mark in marks.items()},
         geometry=geometry,
         pictures=pictures_of(question.inputs, shown),
-        example=options.get("example", 0),
+        example=example,
         points=points,
         seed=run.seed,
     )
@@ -207,20 +201,22 @@ def _tensor(found: Any) -> Tensor:
 
 
 def _marks(
-    scores: Mapping[str, Score], maps: Mapping[str, Tensor], question: MethodQuestion, run: Run
+    scores: Mapping[str, Score],
+    answers: Mapping[str, _Answer],
+    question: MethodQuestion,
+    run: Run,
 ) -> dict[str, _Mark]:
     """Return what each score gives to the maps and to a map of noise."""
-    if not maps:
+    if not answers:
         return {}
-    like = next(iter(maps.values()))
+    maps = [answer.map for answer in answers.values()]
     generator = torch.Generator().manual_seed(run.seed)
-    noise = torch.randn(like.shape, generator=generator).to(like)
+    noise = torch.randn(maps[0].shape, generator=generator).to(maps[0])
     found = {}
     for name, score in scores.items():
-        several = [*maps.values(), noise]
-        bar = tqdm(several, name, disable=not run.show_progress, unit="map")
+        bar = tqdm([*maps, noise], name, disable=not run.show_progress, unit="map")
         *of_maps, of_noise = (_scored(name, score, question, values) for values in bar)
-        found[name] = _Mark(of_maps=dict(zip(maps, of_maps, strict=True)), of_noise=of_noise)
+        found[name] = _Mark(of_maps=dict(zip(answers, of_maps, strict=True)), of_noise=of_noise)
     return found
 
 
@@ -244,22 +240,33 @@ def _geometry(question: MethodQuestion) -> Geometry | None:
         return None
 
 
-def _check(inputs: Tensor, points: int, example: int) -> None:
+def _told(inputs: Tensor, options: CompareOptions) -> tuple[Shown, Run, int]:
+    """Return how it is shown, how it is run, and which example is shown."""
+    check_options("compare", options, CompareOptions)
     if not isinstance(inputs, Tensor) or inputs.ndim not in (2, 3, 4):
         raise TypeError(
             "expected inputs as one tensor (examples, channels, height, width), (examples, steps, "
             f"features) or (examples, features), got {getattr(inputs, 'shape', type(inputs))}"
         )
-    if points < 1:
-        raise ValueError(f"expected a positive number of points, got {points}")
+    example = options.get("example", 0)
     if not 0 <= example < len(inputs):
         raise ValueError(f"expected example= from 0 to {len(inputs) - 1}, got {example}")
+    shown: Shown = collected("compare", "shown", Shown, options)
+    run: Run = collected("compare", "run", Run, options)
+    return shown, run, example
 
 
 def _question(
-    network: nn.Module, inputs: Tensor, layer: nn.Module | str | Cut, target: Any, run: Run
+    network: nn.Module,
+    inputs: Tensor,
+    layer: nn.Module | str | Cut,
+    target: Any,
+    points: int,
+    run: Run,
 ) -> tuple[MethodQuestion, Tensor]:
     """Return the question, put to a copy of the network, and the copy's scores."""
+    if points < 1:
+        raise ValueError(f"expected a positive number of points, got {points}")
     cut = Cut.ensure(layer).by_name(network)
     copied, inputs = out_of_place(network), inputs.detach()  # Captum's hooks fail on in-place ones
     slice_ = Slice(copied, [cut])
@@ -271,6 +278,7 @@ def _question(
         cut=cut,
         target=_classes(reading.output, target, len(inputs)),
         units=reading.cuts[0][0],
+        points=points,
         internal_batch_size=run.internal_batch_size,
     )
     return question, reading.output

@@ -17,8 +17,8 @@ from captum_influence.metrics.result import Columns, Metric
 from captum_influence.metrics.unit_removal import removing_units
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.words import counted
-from captum_influence.units.question import question
 from captum_influence.units.replacement import Replace, Replacement
+from captum_influence.units.targets import question
 from captum_influence.units.units_of import LayerLike
 from captum_influence.visualization.lines import line_figure
 from captum_influence.visualization.numbers import percent

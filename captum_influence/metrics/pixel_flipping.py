@@ -17,7 +17,7 @@ from captum_influence.metrics.result import Columns, Metric
 from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.words import counted
-from captum_influence.units.question import question
+from captum_influence.units.targets import question
 from captum_influence.visualization.lines import line_figure
 from captum_influence.visualization.numbers import number
 from captum_influence.visualization.style import LIGHT, Theme

@@ -79,6 +79,7 @@ class Cut:
         given = [write(self.module, "layer")]
         given += [write(self.side, "side")] if self.side != "output" else []
         given += [] if self.call is None else [f"call={write(self.call, 'call')}"]
+        given += ["shared=True"] if self.shared else []
         given += [] if self.select is None else [f"select={write(self.select, 'select')}"]
         return f"Cut({', '.join(given)})"
 

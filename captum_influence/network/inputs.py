@@ -51,17 +51,26 @@ def one_input(model: nn.Module, image: Tensor) -> Tensor:
     if not bool(image.isfinite().all()):
         raise ValueError(f"the image of shape {tuple(image.shape)} holds NaN or infinite pixels")
     inputs = image.detach()
-    if inputs.ndim == 1:
+    if inputs.ndim == 1 or (inputs.ndim == 3 and len(inputs) > 1):
         return inputs[None]
-    if inputs.ndim != 3:
-        return inputs
-    # (1, n, m) is a picture of one colour, or a batch of one series: the network knows.
-    return inputs if len(inputs) == 1 and not _runs(model, inputs[None]) else inputs[None]
+    return inputs if inputs.ndim != 3 else _batch_of_one(model, inputs)
 
 
-def _runs(model: nn.Module, inputs: Tensor) -> bool:
+def _batch_of_one(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Return (1, n, m) as the network takes it: a picture of one colour, or one series.
+
+    Many layers take both, so that it isn't enough that the network runs: one that scores classes
+    returns a single row of scores for what it was made for.
+    """
+    as_picture = _fit(model, inputs[None])
+    return inputs[None] if as_picture and as_picture >= _fit(model, inputs) else inputs
+
+
+def _fit(model: nn.Module, inputs: Tensor) -> int:
+    """Return 0 if the network doesn't take it, 2 if it answers with one row of scores, else 1."""
     try:
-        output_of(model, inputs)  # which leaves the network as it was, also if it fails
+        output = output_of(model, inputs)  # which leaves the network as it was, also if it fails
     except Exception:  # whatever a network says of a shape that it doesn't take
-        return False
-    return True
+        return 0
+    scores = getattr(output, "logits", output)
+    return 2 if isinstance(scores, Tensor) and scores.ndim == 2 and len(scores) == 1 else 1

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from captum_influence.data.pictures import Preparation, Preprocessing
+from captum_influence.network.torchvision_operators import declare_operators
 
 __all__ = ["LoadedModel", "load_model", "read_state"]
 
@@ -168,6 +169,7 @@ def _from_timm(name: str, weights: Any) -> LoadedModel:
 
 def _library(name: str) -> ModuleType:
     library = name.partition(".")[0]
+    declare_operators()  # timm imports torchvision, too
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -73,10 +73,12 @@ class Recorder:
     Args:
         model: the network.
         layers: name -> module, the layers to record.
+        spare: the names of those that need not run, and then have no record.
     """
 
     model: Module
     layers: Mapping[str, Module]
+    spare: frozenset[str] = frozenset()
     _inputs: dict[str, list[tuple[Tensor, int]]] = field(default_factory=dict, init=False)
     _edges: dict[str, list[GradientEdge]] = field(default_factory=dict, init=False)
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
@@ -114,7 +116,7 @@ class Recorder:
                 f"expected the model to return one tensor, got {type(output).__name__}; "
                 "wrap the model so that it returns its logits"
             )
-        silent = [name for name in self.layers if name not in self._edges]
+        silent = [n for n in self.layers if n not in self._edges and n not in self.spare]
         if silent:
             raise RuntimeError(
                 f"expected every layer to run, but {silent} never did in this forward pass; "
@@ -138,7 +140,10 @@ class Recorder:
         found: dict[str, list[Tensor | None]] = {name: [] for name in self.layers}
         for name, gradient in zip(names, gradients, strict=True):
             found[name].append(gradient)
-        return {name: self._record(name, found[name], len(output)) for name in self.layers}
+        ran = [
+            n for n in self.layers if n not in self.spare or any(g is not None for g in found[n])
+        ]
+        return {name: self._record(name, found[name], len(output)) for name in ran}
 
     def _record(self, name: str, gradients: Sequence[Tensor | None], batch: int) -> Record:
         inputs = []

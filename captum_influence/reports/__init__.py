@@ -1,6 +1,8 @@
 """What every result can do: a page, a dict, a file."""
 
+from captum_influence.reports.display import Display, Highlight, Row
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
+from captum_influence.reports.shown import Shown
 
-__all__ = ["Finding", "Page"]
+__all__ = ["Display", "Finding", "Highlight", "Page", "Row", "Shown"]

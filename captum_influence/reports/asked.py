@@ -8,9 +8,9 @@ import math
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ __all__ = ["Asked", "Write", "code_of", "code_of_fields", "installed_versions"]
 
 _LITERAL = 32  # entries up to which a tensor is written out
 _LISTED = 24  # entries up to which a list or a mapping is
+_DATA = ("loader", "held_out")  # called by their names, however little they are
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
 
 Write = Callable[[object, str], str]
@@ -43,6 +44,7 @@ class Asked:
         names: what else the code calls by a name: the network, the data, functions.
         imports: the import statements that the code needs.
         versions: of what computed the answer.
+        entry: which part of the answer is meant, such as ``.layers["relu4"]``; empty: all of it.
     """
 
     verb: str
@@ -53,13 +55,15 @@ class Asked:
     names: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    entry: str = ""
 
     @staticmethod
     def of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Asked:
         """Return a call of a function: ``Asked.of(explain, locals())`` on its first line.
 
         The first two parameters, the network and the data, go by position, and so does a layer; a
-        target goes by its name. A method is called on its object.
+        target goes by its name. A method is called on its object. Data that may be left out, and
+        is, is not named.
         """
         parameters = inspect.signature(function).parameters
         model = next(iter(arguments.values()), None)
@@ -69,12 +73,11 @@ class Asked:
         keywords: dict[str, str] = {}
         settings: dict[str, Any] = {}
         for place, (name, parameter) in enumerate(parameters.items()):
-            # A layer given as a module is called by its name.
-            value = writer.modules.get(id(arguments[name])) or arguments[name]
+            value = writer.by_name(arguments[name])
             if parameter.kind is parameter.VAR_KEYWORD:
                 keywords |= {k: writer.write(v, k) for k, v in value.items()}
                 settings |= {k: _setting(v, keywords[k]) for k, v in value.items()}
-            elif place < 2 and name != "target" and parameter.kind not in _BY_NAME:
+            elif place < 2 and name != "target" and _is_given(value, parameter):
                 called = snake_case(type(value).__name__) if name == "self" else name
                 positional.append(writer.named(value, called))
             elif name == "layer" and value is not None and len(positional) == 2:
@@ -102,12 +105,16 @@ class Asked:
     def call(self) -> str:
         """The Python call that asks the same again."""
         given = [*self.positional, *(f"{name}={code}" for name, code in self.keywords.items())]
-        one_line = f"{self.verb}({', '.join(given)})"
+        one_line = f"{self.verb}({', '.join(given)}){self.entry}"
         if len(one_line) <= 88:
             return one_line
         first = f"    {', '.join(self.positional)},"
         rest = [f"    {name}={code}," for name, code in self.keywords.items()]
-        return "\n".join([f"{self.verb}(", first, *rest, ")"])
+        return "\n".join([f"{self.verb}(", first, *rest, f"){self.entry}"])
+
+    def at(self, entry: str) -> Asked:
+        """Return the same call, of whose answer only a part is meant: ``.at('["influence"]')``."""
+        return replace(self, entry=self.entry + entry)
 
 
 class _Writer:
@@ -120,6 +127,12 @@ class _Writer:
         self._classes: set[type] = set()
         self._functions: set[Callable[..., Any]] = set()
         self._torch = False  # whether the code names it
+
+    def by_name(self, value: Any) -> Any:
+        """Return the name of a layer that is given as a module, alone or in a list."""
+        if isinstance(value, list | tuple) and any(id(item) in self.modules for item in value):
+            return type(value)(self.by_name(item) for item in value)
+        return self.modules.get(id(value)) or value
 
     def named(self, value: object, name: str) -> str:
         """Return a name for a value: the one it has, a new one if another value has this one."""
@@ -161,14 +174,17 @@ class _Writer:
         return self._plain(value, name)
 
     def _plain(self, value: object, name: str) -> str:
-        if isinstance(value, float):
-            return repr(float(value)) if math.isfinite(value) else f'float("{float(value)}")'
+        if value is None or isinstance(value, str | bool | slice):
+            return repr(value)
         if isinstance(value, torch.dtype):
             self._torch = True
             return repr(value)
-        if value is None or isinstance(value, str | bool | slice):
-            return repr(value)
-        return repr(int(value)) if isinstance(value, Integral) else self.named(value, name)
+        if isinstance(value, Integral):  # NumPy's too
+            return repr(int(value))
+        if isinstance(value, Real):
+            size = float(value)
+            return repr(size) if math.isfinite(size) else f'float("{size}")'
+        return self.named(value, name)
 
     def _tensor(self, value: Tensor, name: str) -> str:
         literal = None
@@ -182,7 +198,7 @@ class _Writer:
         return called
 
     def _container(self, value: Any, name: str) -> str:
-        if len(value) > _LISTED or name == "loader":  # data is named, however little it is
+        if len(value) > _LISTED or name in _DATA or _holds_findings(value):
             return self.named(value, name)
         if isinstance(value, Mapping):
             items = (f"{self.write(k, name)}: {self.write(v, name)}" for k, v in value.items())
@@ -222,10 +238,12 @@ def _literal(value: Tensor) -> str | None:
     short = value.numel() <= _LITERAL
     if not short and not bool((value == first).all()):
         return None
+    if not value.numel():
+        return f"torch.zeros({tuple(value.shape)}, dtype={value.dtype})"
     given = str(value.tolist() if short else first.item())
     given = re.sub(r"nan|inf", lambda found: f'float("{found[0]}")', given)
     told = value.dtype in (torch.get_default_dtype(), torch.int64, torch.bool)  # by the numbers
-    kind = "" if told and value.numel() else f", dtype={value.dtype}"
+    kind = "" if told else f", dtype={value.dtype}"
     return (
         f"torch.tensor({given}{kind})"
         if short
@@ -265,6 +283,17 @@ def _default(f: Field[Any]) -> Any:
     if f.default is not MISSING:
         return f.default
     return f.default_factory() if f.default_factory is not MISSING else MISSING
+
+
+def _is_given(value: Any, parameter: inspect.Parameter) -> bool:
+    """Whether a parameter goes by position: one that may be left out does if something is given."""
+    return parameter.kind not in _BY_NAME and not (value is None is parameter.default)
+
+
+def _holds_findings(value: Any) -> bool:
+    """Whether a list or a mapping holds findings, which are asked for by themselves."""
+    held = value.values() if isinstance(value, Mapping) else value
+    return any(isinstance(getattr(item, "asked", None), Asked) for item in held)
 
 
 def _is_default(value: Any, default: Any) -> bool:

@@ -38,7 +38,7 @@ from captum_influence.training.curvature import (
     Estimator,
     Identity,
 )
-from captum_influence.training.layer_influence import InfluenceOptions, LayerInfluence
+from captum_influence.training.layer_influence import LayerInfluence
 from captum_influence.training.losses import (
     EmpiricalFisher,
     ExactFisher,
@@ -46,6 +46,7 @@ from captum_influence.training.losses import (
     SampledFisher,
     log_odds_loss,
 )
+from captum_influence.training.options import InfluenceOptions
 from captum_influence.training.result import LayerScores
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch.nn import Module
 
 from captum_influence.network.recording import restored_weights
 
-__all__ = ["Weights", "fingerprint", "load_checkpoint"]
+__all__ = ["Weights", "load_checkpoint"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +46,6 @@ class Weights:
         """Load the weights, if there are any to load."""
         if self.state is not None:
             model.load_state_dict(self.state)
-
-
-def fingerprint(values: Sequence[Tensor]) -> float:
-    """Return the Euclidean norm of all entries: it tells other weights or queries apart."""
-    floats = [v.detach().double().norm() for v in values if v.is_floating_point()]
-    return float(torch.stack(floats).norm()) if floats else 0.0
 
 
 def load_checkpoint(model: Module, checkpoint: Any) -> float:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from captum_influence.data.resume import Resume
+from captum_influence.data.samples import Trail
 from captum_influence.data.sharding import Shard
 from captum_influence.network.captum_private import KMostInfluentialResults
-from captum_influence.training.checkpoints import fingerprint
 from captum_influence.training.scoring import RawScores
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "restore",
 ]
 
-_END = 2**62  # the next batch of a finished pass
+_END = 2**62  # the next batch of a finished pass: beyond any
 
 
 class Collector(ABC):
@@ -39,8 +39,8 @@ class Collector(ABC):
         self.state: dict[str, Tensor] = {}
 
     @abstractmethod
-    def add(self, start: int, scores: Tensor) -> None:
-        """Take scores (queries, batch) of the examples from ``start`` on."""
+    def add(self, places: Tensor, scores: Tensor) -> None:
+        """Take scores (queries, batch) of the examples with these places in the data set."""
 
     @abstractmethod
     def result(self, shard: Shard) -> Any:
@@ -48,16 +48,26 @@ class Collector(ABC):
 
 
 class AllScores(Collector):
-    """Keeps every score; the result is (queries, examples)."""
+    """Keeps every score; the result is (queries, examples), in the order of the data set."""
 
-    def add(self, start: int, scores: Tensor) -> None:
-        self.state[str(start)] = scores
+    def add(self, places: Tensor, scores: Tensor) -> None:
+        first = int(places[0])
+        self.state[f"scores/{first}"], self.state[f"places/{first}"] = scores, places
 
     def result(self, shard: Shard) -> Tensor:
         pieces: dict[str, Tensor] = {}
         for part in shard.gather(self.state):
             pieces |= part
-        return torch.cat([pieces[key] for key in sorted(pieces, key=int)], -1)
+        batches = sorted((key for key in pieces if key.startswith("scores/")), key=_first_place)
+        scores = torch.cat([pieces[key] for key in batches], -1)
+        places = torch.cat([pieces[key.replace("scores", "places")].cpu() for key in batches])
+        if bool((places.diff() > 0).all()):
+            return scores
+        return scores[..., places.argsort().to(scores.device)]
+
+
+def _first_place(key: str) -> int:
+    return int(key.partition("/")[2])
 
 
 class TopScores(Collector):
@@ -79,8 +89,8 @@ class TopScores(Collector):
         super().__init__()
         self.k, self.proponents = k, proponents
 
-    def add(self, start: int, scores: Tensor) -> None:
-        index = torch.arange(start, start + scores.shape[1], device=scores.device)
+    def add(self, places: Tensor, scores: Tensor) -> None:
+        index = places.to(scores.device)
         self._merge({"scores": scores, "indices": index.expand(len(scores), -1)})
 
     def _merge(self, other: Mapping[str, Tensor]) -> None:
@@ -143,36 +153,49 @@ class Reader:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What a pass has so far: the number of the next batch, and each collector's state."""
+    """What a pass has so far.
+
+    Attributes:
+        next: the number of the next batch.
+        states: each collector's.
+        trail: a digest of the batches so far, where they can't be had by index.
+    """
 
     next: int
     states: tuple[Mapping[str, Tensor], ...]
+    trail: str = ""
+
+    @property
+    def seen(self) -> Trail:
+        """What the rest of the pass has to follow."""
+        return Trail(self.trail, None if self.next == _END else self.next)
 
 
-def kept(sinks: Sequence[Sink], following: int | None) -> Kept:
+def kept(sinks: Sequence[Sink], following: int | None, trail: str = "") -> Kept:
     """Return what a pass has before the batch of a number; None: it is at its end."""
     number = _END if following is None else following
-    return Kept(number, tuple(sink.collector.state for sink in sinks))
+    return Kept(number, tuple(sink.collector.state for sink in sinks), trail)
 
 
-def restore(sinks: Sequence[Sink], resume: Resume[Kept], device: torch.device) -> int:
-    """Give the collectors back what a killed run had; return the number of the next batch.
+def restore(sinks: Sequence[Sink], resume: Resume[Kept], device: torch.device) -> Kept:
+    """Give the collectors back what a killed run had, and return it.
 
     Raises:
         ValueError: if that belongs to another question.
     """
     before = resume.read()
     if before is None:
-        return 0
+        return Kept(0, ())
     for sink, state in zip(sinks, before.states, strict=True):
         sink.collector.state = {name: value.to(device) for name, value in state.items()}
-    return before.next
+    return before
 
 
-def identity_of(
-    sinks: Sequence[Sink], queries: Sequence[Tensor], damping: float | None
-) -> dict[str, str]:
-    """Return what partial results belong to: the queries, and what is kept of their scores."""
-    told = [(type(s.collector).__name__, getattr(s.collector, "k", None), s.read) for s in sinks]
-    size = f"{fingerprint(queries):.5g}"
-    return {"queries": size, "kept": repr(told), "damping": repr(damping)}
+def identity_of(sinks: Sequence[Sink]) -> dict[str, str]:
+    """Return what is kept of the scores: partial results of something else don't serve."""
+    return {"kept": repr([(*_described(sink.collector), sink.read) for sink in sinks])}
+
+
+def _described(collector: Collector) -> tuple[Any, ...]:
+    settings = {name: value for name, value in vars(collector).items() if name != "state"}
+    return (type(collector).__name__, settings)

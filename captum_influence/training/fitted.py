@@ -6,20 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 
 from captum_influence.data.batches import Batches
+from captum_influence.data.identity import digest_of_weights, told
 from captum_influence.data.resume import Resume, read_record, write_record
 from captum_influence.data.sharding import Shard
 from captum_influence.network.recording import Recorder, restored_weights
-from captum_influence.training.checkpoints import Weights, fingerprint
+from captum_influence.training.checkpoints import Weights
 from captum_influence.training.curvature import Curvature, Estimator
 from captum_influence.training.fitting import CurvatureFit, FitState
 from captum_influence.training.gradients import LayerGradient
 from captum_influence.training.losses import ExampleLoss, Fisher
+from captum_influence.training.shared import modules_of, spare_modules_of
+from captum_influence.training.whole import Comparison, LayerRecorder
 
 __all__ = ["FittedCurvature"]
 
@@ -56,7 +60,11 @@ class FittedCurvature:
     source: Batches
     seed: int
     estimators: list[list[Estimator]] = field(default_factory=list)
-    _fitted_at: str = ""
+    _fitted_at: list[str] = field(default_factory=list)
+    _comparison: Comparison = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._comparison = Comparison(self.layers)
 
     @property
     def device(self) -> torch.device:
@@ -69,16 +77,21 @@ class FittedCurvature:
         return len(self.estimators) == len(self.weights)
 
     @property
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, Any]:
         """What a fitted curvature belongs to."""
-        states = [w.state or self.model.state_dict() for w in self.weights]
         return {
             "layers": repr([(layer.name, layer.size) for layer in self.layers]),
-            "curvature": repr(self.curvature),
-            "fisher": repr(self.fisher),
+            "curvature": told(self.curvature),
+            "fisher": told(self.fisher),
             "seed": repr(self.seed),
-            "weights": repr([f"{fingerprint(list(state.values())):.8g}" for state in states]),
+            "loss": told(self.loss.function),
+            "weights": self._digests(),
         }
+
+    def _digests(self) -> list[str]:
+        """Return a digest of each checkpoint's weights."""
+        states = (w.state or self.model.state_dict() for w in self.weights)
+        return [digest_of_weights(state) for state in states]
 
     def fit(self, show_progress: bool, resume: str | Path | None = None) -> None:
         """Estimate it at every checkpoint.
@@ -94,20 +107,21 @@ class FittedCurvature:
                 if path is not None and number:
                     path = path.with_name(f"{path.name}.{number}")
                 self.estimators.append(self._fit_one(recorder, path, show_progress))
-        self._fitted_at = self.identity["weights"]
+        self._fitted_at = self._digests()
 
     def _fit_one(
-        self, recorder: Recorder, path: Path | None, show_progress: bool
+        self, recorder: LayerRecorder, path: Path | None, show_progress: bool
     ) -> list[Estimator]:
         estimators = self.curvature.estimators(self.layers)
         fit = CurvatureFit(recorder, self.loss, self.fisher, self.source, self.seed, self.device)
-        resume = Resume(path, FitState, self.identity, Shard.current())
+        identity = {} if path is None else self.identity | self.source.identity
+        resume = Resume(path, FitState, identity, Shard.current())
         fit.run(estimators, resume, show_progress=show_progress)
         return estimators
 
     def ensure(self, show_progress: bool = False) -> None:
         """Estimate it, unless it is known; training on makes it stale."""
-        if not self.is_fitted or self._fitted_at != self.identity["weights"]:
+        if not self.is_fitted or self._fitted_at != self._digests():
             self.fit(show_progress)
 
     def save(self, path: str | Path) -> None:
@@ -130,7 +144,7 @@ class FittedCurvature:
             for estimator, one in zip(estimators, sums, strict=True):
                 estimator.sums = {name: value.to(self.device) for name, value in one.items()}
             self.estimators.append(estimators)
-        self._fitted_at = self.identity["weights"]
+        self._fitted_at = self._digests()
 
     @contextmanager
     def weights_loaded(self) -> Iterator[None]:
@@ -142,11 +156,11 @@ class FittedCurvature:
             yield
 
     @contextmanager
-    def recording(self, weights: Weights | None) -> Iterator[Recorder]:
+    def recording(self, weights: Weights | None) -> Iterator[LayerRecorder]:
         """Give the recorder at some weights; afterwards the model is as it was."""
-        modules = {layer.name: layer.module for layer in self.layers}
+        modules, spare = modules_of(self.layers), spare_modules_of(self.layers)
         with self.weights_loaded():
             if weights is not None:
                 weights.into(self.model)
-            with Recorder(self.model, modules) as recorder:
-                yield recorder
+            with Recorder(self.model, modules, spare) as recorder:
+                yield LayerRecorder(recorder, self._comparison)

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from captum_influence.data.batches import Batch, Batches
 from captum_influence.data.resume import Resume
+from captum_influence.data.samples import Trail
 from captum_influence.data.sharding import Shard
-from captum_influence.network.recording import Recorder
 from captum_influence.training.curvature import Estimator
 from captum_influence.training.losses import ExampleLoss, Fisher
+from captum_influence.training.whole import LayerRecorder
 
 __all__ = ["CurvatureFit", "FitState"]
 
@@ -27,12 +28,14 @@ class FitState:
         next: the number of its next batch.
         count: how many examples it has seen.
         sums: each estimator's.
+        trail: a digest of the stage's batches so far, where they can't be had by index.
     """
 
     stage: int
     next: int
     count: int
     sums: tuple[Mapping[str, Tensor], ...]
+    trail: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +52,7 @@ class CurvatureFit:
         device: where the model lives.
     """
 
-    recorder: Recorder
+    recorder: LayerRecorder
     loss: ExampleLoss
     fisher: Fisher
     source: Batches
@@ -63,33 +66,34 @@ class CurvatureFit:
         before = resume.read() or FitState(0, 0, 0, ())
         for estimator, sums in zip(estimators, before.sums, strict=False):
             estimator.sums = {name: value.to(self.device) for name, value in sums.items()}
-        begin, count = before.next, before.count
         for stage in range(before.stage, max(e.stages for e in estimators)):
-            self._stage(stage, estimators, resume, (begin, count, show_progress))
-            begin = count = 0
+            self._stage(before, estimators, resume, show_progress)
+            before = FitState(stage + 1, 0, 0, ())
 
     def _stage(
         self,
-        stage: int,
+        begin: FitState,
         estimators: Sequence[Estimator],
         resume: Resume[FitState],
-        place: tuple[int, int, bool],
+        show_progress: bool,
     ) -> None:
-        begin, count, show_progress = place
+        stage, count = begin.stage, begin.count
         active = [e for e in estimators if stage < e.stages]
         bar = f"curvature, stage {stage + 1}" if show_progress else None
-        for batch in self.source.iterate(resume.shard, begin, bar=bar):
+        trail = None if resume.path is None else Trail(begin.trail, begin.next)
+        for batch in self.source.iterate(resume.shard, begin.next, bar=bar, trail=trail):
             self._add(stage, active, batch.to(self.device))
             count += len(batch)
             if resume.is_due(batch.number):
-                resume.write(_state(stage, batch.number + 1, count, estimators))
+                seen = "" if trail is None else trail.digest
+                resume.write(_state(stage, batch.number + 1, count, estimators, seen))
         total = _combine(stage, active, count, resume.shard)
         for estimator in active:
             estimator.finish(stage, total)
         resume.write(_state(stage + 1, 0, 0, estimators))
 
     def _add(self, stage: int, estimators: Sequence[Estimator], batch: Batch) -> None:
-        output = self.recorder.forward(batch.inputs)
+        output = self.recorder.forward(batch)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + batch.number)
         plain = output.detach()
         vectors = list(self.fisher.vectors(self.loss, plain, batch.target, generator))
@@ -99,8 +103,11 @@ class CurvatureFit:
                 estimator.add(stage, records, first=i == 0)
 
 
-def _state(stage: int, following: int, count: int, estimators: Sequence[Estimator]) -> FitState:
-    return FitState(stage, following, count, tuple(estimator.sums for estimator in estimators))
+def _state(
+    stage: int, following: int, count: int, estimators: Sequence[Estimator], trail: str = ""
+) -> FitState:
+    sums = tuple(estimator.sums for estimator in estimators)
+    return FitState(stage, following, count, sums, trail)
 
 
 def _combine(stage: int, estimators: Sequence[Estimator], count: int, shard: Shard) -> int:

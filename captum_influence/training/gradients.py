@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn import Module
+from torch.nn import Module, Parameter
 
 from captum_influence.network.recording import Record
 
@@ -22,7 +22,7 @@ __all__ = [
     "LayerGradient",
     "LinearGradient",
     "MatrixGradient",
-    "treatable_layers",
+    "gradient_of",
 ]
 
 CHUNK_BYTES = 64 * 2**20
@@ -41,14 +41,19 @@ class LayerGradient(ABC):
     module: Module
 
     @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The parameters, by their names in the module."""
+        return dict(self.module.named_parameters(recurse=False))
+
+    @property
     def size(self) -> int:
         """The number of parameters: the length of a row."""
-        return sum(p.numel() for p in self.module.parameters(recurse=False))
+        return sum(p.numel() for p in self.parameters.values())
 
     @property
     def device(self) -> torch.device:
         """Where the layer lives."""
-        return next(self.module.parameters(recurse=False)).device
+        return next(iter(self.parameters.values())).device
 
     @abstractmethod
     def flat(self, record: Record) -> Tensor:
@@ -282,7 +287,7 @@ _KINDS: tuple[tuple[tuple[type[Module], ...], type[LayerGradient]], ...] = (
 )
 
 
-def _kind(name: str, module: Module) -> LayerGradient | str:
+def gradient_of(name: str, module: Module) -> LayerGradient | str:
     """Return the layer's gradient class at work, or the reason why there is none."""
     for types, made in _KINDS:
         if isinstance(module, types):
@@ -291,6 +296,9 @@ def _kind(name: str, module: Module) -> LayerGradient | str:
 
 
 def _obstacle(module: Module) -> str:
+    names = {name for name, _ in module.named_parameters(recurse=False)}
+    if names not in ({"weight"}, {"weight", "bias"}):
+        return "it has other parameters than a weight and a bias, as by weight_norm"
     if isinstance(module, nn.modules.conv._ConvTransposeNd):
         return "transposed convolutions are not treated"
     if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
@@ -300,88 +308,3 @@ def _obstacle(module: Module) -> str:
     if isinstance(module, nn.Embedding) and module.scale_grad_by_freq:
         return "scale_grad_by_freq couples the examples"
     return ""
-
-
-def treatable_layers(
-    model: Module, layers: Sequence[str | Module] | None, *, skip_unsupported: bool
-) -> tuple[tuple[LayerGradient, ...], dict[str, str]]:
-    """Return the layers to be treated, and the ones left out with the reason.
-
-    Args:
-        model: the network.
-        layers: dotted names or modules; a container stands for all layers in it. None takes
-            every layer with a parameter that requires a gradient.
-        skip_unsupported: leave out what cannot be treated instead of raising.
-
-    Raises:
-        ValueError: if a name is unknown, a layer cannot be treated, or none is left.
-    """
-    named = dict(model.named_modules())
-    chosen = _owners(model, layers, named)
-    made = {name: _kind(name, named[name]) for name in chosen}
-    skipped = {name: kind for name, kind in made.items() if isinstance(kind, str)}
-    skipped |= _inside_skipped(made, skipped)
-    if skipped and not skip_unsupported:
-        raise ValueError(
-            f"expected layers with known per-example gradients, got {skipped}; name the others "
-            "in layers=, or pass skip_unsupported=True to go on without these"
-        )
-    kept = tuple(k for n, k in made.items() if not isinstance(k, str) and n not in skipped)
-    if not kept:
-        raise ValueError(
-            "expected at least one layer with trainable parameters, got none; name layers in "
-            "layers=, or unfreeze the model"
-        )
-    _refuse_shared(kept)
-    return kept, skipped
-
-
-def _owners(
-    model: Module, layers: Sequence[str | Module] | None, named: Mapping[str, Module]
-) -> list[str]:
-    """Return the names of the modules that own parameters directly, in the model's order."""
-    if layers is None:
-        return [n for n, m in named.items() if any(p.requires_grad for p in m.parameters(False))]
-    if isinstance(layers, (str, Module)):
-        raise TypeError(f"expected layers to be a list of names or modules, got {layers!r}")
-    wanted: set[str] = set()
-    for layer in layers:
-        name = _name_of(layer, named)
-        prefix = f"{name}." if name else ""
-        inside = [n for n in named if n == name or n.startswith(prefix)]
-        wanted |= {n for n in inside if any(True for _ in named[n].parameters(False))}
-    return [name for name in named if name in wanted]
-
-
-def _name_of(layer: str | Module, named: Mapping[str, Module]) -> str:
-    if isinstance(layer, str) and layer in named:
-        return layer
-    for name, module in named.items():
-        if module is layer:
-            return name
-    raise ValueError(
-        f"expected a layer of the model, got {layer if isinstance(layer, str) else type(layer)}; "
-        f"its layers are {[n for n in named if n]}"
-    )
-
-
-def _inside_skipped(made: Mapping[str, object], skipped: Mapping[str, str]) -> dict[str, str]:
-    """Return layers inside a skipped one, which may use them without calling them."""
-    return {
-        name: f"part of '{outer}', which is left out"
-        for name in made
-        for outer in skipped
-        if name.startswith(f"{outer}.")
-    }
-
-
-def _refuse_shared(layers: Sequence[LayerGradient]) -> None:
-    owners: dict[int, str] = {}
-    for layer in layers:
-        for parameter in layer.module.parameters(recurse=False):
-            first = owners.setdefault(id(parameter), layer.name)
-            if first != layer.name:
-                raise ValueError(
-                    f"expected each parameter in one layer, but '{first}' and '{layer.name}' "
-                    "share one; name only one of them in layers="
-                )

@@ -10,14 +10,16 @@ from typing import Any, TypeAlias
 from captum.influence import DataInfluence  # type: ignore[import-untyped,unused-ignore]
 from torch import Tensor
 from torch.nn import Module
-from torch.utils.data import DataLoader, Dataset
-from typing_extensions import TypedDict, Unpack
+from torch.utils.data import DataLoader
+from typing_extensions import Unpack
 
 from captum_influence.data.batches import Batch, Batches
+from captum_influence.data.identity import told
+from captum_influence.data.items import Accepts, columns
 from captum_influence.data.resume import Resume
 from captum_influence.data.sharding import Shard
 from captum_influence.network.captum_private import KMostInfluentialResults
-from captum_influence.network.recording import Recorder
+from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
 from captum_influence.training.checkpoints import Weights, load_checkpoint
 from captum_influence.training.collectors import (
@@ -32,36 +34,16 @@ from captum_influence.training.collectors import (
 )
 from captum_influence.training.curvature import Curvature
 from captum_influence.training.fitted import FittedCurvature
-from captum_influence.training.gradients import treatable_layers
 from captum_influence.training.losses import ExampleLoss, Fisher
+from captum_influence.training.options import Data, InfluenceOptions, check_influence_options
 from captum_influence.training.result import LayerScores
 from captum_influence.training.scoring import Group, RawScores, Scorer
-from captum_influence.units.options import check_options
+from captum_influence.training.selection import treatable_layers
+from captum_influence.training.whole import LayerRecorder
 
-__all__ = ["InfluenceOptions", "LayerInfluence"]
+__all__ = ["LayerInfluence"]
 
-Data: TypeAlias = Dataset[Any] | DataLoader[Any]
 Scores: TypeAlias = Tensor | KMostInfluentialResults
-
-
-class InfluenceOptions(TypedDict, total=False):
-    """What :class:`LayerInfluence` takes by keyword beyond Captum's arguments.
-
-    Attributes:
-        hessian_dataset: for the curvature; None: the training data.
-        fisher: ``"exact"``, the default, ``"sampled"``, ``"empirical"`` or a :class:`Fisher`.
-        damping: δ; None: a tenth of each block's mean eigenvalue.
-        normalize: ``"self"`` divides scores by √self-influence (Barshan et al. 2020).
-        seed: of the sampled Fisher.
-        skip_unsupported: leave out layers that cannot be treated (see ``skipped``).
-    """
-
-    hessian_dataset: Data | None
-    fisher: str | Fisher
-    damping: float | None
-    normalize: str | None
-    seed: int
-    skip_unsupported: bool
 
 
 class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # captum is untyped
@@ -74,7 +56,8 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
 
     Args:
         model: the network; left as found, evaluated in eval mode.
-        train_dataset: a Dataset or unshuffled DataLoader; the last element is the target.
+        train_dataset: a Dataset or DataLoader; the last element, or "labels", is the target.
+            Examples are named by their place in the data set, whatever the loader's sampler.
         checkpoint: what ``checkpoints_load_func`` loads, or a list of these; None: as it is.
         checkpoints_load_func: ``f(model, checkpoint)`` -> learning rate.
         layers: names or modules; None: every trainable layer.
@@ -102,7 +85,7 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         curvature: str | Curvature = "ekfac",
         **options: Unpack[InfluenceOptions],
     ) -> None:
-        _check_options(options)
+        check_influence_options(options)
         self.model, self.train_dataset, self.checkpoint = model, train_dataset, checkpoint
         self.loss_fn, self.test_loss_fn = loss_fn, test_loss_fn or loss_fn
         self.checkpoints_load_func = checkpoints_load_func or load_checkpoint
@@ -110,13 +93,13 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         self.fisher = Fisher.ensure(options.get("fisher", "exact"))
         self.damping, self.normalize = options.get("damping"), options.get("normalize")
         self.seed, self.batch_size = options.get("seed", 0), batch_size
-        self._train = Batches.ordered(train_dataset, batch_size)
+        self._accepts = Accepts.of(network_of(model))
+        self._train = Batches.ordered(train_dataset, batch_size, self._accepts)
         own = options.get("hessian_dataset")
-        hessian = self._train if own is None else Batches.ordered(own, batch_size)
+        hessian = self._train if own is None else self._in_any_order(own)
         self._loss, self._test_loss = ExampleLoss(loss_fn), ExampleLoss(self.test_loss_fn)
-        self._layers, self.skipped = treatable_layers(
-            model, layers, skip_unsupported=options.get("skip_unsupported", False)
-        )
+        skip = options.get("skip_unsupported", False)
+        self._layers, self.skipped = treatable_layers(model, layers, skip_unsupported=skip)
         self._weights = Weights.load(model, checkpoint, self.checkpoints_load_func)
         self._fit = FittedCurvature(
             model,
@@ -128,6 +111,12 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
             hessian,
             self.seed,
         )
+
+    def _in_any_order(self, data: Data) -> Batches:
+        """Return data of which no example is named, as a loader goes through them."""
+        if not isinstance(data, DataLoader):
+            return Batches.ordered(data, self.batch_size, self._accepts)
+        return Batches.shared(data, Shard.current(), columns, self._accepts)
 
     @property
     def layers(self) -> list[str]:
@@ -285,7 +274,7 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
     def _run_self(
         self, inputs: Any, keys: Sequence[str | None], show_progress: bool
     ) -> dict[str | None, Tensor]:
-        source = self._train if inputs is None else Batches.ensure(inputs)
+        source = self._train if inputs is None else Batches.ensure(inputs, self._accepts)
         sinks = [Sink(AllScores(), Reader.own(key)) for key in keys]
         found = self._stream(source, sinks, None, None, show_progress)
         return dict(zip(keys, found, strict=True))
@@ -301,24 +290,43 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         """Go through the one loop: batches outside, checkpoints inside, all layers at once."""
         self._fit.ensure(show_progress)
         shard, device = Shard.current(), self._fit.device
+        path = None if resume is None else Path(resume)
         with self._fit.recording(None) as recorder:
-            scorers = self._scorers(recorder, inputs)
-            queries = [query for one in scorers for query in one.queries]
-            identity = self._fit.identity | identity_of(sinks, queries, self.damping)
-            file = Resume(None if resume is None else Path(resume), Kept, identity, shard)
-            begin = restore(sinks, file, device)
-            bar = "influence" if show_progress else None
-            for batch in source.iterate(shard, begin, bar=bar):
+            asked: list[Any] = []
+            scorers = self._scorers(recorder, inputs, None if path is None else asked)
+            identity = {} if path is None else self._identity(source, sinks, asked)
+            file = Resume(path, Kept, identity, shard)
+            before = restore(sinks, file, device)
+            bar, trail = "influence" if show_progress else None, before.seen
+            watched = None if path is None else trail
+            for batch in source.iterate(shard, before.next, bar=bar, trail=watched):
                 scores = self._scored(recorder, scorers, batch.to(device), sinks)
                 for sink in sinks:
-                    sink.collector.add(batch.start, sink.read(scores))
+                    sink.collector.add(batch.places, sink.read(scores))
                 if file.is_due(batch.number):
-                    file.write(kept(sinks, batch.number + 1))
-        file.write(kept(sinks, None))
+                    file.write(kept(sinks, batch.number + 1, trail.digest))
+        file.write(kept(sinks, None, trail.digest))
         return [sink.collector.result(shard) for sink in sinks]
 
+    def _identity(
+        self, source: Batches, sinks: Sequence[Sink], asked: Sequence[Any]
+    ) -> dict[str, Any]:
+        """Return what partial results belong to, as JSON."""
+        return {
+            **self._fit.identity,
+            **identity_of(sinks),
+            "queries": told(asked),
+            "test_loss": told(self.test_loss_fn),
+            "damping": repr(self.damping),
+            **source.identity,
+        }
+
     def _scored(
-        self, recorder: Recorder, scorers: Sequence[Scorer], batch: Batch, sinks: Sequence[Sink]
+        self,
+        recorder: LayerRecorder,
+        scorers: Sequence[Scorer],
+        batch: Batch,
+        sinks: Sequence[Sink],
     ) -> RawScores:
         """Return a batch's scores, summed over the checkpoints."""
         with_self, found = any(sink.needs_self for sink in sinks), []
@@ -327,15 +335,25 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
             found.append(scorer.score(recorder, batch, with_self=with_self))
         return sum(found[1:], start=found[0])
 
-    def _scorers(self, recorder: Recorder, inputs: Any) -> list[Scorer]:
-        """Return one per checkpoint, with the queries' gradients taken and preconditioned."""
+    def _scorers(
+        self, recorder: LayerRecorder, inputs: Any, asked: list[Any] | None
+    ) -> list[Scorer]:
+        """Return one per checkpoint, with the queries' gradients taken and preconditioned.
+
+        Args:
+            recorder: of the layers.
+            inputs: the queries.
+            asked: takes what the queries are; None: nobody wants to know.
+        """
         scorers = []
         for weights, estimators in zip(self._weights, self._fit.estimators, strict=True):
             weights.into(self.model)
             groups = [Group(e.layers, e.block(self.damping)) for e in estimators]
             scorer = Scorer(groups, self._scale(weights), self._loss)
-            batches = () if inputs is None else Batches.ensure(inputs).iterate()
+            batches = () if inputs is None else Batches.ensure(inputs, self._accepts).iterate()
             for batch in batches:
+                if asked is not None:
+                    asked.append(told((batch.arguments, batch.target)))
                 scorer.add_queries(recorder, batch.to(self._fit.device), self._test_loss)
             scorers.append(scorer)
         return scorers
@@ -357,12 +375,3 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
                 "constructor's layers= too"
             )
         return [layer.name for layer in chosen]
-
-
-def _check_options(options: InfluenceOptions) -> None:
-    check_options("LayerInfluence", options, InfluenceOptions)
-    damping, normalize = options.get("damping"), options.get("normalize")
-    if damping is not None and not 0 <= damping < float("inf"):
-        raise ValueError(f"expected damping to be None or a number >= 0, got {damping!r}")
-    if normalize not in (None, "self"):
-        raise ValueError(f"expected normalize to be None or 'self', got {normalize!r}")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import copy
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from captum_influence.attr.targets import BY_ENTRY_FUNCTIONS, check_labels, with_labels
+from captum_influence.training.alone import Alone, one_by_one
 
 __all__ = [
     "EmpiricalFisher",
@@ -25,18 +31,21 @@ __all__ = [
 class ExampleLoss:
     """One loss per example, whatever the reduction of the function it is made from.
 
-    A torch loss with a ``reduction`` is run with "none" and reduced within each example only;
-    any other callable may return one loss per example or a scalar (it is then called example by
-    example, so that a sum and a mean over the batch come to the same).
+    It is the loss of that example alone in a batch of one: a mean is over the example's own
+    positions, without those that ``ignore_index`` leaves out. Class weights multiply it, as they do
+    within a batch; alone they would cancel. A function that returns one number for a batch is
+    called example by example, if that number is the sum or the mean of theirs.
 
     Attributes:
-        function: ``function(output, target)``.
+        function: ``function(output, target)``: a module, or any other callable.
 
     Raises:
         TypeError: if it can't be called.
     """
 
     function: Callable[[Tensor, Any], Tensor]
+    _alone: Alone = field(init=False, repr=False)
+    _form: _Form = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -44,26 +53,40 @@ class ExampleLoss:
                 f"expected loss_fn to be callable as loss_fn(output, target), got "
                 f"{type(self.function).__name__}; pass e.g. torch.nn.CrossEntropyLoss()"
             )
+        object.__setattr__(self, "_alone", Alone(self.function))
+        object.__setattr__(self, "_form", _Form.of(self.function))
 
     def __call__(self, output: Tensor, target: Any) -> Tensor:
-        """Return the losses, shape (batch,)."""
-        reduction = getattr(self.function, "reduction", None)
-        if isinstance(self.function, nn.Module) and reduction in ("none", "mean", "sum"):
-            losses: Tensor = _unreduced(self.function)(output, target).reshape(len(output), -1)
-            return losses.mean(1) if reduction == "mean" else losses.sum(1)
-        losses = self.function(output, target)
-        if losses.ndim and len(losses) == len(output):
-            return losses.reshape(len(output), -1).sum(1)
-        return torch.stack([self._single(output, target, i) for i in range(len(output))])
+        """Return the losses, shape (batch,).
 
-    def _single(self, output: Tensor, target: Any, i: int) -> Tensor:
-        loss = self.function(output[i : i + 1], target[i : i + 1])
-        if loss.numel() != 1:
-            raise ValueError(
-                "expected loss_fn to return one loss per example or a scalar, got shape "
-                f"{tuple(loss.shape)} for one example; reduce it over all other dimensions"
-            )
-        return loss.reshape(())
+        Raises:
+            ValueError: if labels are out of range, or an example's loss depends on the others.
+        """
+        check_labels(self._form.function, output, target)
+        losses = self._vectorised(output, target)
+        if losses is not None:
+            exact = self._form.is_entropy
+            if exact or self._alone.agrees(self._always_vectorised, output, target):
+                return losses
+            if self._form.reduction in (None, "none"):
+                self._alone.refuse(output, target)
+        losses = one_by_one(self.function, output, target)
+        self._alone.check_number(output, target, losses)
+        return losses
+
+    def _always_vectorised(self, output: Tensor, target: Any) -> Tensor:
+        losses = self._vectorised(output, target)
+        return output.new_full((len(output),), torch.nan) if losses is None else losses
+
+    def _vectorised(self, output: Tensor, target: Any) -> Tensor | None:
+        """Return the losses from one call; None if the function returns one number."""
+        losses = with_labels(self._form.unreduced, output, target)
+        if not losses.ndim or len(losses) != len(output):
+            return None
+        losses = losses.reshape(len(output), -1)
+        if self._form.reduction != "mean":
+            return losses.sum(1)
+        return losses.sum(1) / self._form.counted(losses, target)
 
     def gradient(self, output: Tensor, target: Any) -> Tensor:
         """Return the gradient of each example's loss at its own output, shaped like the output.
@@ -76,10 +99,12 @@ class ExampleLoss:
         return torch.autograd.grad(loss(leaf, target).sum(), leaf)[0].to(output.dtype)
 
     def _widened(self, output: Tensor, target: Any) -> tuple[ExampleLoss, Tensor, Any]:
-        if not isinstance(self.function, nn.CrossEntropyLoss) or output.device.type == "mps":
+        function = self._form.function
+        entropy = isinstance(function, nn.CrossEntropyLoss) and self._form.is_entropy
+        if not entropy or output.device.type == "mps":
             return self, output.clone(), target
         floats = isinstance(target, Tensor) and target.is_floating_point()
-        loss = ExampleLoss(copy.deepcopy(self.function).double())
+        loss = ExampleLoss(copy.deepcopy(function).double())
         return loss, output.double().clone(), target.double() if floats else target
 
     def hessian(self, output: Tensor, target: Any) -> Tensor:
@@ -95,17 +120,83 @@ class ExampleLoss:
     @property
     def is_softmax(self) -> bool:
         """Whether this is plain cross-entropy, whose curvature has a closed form."""
-        return (
-            isinstance(self.function, nn.CrossEntropyLoss)
-            and self.function.weight is None
-            and self.function.ignore_index < 0
-        )
+        function = self._form.function
+        plain = isinstance(function, nn.CrossEntropyLoss) and self._form.is_entropy
+        return plain and function.weight is None
+
+    def counts(self, output: Tensor, target: Any) -> Tensor:
+        """Return 1 for each example that cross-entropy counts, 0 for one that it ignores."""
+        if not isinstance(target, Tensor) or target.is_floating_point():
+            return output.new_ones(len(output))
+        kept: Tensor = target.ne(self._form.function.ignore_index)
+        return kept.to(output)
 
 
-def _unreduced(function: nn.Module) -> nn.Module:
-    plain = copy.copy(function)
-    setattr(plain, "reduction", "none")  # noqa: B010  (a torch loss; mypy sees a Module)
-    return plain
+_ENTROPIES = (nn.CrossEntropyLoss, nn.NLLLoss)
+_ENTROPY_FUNCTIONS: dict[Any, type[nn.Module]] = {
+    F.cross_entropy: nn.CrossEntropyLoss,
+    F.nll_loss: nn.NLLLoss,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Form:
+    """A loss function, and how it is reduced.
+
+    Attributes:
+        function: a module for cross-entropy, however it was given.
+        unreduced: the same without a reduction, if it can be switched off.
+        reduction: what was switched off; None: nothing was.
+    """
+
+    function: Any
+    unreduced: Callable[[Tensor, Any], Tensor]
+    reduction: str | None
+
+    @staticmethod
+    def of(function: Any) -> _Form:
+        inner, given = _parts(function)
+        if inner in _ENTROPY_FUNCTIONS and given is not None:
+            function = _ENTROPY_FUNCTIONS[inner](**given)
+        reduction = getattr(function, "reduction", None)
+        if isinstance(function, nn.Module) and reduction in ("none", "mean", "sum"):
+            plain = copy.copy(function)
+            setattr(plain, "reduction", "none")  # noqa: B010  (a torch loss; mypy sees a Module)
+            return _Form(function, plain, str(reduction))
+        if inner in BY_ENTRY_FUNCTIONS and given is not None:
+            reduction = given.get("reduction", "mean")
+            if reduction in ("none", "mean", "sum"):
+                return _Form(function, functools.partial(function, reduction="none"), reduction)
+        return _Form(function, function, None)
+
+    @property
+    def is_entropy(self) -> bool:
+        """Whether it is torch's own cross-entropy, whose mean is known without comparing."""
+        forward = getattr(type(self.function), "forward", None)
+        return any(forward is kind.forward for kind in _ENTROPIES)
+
+    def counted(self, losses: Tensor, target: Any) -> Tensor:
+        """Return over how many positions each example's mean is, (batch,)."""
+        everywhere = losses.new_full((len(losses),), losses.shape[1])
+        by_class = isinstance(target, Tensor) and not target.is_floating_point()
+        if not self.is_entropy or not by_class:
+            return everywhere
+        if self.function.weight is not None and losses.shape[1] > 1:
+            raise ValueError(
+                "expected a loss whose mean over an example's positions is its own, got class "
+                'weights with reduction="mean", which divides by the weights of a batch\'s labels: '
+                'pass reduction="sum", or a function that returns one loss per example'
+            )
+        kept: Tensor = target.ne(self.function.ignore_index).reshape(len(losses), -1).sum(1)
+        return kept.clamp(min=1).to(losses)  # of an example that is ignored the loss is 0
+
+
+def _parts(function: Any) -> tuple[Any, dict[str, Any] | None]:
+    """Return a function and the keywords that it was given; None for positional arguments."""
+    if not isinstance(function, functools.partial):
+        return (function if isinstance(function, FunctionType) else None), {}
+    inner = function.func if isinstance(function.func, FunctionType) else None
+    return inner, None if function.args else dict(function.keywords)
 
 
 def _derivative(column: Tensor, leaf: Tensor) -> Tensor:
@@ -200,12 +291,14 @@ class SampledFisher(Fisher):
     ) -> Iterator[Tensor]:
         flat = output.reshape(len(output), -1)
         root = None if _plain_softmax(loss, output) else _roots(loss, output, target)
+        counts = loss.counts(output, target).unsqueeze(1) if root is None else None
         for _ in range(self.draws):
             noise = torch.randn(flat.shape, generator=generator, dtype=torch.float64)
             noise = noise.to(flat) / self.draws**0.5
             if root is None:
                 p = output.detach().softmax(1)
                 mixed = p.sqrt() * noise - p * (p.sqrt() * noise).sum(1, keepdim=True)
+                mixed = mixed * counts
             else:
                 mixed = (root @ noise.unsqueeze(2)).squeeze(2)
             yield mixed.reshape(output.shape)
@@ -232,7 +325,8 @@ def _roots(loss: ExampleLoss, output: Tensor, target: Any) -> Tensor:
     if _plain_softmax(loss, output):
         p = output.detach().softmax(1)
         root = p.sqrt()
-        return root.diag_embed() - p.unsqueeze(2) * root.unsqueeze(1)
+        roots = root.diag_embed() - p.unsqueeze(2) * root.unsqueeze(1)
+        return roots * loss.counts(output, target).reshape(-1, 1, 1)
     hessian = loss.hessian(output, target)
     values, vectors = torch.linalg.eigh((hessian + hessian.mT) / 2)
     scaled: Tensor = vectors * values.clamp(min=0).sqrt().unsqueeze(1)

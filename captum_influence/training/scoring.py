@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from captum_influence.data.batches import Batch
-from captum_influence.network.recording import Record, Recorder
+from captum_influence.network.recording import Record
 from captum_influence.training.curvature import Block
 from captum_influence.training.gradients import LayerGradient
 from captum_influence.training.losses import ExampleLoss
+from captum_influence.training.whole import LayerRecorder
 
 __all__ = ["Group", "RawScores", "Scorer"]
 
@@ -111,7 +112,7 @@ class Scorer:
     loss: ExampleLoss
     queries: list[Tensor] = field(default_factory=list)  # per group: (queries, parameters)
 
-    def add_queries(self, recorder: Recorder, batch: Batch, loss: ExampleLoss) -> None:
+    def add_queries(self, recorder: LayerRecorder, batch: Batch, loss: ExampleLoss) -> None:
         """Take a batch of test examples, differentiated through ``loss``, and precondition them."""
         records = _records(recorder, batch, loss)
         for i, group in enumerate(self.groups):
@@ -122,7 +123,7 @@ class Scorer:
             else:
                 self.queries.append(found)
 
-    def score(self, recorder: Recorder, batch: Batch, *, with_self: bool) -> RawScores:
+    def score(self, recorder: LayerRecorder, batch: Batch, *, with_self: bool) -> RawScores:
         """Return the scores of a training batch, and its self-influences if asked."""
         records = _records(recorder, batch, self.loss)
         scores: dict[str, list[Tensor]] = {}
@@ -145,7 +146,7 @@ def _joined(parts: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat(list(pieces), -1) for name, pieces in parts.items()}
 
 
-def _records(recorder: Recorder, batch: Batch, loss: ExampleLoss) -> dict[str, Record]:
-    output = recorder.forward(batch.inputs)
+def _records(recorder: LayerRecorder, batch: Batch, loss: ExampleLoss) -> dict[str, Record]:
+    output = recorder.forward(batch)
     vectors = loss.gradient(output, batch.target)
     return recorder.pull_back(output, vectors, last=True)

@@ -2,12 +2,15 @@
 
 from captum_influence.units.axes import Axis
 from captum_influence.units.exemplars import Look
-from captum_influence.units.find import rank_layers, rank_units
+from captum_influence.units.find import RankingOptions, rank_layers, rank_units
 from captum_influence.units.geometry import Geometry
 from captum_influence.units.interpreted import Example, InterpretedUnit
-from captum_influence.units.ranking import JointRanking, Ranking, UnitInfluence
+from captum_influence.units.options import Options, SurveyOptions
+from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.regions import Region
 from captum_influence.units.replacement import Constant, MeanActivation, Replacement, Resample
+from captum_influence.units.result import JointRanking, Ranking
+from captum_influence.units.units_of import UnitsOf
 
 __all__ = [
     "Axis",
@@ -18,11 +21,15 @@ __all__ = [
     "JointRanking",
     "Look",
     "MeanActivation",
+    "Options",
     "Ranking",
+    "RankingOptions",
     "Region",
     "Replacement",
     "Resample",
+    "SurveyOptions",
     "UnitInfluence",
+    "UnitsOf",
     "rank_layers",
     "rank_units",
 ]

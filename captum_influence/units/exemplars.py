@@ -22,7 +22,7 @@ __all__ = ["Examiner", "Look", "Podium"]
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A picture on which a unit does much, and what of the picture that comes from.
+    """A picture on which a unit's contribution is large, and what of the picture that comes from.
 
     Attributes:
         example: the picture, its label, and what the unit did.

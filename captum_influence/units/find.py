@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, overload
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict, Unpack
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.quadrature import Midpoint
-from captum_influence.attr.quantities import PredictedClass, Quantity
+from captum_influence.attr.quantities import Quantity
+from captum_influence.attr.run import Run
+from captum_influence.data.labels import Names
 from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.network.inputs import network_of
 from captum_influence.network.reading import activations
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Aggregate, Axis, AxisLike
-from captum_influence.units.measurement import answered
-from captum_influence.units.ranking import By, JointRanking, Ranking, joint_ranking, ranking_of
+from captum_influence.units.measurement import Answer, answered
+from captum_influence.units.options import Chosen, Options
+from captum_influence.units.ranking import By, UnitValues
+from captum_influence.units.result import JointRanking, Ranking
+from captum_influence.units.targets import TargetLike, question
+from captum_influence.units.units_of import LayerLike, UnitsOf
 
-__all__ = ["rank_layers", "rank_units"]
+__all__ = ["RankingOptions", "rank_layers", "rank_units"]
 
 Layers = Mapping[str, Tensor] | Sequence[Tensor]
+
+
+class RankingOptions(TypedDict, total=False):
+    """What verbs that rank units take by keyword out of :class:`UnitsOf`, and of :class:`Run`.
+
+    ``class_names`` are for the quantity in words.
+    """
+
+    axis: AxisLike
+    heads: int | None
+    aggregate: Aggregate
+    class_names: Names
+    internal_batch_size: int | None
+    seed: int
+    show_progress: bool
+    run: Run
 
 
 @overload
@@ -105,57 +132,102 @@ def rank_units(
         >>> [unit.name for unit in rank_units(influences, top=2)]
         ['channel 2', 'channel 0']
     """
-    asked = _Asked(by, aggregate, top, heads, _moved(change, by))
+    asked = Asked.of(rank_units, locals())
+    how = _How(asked, by, top, _moved(change, by))
     if isinstance(influences, Mapping) or _are_layers(influences):
-        return asked.together(_named(influences), activations, reference, axis)
-    return asked.alone(influences, activations, reference, axis)
+        named = _named(influences)
+        axes = axis if isinstance(axis, Mapping) and set(axis) == set(named) else None
+        layers = {}
+        for name, values in named.items():
+            with _naming(name):
+                own, begin = (_of(name, named, given) for given in (activations, reference))
+                along = axis if axes is None else axes[name]
+                layers[name] = _Layer(values, own, begin, along, heads, aggregate)
+        return how.together(layers)
+    return how.alone(_Layer(influences, activations, reference, axis, heads, aggregate))
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """How units are ranked, of one layer or of several."""
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """The units of one layer, measured: as :func:`rank_units` is given them."""
 
-    by: By
-    aggregate: Aggregate
-    top: int | None
+    influences: Any
+    activations: Any
+    reference: Any
+    axis: Any
     heads: int | None
-    change: float | None
+    aggregate: Aggregate
 
-    def alone(
-        self, influences: Any, activations: Any, reference: Any, axis: Any, layer: str | None = None
-    ) -> Ranking:
-        """Rank one layer's units."""
-        _check_tensors(influences, activations, self.by)
-        values = influences
-        if self.by == "contribution":
-            values = influences * (activations - (0.0 if reference is None else reference))
-        found = Axis.ensure(axis, tuple(influences.shape[1:]), self.heads)
-        return ranking_of(
+    def pooled(self, by: str, change: float | None, name: str | None) -> UnitValues:
+        """Return what each unit did."""
+        self._check(by)
+        values = self.influences
+        if by == "contribution":
+            values = values * (
+                self.activations - (0.0 if self.reference is None else self.reference)
+            )
+        return UnitValues.pooled(
             values,
-            found,
-            self.by,
+            Axis.ensure(self.axis, tuple(values.shape[1:]), self.heads),
             self.aggregate,
-            self.top,
-            activations,
-            reference,
-            change=self.change,
-            layer=layer,
+            self.activations,
+            self.reference,
+            change=change,
+            layer=name,
         )
 
-    def together(
-        self, influences: Mapping[str, Tensor], activations: Any, reference: Any, axis: Any
-    ) -> JointRanking:
+    def _check(self, by: str) -> None:
+        if not isinstance(self.influences, Tensor):
+            raise TypeError(
+                "expected the influences at one layer as a tensor (examples, ...), or of several "
+                f"as a mapping or a list of such, got {type(self.influences).__name__}"
+            )
+        if by not in ("influence", "contribution"):
+            raise ValueError(f'expected by="influence" or by="contribution", got {by!r}')
+        if by == "contribution" and self.activations is None:
+            raise ValueError('by="contribution" multiplies by activations: pass them as the second')
+        if self.activations is not None and self.activations.shape != self.influences.shape:
+            raise ValueError(
+                f"expected activations shaped like the influences, {tuple(self.influences.shape)}, "
+                f"got {tuple(self.activations.shape)}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class _How:
+    """How units are ranked, of one layer or of several."""
+
+    asked: Asked
+    by: By
+    top: int | None
+    change: float | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def alone(self, layer: _Layer, name: str | None = None) -> Ranking:
+        """Rank one layer's units."""
+        found = layer.pooled(self.by, self.change, name)
+        asked = self.asked if name is None else self.asked.at(f".layers[{name!r}]")
+        facts = {**self.facts, "examples": len(layer.influences)}
+        units = found.highest(self.top)
+        return Ranking.of(asked, found, units, self.by, layer.aggregate, facts)
+
+    def together(self, layers: Mapping[str, _Layer]) -> JointRanking:
         """Rank the units of several layers by their shares."""
-        axes = axis if isinstance(axis, Mapping) and set(axis) == set(influences) else None
-        layers = {}
-        for name, values in influences.items():
-            try:
-                own, begin = (_of(name, influences, given) for given in (activations, reference))
-                along = axis if axes is None else axes[name]
-                layers[name] = self.alone(values, own, begin, along, name)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"layer {name}: {error}") from None
-        return joint_ranking(layers, self.top)
+        ranked = {}
+        for name, layer in layers.items():
+            with _naming(name):
+                ranked[name] = self.alone(layer, name)
+        examples = len(next(iter(layers.values())).influences)
+        return JointRanking.of(self.asked, ranked, self.top, {**self.facts, "examples": examples})
+
+
+@contextmanager
+def _naming(layer: str) -> Iterator[None]:
+    """Let what is wrong with one of several layers say which."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"layer {layer}: {error}") from None
 
 
 def _are_layers(influences: Any) -> bool:
@@ -207,36 +279,18 @@ def _moved(change: Tensor | float | None, by: str) -> float | None:
     return mean
 
 
-def _check_tensors(influences: Any, activations: Any, by: str) -> None:
-    if not isinstance(influences, Tensor):
-        raise TypeError(
-            "expected the influences at one layer as a tensor (examples, ...), or of several as a "
-            f"mapping or a list of such, got {type(influences).__name__}"
-        )
-    if by not in ("influence", "contribution"):
-        raise ValueError(f'expected by="influence" or by="contribution", got {by!r}')
-    if by == "contribution" and activations is None:
-        raise ValueError('by="contribution" multiplies by activations: pass them as the second')
-    if activations is not None and activations.shape != influences.shape:
-        raise ValueError(
-            f"expected activations shaped like the influences, {tuple(influences.shape)}, got "
-            f"{tuple(activations.shape)}"
-        )
-
-
 def rank_layers(
     model: nn.Module,
     inputs: Tensor,
-    layers: Sequence[str | nn.Module | Cut],
+    layers: Sequence[LayerLike],
+    target: TargetLike = None,
     *,
-    quantity: Quantity | Callable[[Any], Tensor] | int | None = None,
+    versus: int | str | None = None,
+    quantity: TargetLike = None,
     distribution: Distribution | None = None,
     by: By = "contribution",
-    aggregate: Aggregate = "sum",
-    axis: AxisLike | Mapping[str, AxisLike] = "channel",
-    heads: int | None = None,
     top: int | None = None,
-    internal_batch_size: int | None = None,
+    **options: Unpack[RankingOptions],
 ) -> JointRanking:
     r"""Measure the units of several layers in one pass, and rank them on one scale.
 
@@ -249,15 +303,14 @@ def rank_layers(
     Args:
         model: the network.
         inputs: (examples, ...); ranked is the mean over them.
-        layers: modules, dotted names or Cuts.
-        quantity: what to ask; an int is a class; None: the predicted class.
+        layers: modules, dotted names, Cuts or :class:`UnitsOf`.
+        target: the class to ask about, by number or name, or a quantity; None: the predicted class.
+        versus: another class: why the target rather than this one?
+        quantity: the same as ``target``.
         distribution: over which inputs; None: 50 midpoints of the path from zero.
         by: ``"contribution"`` or ``"influence"``.
-        aggregate: pool a unit's entries by ``"sum"``, ``"mean"`` or ``"max"``.
-        axis: what one unit is, with ``heads``: see :func:`rank_units`.
-        heads: see ``axis``.
         top: how many units to name; None: all.
-        internal_batch_size: (example, point) rows per pass.
+        options: see :class:`RankingOptions`; ``axis`` may be a mapping from each layer to its own.
 
     Raises:
         ValueError: if there are no layers, two have the same name, or one isn't there.
@@ -265,47 +318,78 @@ def rank_layers(
     Example:
         >>> from captum_influence.demo import demo_scene, load_demo_network
         >>> network, image = load_demo_network(), demo_scene().image[None]
-        >>> found = rank_layers(network, image, ["relu4", "relu5"], quantity=0, top=3)
+        >>> found = rank_layers(network, image, ["relu4", "relu5"], 0, top=3)
         >>> len(found), list(found.layers)
         (3, ['relu4', 'relu5'])
     """
-    asked = PredictedClass() if quantity is None else Quantity.ensure(quantity)
+    asked, network = Asked.of(rank_layers, locals()), network_of(model)
+    units, shown, run = _chosen(network, layers, options)
+    wanted = question(target, versus=versus, quantity=quantity, names=shown.class_names)
     path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
-    answer, cuts = answered(model, inputs, asked), _cuts(model, layers)
-    asked = answer.quantity
-    measure = DistributionalInfluence(model, list(cuts.values()), distribution=path, quantity=asked)
-    found = measure.attribute(inputs, internal_batch_size=internal_batch_size)
-    origin = path.reference((inputs,)) if by == "contribution" else None
-    begin = None if origin is None else origin[0]
-    return rank_units(
-        dict(zip(cuts, found, strict=True)),
-        {name: activations(model, inputs, cut) for name, cut in cuts.items()},
-        reference=None
-        if begin is None
-        else {n: activations(model, begin, c) for n, c in cuts.items()},
-        axis=axis,
-        by=by,
-        aggregate=aggregate,
-        heads=heads,
-        top=top,
-        change=None
-        if begin is None
-        else _change(answer.value, answered(model, begin, asked).value),
-    )
+    with run.seeded():
+        answer = answered(network, inputs, wanted)
+        origin = path.reference((inputs,)) if by == "contribution" else None
+        begin = None if origin is None else origin[0]
+        measured = _measured(network, inputs, units, answer.quantity, path, begin, run)
+        change = None if begin is None else _change(network, answer, begin)
+    facts = {
+        "network": type(network).__name__,
+        "quantity": answer.quantity.in_words(shown.class_names),
+        "distribution": path.in_words(),
+    }
+    return _How(asked, by, top, change, facts).together(measured)
 
 
-def _cuts(model: nn.Module, layers: Sequence[str | nn.Module | Cut]) -> dict[str, Cut]:
-    if isinstance(layers, str | nn.Module | Cut) or not len(layers):
+def _chosen(
+    network: nn.Module, layers: Sequence[LayerLike], options: RankingOptions
+) -> tuple[dict[str, UnitsOf], Shown, Run]:
+    """Return the units of each layer by its name, how they are shown, and how they are measured."""
+    if isinstance(layers, str | nn.Module | Cut | UnitsOf) or not len(layers):
         raise ValueError(
             f"expected a list of at least one layer, got {type(layers).__name__}: put it into one"
         )
-    cuts = [Cut.ensure(layer) for layer in layers]
-    named = {layer_name(model, cut): cut for cut in cuts}
-    if len(named) < len(cuts):
-        raise ValueError(f"expected each layer once, got {[layer_name(model, c) for c in cuts]}")
-    return named
+    given, known = cast(Options, options), RankingOptions
+    chosen = [Chosen.of("rank_layers", layer, given, known=known) for layer in layers]
+    names = [layer_name(network, one.units.cut) for one in chosen]
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected each layer once, got {names}")
+    units = {name: one.units for name, one in zip(names, chosen, strict=True)}
+    axis: Any = options.get("axis")
+    if isinstance(axis, Mapping) and set(axis) == set(names):  # to each layer its own
+        units = {name: replace(one, axis=axis[name]) for name, one in units.items()}
+    return units, chosen[0].shown, chosen[0].run
 
 
-def _change(here: Tensor, begin: Tensor) -> float | None:
-    change = float((here.double() - begin.double()).mean())
-    return change or None
+def _measured(
+    network: nn.Module,
+    inputs: Tensor,
+    units: Mapping[str, UnitsOf],
+    quantity: Quantity,
+    distribution: Distribution,
+    begin: Tensor | None,
+    run: Run,
+) -> dict[str, _Layer]:
+    """Return the influences at all layers from one pass, and the activations here and there."""
+    cuts = {name: one.cut for name, one in units.items()}
+    found = DistributionalInfluence(
+        network, list(cuts.values()), distribution=distribution, quantity=quantity
+    ).attribute(
+        inputs, internal_batch_size=run.internal_batch_size, show_progress=run.show_progress
+    )
+    return {
+        name: _Layer(
+            values,
+            activations(network, inputs, cuts[name]),
+            None if begin is None else activations(network, begin, cuts[name]),
+            units[name].axis,
+            units[name].heads,
+            units[name].aggregate,
+        )
+        for name, values in zip(cuts, found, strict=True)
+    }
+
+
+def _change(network: nn.Module, answer: Answer, begin: Tensor) -> float | None:
+    """Return how far the quantity moves, averaged; None if it doesn't."""
+    there = answered(network, begin, answer.quantity)
+    return float((answer.value.double() - there.value.double()).mean()) or None

@@ -66,13 +66,6 @@ class Groups:
         )
         return Groups(tuple(str(name) for name in grouping), members, keep)
 
-    @property
-    def code(self) -> str:
-        """Python that says the same; ``...`` where single neurons are grouped."""
-        if len(self.keep) > 1:
-            return "..."
-        return repr({n: list(m) for n, m in zip(self.names, self.members, strict=True)})
-
     def pool(self, values: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
         """Reduce (examples, ...) to one entry per group: (examples, groups)."""
         kept = [1 + d for d in self.keep]

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from captum_influence.reports.display import Display, Highlight
 from captum_influence.units.geometry import Box
 from captum_influence.units.ranking import UnitInfluence
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Example", "InterpretedUnit"]
 
@@ -79,7 +76,8 @@ class InterpretedUnit:
         seen: what each place of the input does, to the unit or through it to the quantity (see
             ``focus`` of :class:`Shown`), and what that lights. Of a picture, its ``map``,
             ``mask``, ``regions``, ``box`` and ``crop`` are also the unit's own.
-        examples: where in the loader the unit is most active, and where it does most.
+        examples: where in the loader the unit is most active, and where its contribution is
+            largest.
     """
 
     unit: UnitInfluence

@@ -17,7 +17,7 @@ from captum_influence.network.cuts import Cut
 from captum_influence.network.reading import activations, one_tensor, output_of
 from captum_influence.reports.shown import Focus
 from captum_influence.units.axes import Axis, Selector
-from captum_influence.units.ranking import By, Ranking, ranking_of
+from captum_influence.units.ranking import By, UnitValues
 from captum_influence.units.units_of import UnitsOf
 
 __all__ = ["Answer", "Measurement", "answered"]
@@ -94,15 +94,15 @@ class Measurement:
         tensors = values if isinstance(values, tuple) else (values,)
         return one_tensor(tensors, self.cut), delta
 
-    def rank(self, inputs: Tensor, top: int) -> tuple[Ranking, float | None]:
-        """Return the layer's ranked units with their activations, and the delta."""
+    def pooled(self, inputs: Tensor) -> tuple[UnitValues, float | None]:
+        """Return what each unit did, with their activations, and the delta."""
         values, delta = self.values(inputs)
         axis = self.units.along(tuple(values.shape[1:]))
         begin = self.distribution.reference((inputs,)) if self.by == "contribution" else None
         reference = None if begin is None else activations(self.model, begin[0], self.cut)
         here = activations(self.model, inputs, self.cut)
         aggregate = self.units.aggregate
-        return ranking_of(values, axis, self.by, aggregate, top, here, reference), delta
+        return UnitValues.pooled(values, axis, aggregate, here, reference), delta
 
     def maps(self, inputs: Tensor, axis: Axis, indices: Sequence[tuple[int, ...]]) -> Tensor:
         """Return what each entry of one input does to or through each unit: (units, ...).

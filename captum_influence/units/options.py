@@ -18,14 +18,15 @@ from captum_influence.units.axes import Aggregate, AxisLike
 from captum_influence.units.ranking import By
 from captum_influence.units.units_of import LayerLike, UnitsOf
 
-__all__ = ["Chosen", "Options"]
+__all__ = ["Chosen", "Options", "SurveyOptions"]
 
 
-class Options(TypedDict, total=False):
-    """What every verb takes by keyword: fields of :class:`UnitsOf`, :class:`Shown`, :class:`Run`.
+class SurveyOptions(TypedDict, total=False):
+    """What verbs over a loader take by keyword.
 
-    They mean the same everywhere and are described there. ``shown=`` and ``run=`` take the values
-    whole, to be made once and used for many questions.
+    These are fields of :class:`UnitsOf`, :class:`Shown` and :class:`Run`, and what units are ranked
+    ``by``. They mean the same everywhere and are described there. ``shown=`` and ``run=`` take the
+    values whole, to be made once and used for many questions.
     """
 
     axis: AxisLike
@@ -34,16 +35,21 @@ class Options(TypedDict, total=False):
     by: By
     class_names: Names
     display: Callable[[Tensor], Tensor | Display] | None
-    picture: Tensor | None
     percentile: float
     smoothing: float | None
     focus: Focus
-    loader: Iterable[Any] | None
     shown: Shown
     internal_batch_size: int | None
     seed: int
     show_progress: bool
     run: Run
+
+
+class Options(SurveyOptions, total=False):
+    """What verbs about one input take by keyword: the same, its picture, a loader for examples."""
+
+    picture: Tensor | None
+    loader: Iterable[Any] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +72,7 @@ class Chosen:
     def of(
         verb: str,
         layer: LayerLike,
-        options: Options,
+        options: SurveyOptions,
         *,
         by: By = "contribution",
         known: Any = Options,

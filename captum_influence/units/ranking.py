@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+import math
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from captum_influence.units.axes import Aggregate, Axis
 
-__all__ = ["By", "JointRanking", "Ranking", "UnitInfluence", "joint_ranking", "ranking_of"]
+__all__ = ["By", "UnitInfluence", "UnitValues"]
 
 By = Literal["influence", "contribution"]
 
@@ -31,6 +31,7 @@ class UnitInfluence:
         reference: the same where displacements start; None if not known or not used.
         label: what a user calls it, if it is one of the user's own groups.
         layer: where it is, if layers are ranked together.
+        standard_error: of ``value``, if that is a mean over several examples.
     """
 
     axis: str
@@ -41,6 +42,7 @@ class UnitInfluence:
     reference: float | None = None
     label: str | None = None
     layer: str | None = None
+    standard_error: float | None = None
 
     @property
     def name(self) -> str:
@@ -55,43 +57,67 @@ class UnitInfluence:
         return {**asdict(self), "name": self.name}
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """The units of a layer, the one that raises the quantity most first; behaves as a sequence.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UnitValues:
+    """What every unit of a layer did, averaged over examples: one entry per unit along the axis.
 
     Attributes:
-        units: the first ``top`` of them.
-        values: what all of them did, one entry per unit along the axis.
         axis: what counts as one unit.
-        by: what was ranked.
-        aggregate: how it was pooled over what belongs to one unit.
-        activations: of all units on the explained instance, pooled alike, or None.
+        values: what they did.
+        standard_errors: of these means; None of a single example.
+        activations: of the units on the explained instances, pooled alike, or None.
         references: the same where displacements start, or None.
         change: how far the quantity moved, if shares are shares of that; None: of the layer.
         layer: the layer's name, if layers are ranked together.
     """
 
-    units: tuple[UnitInfluence, ...]
-    values: Tensor
     axis: Axis
-    by: By
-    aggregate: Aggregate
+    values: Tensor
+    standard_errors: Tensor | None = None
     activations: Tensor | None = None
     references: Tensor | None = None
     change: float | None = None
     layer: str | None = None
 
-    def __len__(self) -> int:
-        """Return how many units were asked for."""
-        return len(self.units)
+    @staticmethod
+    def pooled(
+        values: Tensor,
+        axis: Axis,
+        aggregate: Aggregate = "sum",
+        activations: Tensor | None = None,
+        reference: Tensor | float | None = None,
+        *,
+        change: float | None = None,
+        layer: str | None = None,
+    ) -> UnitValues:
+        """Pool what a layer's entries did, (examples, ...), over the entries of each unit.
 
-    def __iter__(self) -> Iterator[UnitInfluence]:
-        """Go through them, the first one first."""
-        return iter(self.units)
+        Args:
+            values: what they did.
+            axis: what counts as one unit.
+            aggregate: a unit's entries are pooled by ``"sum"``, ``"mean"`` or ``"max"``.
+            activations: shaped like the values.
+            reference: activations where displacements start, or one number for all.
+            change: how far the quantity moved.
+            layer: the layer's name.
 
-    def __getitem__(self, rank: int) -> UnitInfluence:
-        """Return the unit of this rank, counted from 0."""
-        return self.units[rank]
+        Raises:
+            ValueError: if a value is NaN, or there is no such pooling.
+        """
+        if aggregate not in ("sum", "mean", "max"):
+            raise ValueError(f'expected aggregate="sum", "mean" or "max", got {aggregate!r}')
+        if bool(values.isnan().any()):
+            raise ValueError(f"what the units did, of shape {tuple(values.shape)}, holds NaN")
+        each = _exact(axis.pool(values, aggregate))
+        return UnitValues(
+            axis=axis,
+            values=each.mean(dim=0),
+            standard_errors=each.std(dim=0) / math.sqrt(len(each)) if len(each) > 1 else None,
+            activations=_pooled(activations, values, axis, aggregate),
+            references=_pooled(reference, values, axis, aggregate),
+            change=change,
+            layer=layer,
+        )
 
     @property
     def scale(self) -> float:
@@ -102,16 +128,29 @@ class Ranking:
         """Return a unit by its place in ``values``, counted row by row."""
         index = tuple(int(i) for i in np.unravel_index(flat, tuple(self.values.shape)))
         value, scale = float(self.values[index]), self.scale
+        error = _entry(self.standard_errors, index)
         return UnitInfluence(
-            self.axis.name,
-            index,
-            value,
-            value / scale if scale else 0.0,
-            None if self.activations is None else float(self.activations[index]),
-            None if self.references is None else float(self.references[index]),
-            self.axis.label(index),
-            self.layer,
+            axis=self.axis.name,
+            index=index,
+            value=value,
+            share=value / scale if scale else 0.0,
+            activation=_entry(self.activations, index),
+            reference=_entry(self.references, index),
+            label=self.axis.label(index),
+            layer=self.layer,
+            standard_error=None if error is None or math.isnan(error) else error,
         )
+
+    def highest(self, count: int | None = None) -> tuple[UnitInfluence, ...]:
+        """Return up to ``count`` units, the one with the largest value first; None: all of them.
+
+        Raises:
+            ValueError: if the count isn't positive.
+        """
+        if count is not None and count < 1:
+            raise ValueError(f"expected top to be a positive number of units, got {count}")
+        order = self.values.flatten().argsort(descending=True, stable=True)[:count].tolist()
+        return tuple(map(self.unit, order))
 
     def against(self, count: int) -> tuple[UnitInfluence, ...]:
         """Return up to ``count`` units that lower the quantity, the strongest first."""
@@ -119,66 +158,8 @@ class Ranking:
         return tuple(unit for unit in map(self.unit, order) if unit.value < 0)
 
 
-@dataclass(frozen=True, eq=False)
-class JointRanking:
-    """The units of several layers in one order, by their share; behaves as a sequence.
-
-    Attributes:
-        units: the first ``top`` of all of them; each knows its layer.
-        layers: each layer's own ranking, by its name.
-    """
-
-    units: tuple[UnitInfluence, ...]
-    layers: Mapping[str, Ranking]
-
-    def __len__(self) -> int:
-        """Return how many units were asked for."""
-        return len(self.units)
-
-    def __iter__(self) -> Iterator[UnitInfluence]:
-        """Go through them, the first one first."""
-        return iter(self.units)
-
-    def __getitem__(self, rank: int) -> UnitInfluence:
-        """Return the unit of this rank, counted from 0."""
-        return self.units[rank]
-
-    def against(self, count: int) -> tuple[UnitInfluence, ...]:
-        """Return up to ``count`` units of any layer that lower the quantity, strongest first."""
-        every = [unit for ranking in self.layers.values() for unit in ranking.against(count)]
-        return tuple(sorted(every, key=lambda unit: unit.share)[:count])
-
-
-def ranking_of(
-    values: Tensor,
-    axis: Axis,
-    by: By,
-    aggregate: Aggregate,
-    top: int | None,
-    activations: Tensor | None = None,
-    reference: Tensor | float | None = None,
-    *,
-    change: float | None = None,
-    layer: str | None = None,
-) -> Ranking:
-    """Rank what units did, (examples, ...), whichever way it was measured."""
-    if aggregate not in ("sum", "mean", "max"):
-        raise ValueError(f'expected aggregate="sum", "mean" or "max", got {aggregate!r}')
-    if top is not None and top < 1:
-        raise ValueError(f"expected top to be a positive number of units, got {top}")
-    if bool(values.isnan().any()):
-        raise ValueError(f"what the units did, of shape {tuple(values.shape)}, holds NaN")
-    pooled = _mean(axis.pool(values, aggregate))
-    seen, began = (_pooled(other, values, axis, aggregate) for other in (activations, reference))
-    ranking = Ranking((), pooled, axis, by, aggregate, seen, began, change, layer)
-    order = pooled.flatten().argsort(descending=True, stable=True)[:top].tolist()
-    return replace(ranking, units=tuple(map(ranking.unit, order)))
-
-
-def joint_ranking(layers: Mapping[str, Ranking], top: int | None) -> JointRanking:
-    """Put the units of several layers, each ranked, in one order, by their shares."""
-    units = [unit for ranking in layers.values() for unit in ranking]
-    return JointRanking(tuple(sorted(units, key=lambda unit: -unit.share)[:top]), layers)
+def _entry(values: Tensor | None, index: tuple[int, ...]) -> float | None:
+    return None if values is None else float(values[index])
 
 
 def _pooled(
@@ -187,10 +168,9 @@ def _pooled(
     if other is None:
         return None
     whole = torch.as_tensor(other, dtype=like.dtype, device=like.device).expand_as(like)
-    return _mean(axis.pool(whole, aggregate))
+    return _exact(axis.pool(whole, aggregate)).mean(dim=0)
 
 
-def _mean(pooled: Tensor) -> Tensor:
-    """Average over examples, in float32 or better."""
-    exact = pooled.detach().to(torch.promote_types(pooled.dtype, torch.float32))
-    return exact.mean(dim=0).cpu()
+def _exact(pooled: Tensor) -> Tensor:
+    """Return it without a history, on the CPU, in float32 or better: half can't be averaged."""
+    return pooled.detach().to(torch.promote_types(pooled.dtype, torch.float32)).cpu()

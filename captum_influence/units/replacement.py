@@ -28,6 +28,10 @@ class Replacement(ABC):
     def like(self, activations: Tensor) -> Tensor:
         """Return replacements for a batch (examples, ...), broadcastable to its shape."""
 
+    def in_words(self) -> str:
+        """Return what takes a unit's place, as a reader calls it."""
+        return type(self).__name__
+
     @staticmethod
     def ensure(
         replace: Replace | Replacement,
@@ -57,6 +61,22 @@ class Replacement(ABC):
             )
         return Constant(torch.as_tensor(replace))
 
+    @staticmethod
+    def with_loader(
+        replace: Replace | Replacement,
+        model: nn.Module,
+        cut: Cut,
+        loader: Iterable[Any] | None,
+        seed: int = 0,
+    ) -> Replacement:
+        """Return the replacement that is meant where a loader is at hand, read only if need be.
+
+        Raises:
+            ValueError: if there is no such replacement, or the loader is missing.
+        """
+        known = loader if isinstance(replace, str) else None
+        return Replacement.ensure(replace, model, cut, known, seed)
+
 
 @dataclass(frozen=True, eq=False)
 class Constant(Replacement):
@@ -66,6 +86,9 @@ class Constant(Replacement):
 
     def like(self, activations: Tensor) -> Tensor:
         return _fitting(self.value, activations)
+
+    def in_words(self) -> str:
+        return "given activations" if self.value.ndim else f"{float(self.value):g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +118,9 @@ class MeanActivation(Replacement):
     def like(self, activations: Tensor) -> Tensor:
         return _fitting(self.value, activations)
 
+    def in_words(self) -> str:
+        return "its mean activation"
+
 
 @dataclass(frozen=True, eq=False)
 class Resample(Replacement):
@@ -122,6 +148,9 @@ class Resample(Replacement):
         _fitting(self.values[0], activations)
         return self.values[rows].to(activations)
 
+    def in_words(self) -> str:
+        return "its activation on another example"
+
 
 def _reference(
     model: nn.Module, cut: Cut, reference: Tensor | Iterable[Any] | None, replace: str
@@ -130,7 +159,8 @@ def _reference(
     if reference is None:
         raise ValueError(
             f"replace={replace!r} takes a reference: activations at the layer as a tensor "
-            "(examples, ...), or a loader of images"
+            "(examples, ...), or a loader of images. Expert takes it as reference=, verbs take a "
+            "loader as loader="
         )
     if isinstance(reference, Tensor):
         if not len(reference):

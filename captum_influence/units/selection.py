@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor
 
 from captum_influence.units.axes import Axis, AxisLike, Selector
-from captum_influence.units.ranking import Ranking, UnitInfluence
+from captum_influence.units.ranking import UnitInfluence
+from captum_influence.units.result import Ranking
 
 __all__ = ["NamedUnit", "Selection"]
 
@@ -34,7 +36,7 @@ class Selection:
 
     @staticmethod
     def ensure(
-        units: Iterable[NamedUnit] | Ranking | Selection,
+        units: Iterable[NamedUnit] | Selection,
         axis: AxisLike | None = None,
         heads: int | None = None,
     ) -> Selection:
@@ -76,6 +78,22 @@ class Selection:
         for mask, index in zip(found, self.indices, strict=True):
             mask[_selector(axis, index, shape)] = True
         return found
+
+    def units(self, shape: tuple[int, ...], layer: str | None = None) -> tuple[UnitInfluence, ...]:
+        """Return them as a ranking names them; what they did, NaN, isn't known.
+
+        Args:
+            shape: of the layer's units for one example.
+            layer: its name, if the units are to know it.
+        """
+        axis = Axis.ensure(self.axis, shape, self.heads)
+        return tuple(_named(axis, index, layer) for index in self.indices)
+
+
+def _named(axis: Axis, index: tuple[int, ...], layer: str | None) -> UnitInfluence:
+    along = len(index) == len(axis.sizes)  # else an index into every dimension: a single neuron
+    kind, label = (axis.name, axis.label(index)) if along else ("neuron", None)
+    return UnitInfluence(kind, index, math.nan, math.nan, label=label, layer=layer)
 
 
 def _checked(units: Any) -> Iterable[Any]:

@@ -28,18 +28,20 @@ class SeriesHighlight(Highlight):
     Attributes:
         series: (channels, steps).
         map: (steps,) what each step does, channels added up, signed.
-        lit: (steps,) bool: where the map is highest.
+        lit: (steps,) bool: where the map is highest, or lowest.
+        lowest: whether what lowers the quantity is lit, not what raises it.
     """
 
     series: Tensor
     map: Tensor
     lit: Tensor
+    lowest: bool = False
 
     @property
     def lit_share(self) -> float:
-        raised = self.map.clamp(min=0).double()
-        total = float(raised.sum())
-        return float(raised[self.lit].sum()) / total if total else 0.0
+        counted = (-self.map if self.lowest else self.map).clamp(min=0).double()
+        total = float(counted.sum())
+        return float(counted[self.lit].sum()) / total if total else 0.0
 
     def where(self, raising: str) -> str:
         steps = self.lit.nonzero().flatten().tolist()
@@ -85,7 +87,7 @@ class SeriesDisplay(Display):
         count = max(1, round(values.numel() * (1 - self.percentile / 100)))
         threshold = raising.topk(count).values[-1]
         lit = (raising >= threshold) & (raising > 0)
-        return SeriesHighlight(series=self.series, map=values, lit=lit)
+        return SeriesHighlight(series=self.series, map=values, lit=lit, lowest=lowest)
 
     def overview(self, rows: Sequence[Row], title: str) -> Figure:
         drawn = [SeriesRow(row.name, row.share, row.seen.map) for row in rows]

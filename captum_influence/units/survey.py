@@ -21,6 +21,7 @@ from captum_influence.data.batches import labelled, repeatable
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
 from captum_influence.network.reading import activations
+from captum_influence.reports.shown import Focus
 from captum_influence.units.axes import Axis
 from captum_influence.units.exemplars import Podium
 from captum_influence.units.measurement import Measurement
@@ -44,28 +45,36 @@ class Survey:
 
     Attributes:
         model: the network.
-        cut: the layer.
+        units: of which layer, and along which of its dimensions.
         loader: yields (images, labels).
         classes: whose images are asked about.
         quantity: what is asked.
         distribution: over which inputs; None: a few points per image for means, a finer path for
             single images.
+        focus: whether maps show what raises the quantity through a unit, or what raises the unit.
         run: how it is run.
     """
 
     model: nn.Module
-    cut: Cut
+    units: UnitsOf
     loader: Iterable[Any]
     classes: tuple[int, ...]
     quantity: Quantity
     distribution: Distribution | None = None
+    focus: Focus = "quantity"
     run: Run = field(default_factory=Run)
 
+    @property
+    def cut(self) -> Cut:
+        """The layer."""
+        return self.units.cut
+
     def axis(self) -> Axis:
-        """Return the layer's channels.
+        """Return what one unit is: an entry of one of the layer's dimensions.
 
         Raises:
-            ValueError: if the loader holds no image of one of the classes, or other than images.
+            ValueError: if the loader holds no image of one of the classes, or other than images;
+                or if units are counted along more than one dimension, or part of one.
             TypeError: if it can be gone through only once.
         """
         repeatable(self.loader)
@@ -81,14 +90,23 @@ class Survey:
                 shape = tuple(activations(self.model, images[:1], self.cut).shape[1:])
             missing -= set(labels.tolist())
             if not missing:
-                return Axis.ensure("channel", shape)
+                return self._along(shape)
         raise ValueError(
             f"the loader holds no image of class {min(missing)}: give one that does, with labels "
             "that count as the network's classes do"
         )
 
+    def _along(self, shape: tuple[int, ...]) -> Axis:
+        axis = self.units.along(shape)
+        if len(axis.keep) != 1 or axis.split is not None or axis.groups is not None:
+            raise ValueError(
+                "expected channels, or another dimension that tells units apart: means over a data "
+                f"set are taken along one, got axis={self.units.axis!r}"
+            )
+        return axis
+
     def profile(self, axis: Axis, *, multiply: bool) -> InfluenceProfile:
-        """Return mean influences, or contributions, of the channels over each class's images."""
+        """Return mean influences, or contributions, of the units over each class's images."""
         influence = DistributionalInfluence(
             self.model,
             self.cut,
@@ -101,6 +119,7 @@ class Survey:
             _Members(self.loader, self.model, self.classes),
             group_by="label",
             axis=axis.keep[0] + 1,
+            aggregate=self.units.aggregate,
             internal_batch_size=self.run.internal_batch_size,
             show_progress=self.run.show_progress,
         )
@@ -109,11 +128,13 @@ class Survey:
         """Return the same question, as it is put to single images."""
         path = LinearPath(0.0, 16, Midpoint()) if self.distribution is None else self.distribution
         run = replace(self.run, show_progress=False)  # there are many, and each is short
-        return Measurement(self.model, UnitsOf(self.cut), self.quantity, path, run=run)
+        return Measurement(
+            self.model, self.units, self.quantity, path, "contribution", self.focus, run
+        )
 
     def facts(self) -> dict[str, str]:
         """Return over which inputs means and maps are taken, in words."""
-        means = "four points on each picture's straight path from an input of zeros"
+        means = "four points on each input's straight path from 0 everywhere"
         if self.distribution is not None:
             means = self.distribution.in_words()
         return {"means": means, "maps": self.measurement().distribution.in_words()}
@@ -134,7 +155,9 @@ class Survey:
             member = torch.isin(labels.cpu(), wanted)
             if bool(member.any()):
                 own, said = images[member.to(images.device)], labels.cpu()[member]
-                values = axis.pool(measurement.values(own)[0]).cpu()[:, places]
+                values = axis.pool(measurement.values(own)[0], self.units.aggregate).cpu()[
+                    :, places
+                ]
                 values = values * torch.tensor(list(signs)).to(values.dtype)
                 fits = said[:, None] == wanted[None]
                 numbers = (start + member.nonzero()[:, 0]).tolist()

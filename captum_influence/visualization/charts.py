@@ -16,6 +16,7 @@ from captum_influence.visualization.style import (
     GRID,
     LIGHT,
     ORANGE,
+    PALETTE,
     Theme,
     draw_picture,
     draw_title,
@@ -39,15 +40,7 @@ __all__ = [
 
 Style = dict[str, Any]
 
-# Told apart with any colour vision (Okabe and Ito), and by their marks without colour.
-_STYLES = (
-    (ORANGE, "o"),
-    (BLUE, "s"),
-    ("#009e73", "^"),
-    ("#cc79a7", "D"),
-    ("#e6a100", "v"),
-    ("#56b4e9", "P"),
-)
+_STYLES = tuple(zip(PALETTE, "os^DvP", strict=True))  # told apart without colour, too
 
 
 def curve_panels(

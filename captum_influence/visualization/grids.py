@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
+from captum_influence.visualization.numbers import number
 from captum_influence.visualization.style import (
     GRID,
     LIGHT,
@@ -70,14 +71,10 @@ def map_grid(
         for spine in axes.spines.values():
             spine.set(color=GRID, linewidth=0.6)  # a map of zeros has an edge, too
         axes.set_title(
-            f"{name}\n±{_short(ends[name])}", color=theme.ink, fontsize=9, parse_math=False
+            f"{name}\n±{number(ends[name])}", color=theme.ink, fontsize=9, parse_math=False
         )
     figure.suptitle(_WORDS[scale], color=theme.ink, fontsize=10)
     return figure
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def plane_of(values: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from captum_influence.visualization.style import (
     BLUE,
     GRID,
     LIGHT,
-    ORANGE,
+    PALETTE,
     Theme,
     draw_title,
     empty_figure,
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["bar_figure", "line_figure"]
-
-_COLOURS = (ORANGE, BLUE, "#009e73", "#cc79a7", "#e6a100", "#56b4e9")
 
 
 def line_figure(
@@ -38,8 +36,8 @@ def line_figure(
     figure = empty_figure(5.4, 3.6, theme)
     axes = figure.add_subplot()
     for number, (name, values) in enumerate(lines.items()):
-        colour = GRID if name.startswith("random") else _COLOURS[number % len(_COLOURS)]
-        style = ("-", "--", ":")[number // len(_COLOURS) % 3]
+        colour = GRID if name.startswith("random") else PALETTE[number % len(PALETTE)]
+        style = ("-", "--", ":")[number // len(PALETTE) % 3]
         axes.plot(x, values.tolist(), label=name, color=colour, linestyle=style, marker=".")
     axes.set_xlabel(xlabel, color=theme.ink)
     axes.set_ylabel(ylabel, color=theme.ink)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from captum_influence.visualization.numbers import signed_share
 from captum_influence.visualization.style import (
     BLUE,
     DARK,
@@ -168,7 +169,7 @@ def unit_bars(
     axes.invert_yaxis()
     axes.set_xlabel(unit, color=theme.ink, parse_math=False)
     for i, share in enumerate(shares):
-        _label_bar(axes, float(finite[i]), i, _signed(share), theme)
+        _label_bar(axes, float(finite[i]), i, signed_share(share), theme)
     axes.margins(x=0.16)
     plain_axes(axes, theme)
     return figure
@@ -187,7 +188,7 @@ def overview(
     for column, row in enumerate(rows, start=1):
         axes = [figure.add_subplot(grid[line, column]) for line in range(3)]
         draw_heat(axes[0], row.heat, picture)
-        draw_title(axes[0], f"{row.name}\n{_signed(row.share)}", theme)
+        draw_title(axes[0], f"{row.name}\n{signed_share(row.share)}", theme)
         _draw_mask(axes[1], row.mask, picture)
         _draw_box(axes[1], row.box)
         _draw_crop(axes[2], row.crop, theme, smooth=is_photo(picture))
@@ -294,7 +295,3 @@ def _draw_key(axes: Axes, theme: Theme) -> None:
     axes.text(0.5, 0.4, "lit: the pixels\nthat raise it most", ha="center", **style)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_axis_off()
-
-
-def _signed(share: float) -> str:
-    return f"{share:+.0%}".replace("-", "−").replace("%", " %")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["give_or_take", "number", "percent", "share"]
+__all__ = ["give_or_take", "number", "percent", "share", "signed_share"]
 
 _MINUS = "−"
 _SPACE = "\u00a0"  # that doesn't break
@@ -20,7 +20,8 @@ def number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     size = abs(value)
-    text = f"{value:.0f}" if size >= 100 or size == 0 else f"{value:#.3g}"
+    whole = size >= 99.95 or size == 0  # what rounds to three figures before the point
+    text = f"{value:.0f}" if whole else f"{value:#.3g}"
     return text.replace("-", _MINUS)
 
 
@@ -42,6 +43,16 @@ def share(value: float) -> str:
 def percent(value: float) -> str:
     """Return a share as a percentage for a sentence: ``over 99 %`` for what rounds to all of it."""
     return _percentage(value, below="under ", above="over ")
+
+
+def signed_share(value: float) -> str:
+    r"""Return a share of what adds up with its sign, as figures have it.
+
+    Example:
+        >>> signed_share(0.25), signed_share(-0.5)
+        ('+25\xa0%', '−50\xa0%')
+    """
+    return f"{100 * value:+.0f}{_SPACE}%".replace("-", _MINUS)
 
 
 def _percentage(value: float, *, below: str, above: str) -> str:

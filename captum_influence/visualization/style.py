@@ -21,6 +21,7 @@ __all__ = [
     "GRID",
     "LIGHT",
     "ORANGE",
+    "PALETTE",
     "Sheet",
     "Theme",
     "colour_map",
@@ -37,6 +38,9 @@ __all__ = [
 
 BLUE, ORANGE = "#2166ac", "#d95f02"
 GRID = "#8a8f98"
+
+PALETTE = (ORANGE, BLUE, "#009e73", "#cc79a7", "#e6a100", "#56b4e9")
+"""Colours of lines, told apart with any colour vision (Okabe and Ito)."""
 
 GRADIENT = ("#08306b", "#2171b5", "#6baed6", "#f2f2f2", "#fdae6b", "#e6550d", "#8c2d04")
 """The colours of the scale at equal steps from -limit to limit."""

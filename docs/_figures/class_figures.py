@@ -17,7 +17,7 @@ def essence_figure() -> Figure:
     network, (seen, held_out) = load_demo_network(), _scenes()
     made = prototype(network, COUPE, size=64, steps=128, class_names=CLASSES)
     return essence(
-        network, "relu5", seen, COUPE, held_out=held_out, prototype=made, class_names=CLASSES
+        network, seen, "relu5", COUPE, held_out=held_out, prototype=made, class_names=CLASSES
     ).plot()
 
 
@@ -26,8 +26,8 @@ def pair_figure() -> Figure:
     network, (seen, held_out) = load_demo_network(), _scenes()
     return pair(
         network,
-        "relu5",
         seen,
+        "relu5",
         COUPE,
         CONVERTIBLE,
         top=3,

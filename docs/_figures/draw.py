@@ -88,7 +88,7 @@ def wrong_answer() -> Figure:
         load_shortcut_network(),
         shortcut_scene("tree").image,
         "relu5",
-        true=CLASSES.index("tree"),
+        true="tree",
         loader=[SceneDataset(64, seed=5).stacked()],
         class_names=CLASSES,
     )

@@ -84,9 +84,8 @@ def test_each_example_may_have_nodes_of_its_own() -> None:
 
 
 def test_paths_say_in_words_where_they_begin() -> None:
-    assert LinearPath(0.5, 9).in_words() == (
-        "9 points on the straight path from an input of 0.5 everywhere to the picture"
-    )
+    words = LinearPath(0.5, 9).in_words()
+    assert words == "9 points on the straight path from 0.5 everywhere to the input"
     assert "from a baseline to" in LinearPath(FAR).in_words()
 
 

@@ -12,6 +12,7 @@ from captum_influence.reports.asked import Asked, code_of
 from captum_influence.testing import check_quantity
 
 LABELS = torch.tensor([3, 1, 0, 9])
+NUMBERS = torch.arange(4.0).double()
 CHANNELS = torch.sin(torch.arange(4 * 3 * 2 * 2, dtype=torch.float64)).reshape(4, 3, 2, 2)
 SCORES = torch.cos(torch.arange(40, dtype=torch.float64)).reshape(4, 10)
 
@@ -121,6 +122,8 @@ def test_values() -> None:
     assert torch.equal(Unit(2, "max")(CHANNELS), CHANNELS[:, 2].amax(dim=(1, 2)))
     squared = Loss(nn.MSELoss(reduction="none"), torch.zeros(4, 10).double())
     assert torch.allclose(squared(SCORES), (SCORES**2).sum(dim=1))
+    column = Loss(nn.MSELoss(reduction="none"), NUMBERS[:, None])
+    assert torch.equal(column(SCORES[:, :1]), (SCORES[:, 0] - NUMBERS) ** 2)
 
 
 def test_the_comparative_quantity_is_the_difference() -> None:
@@ -168,6 +171,32 @@ def test_sums_pickle() -> None:
         (Unit((0, 0, 0, 0)), CHANNELS, "is not in a layer"),
         (Loss(nn.CrossEntropyLoss(), LABELS), SCORES, 'one per example.*reduction="none"'),
         (ClassScore([0, 1]) - ClassScore(LABELS), SCORES, r"one target per example|differ"),
+        (
+            Loss(nn.CrossEntropyLoss(reduction="none"), LABELS + 9),
+            SCORES,
+            "expected labels from 0 to 9",
+        ),
+        (
+            Loss(lambda output, y: output.gather(1, y[:, None]), LABELS + 9),
+            SCORES,
+            "expected labels that the loss has an output for",
+        ),
+        (Loss(nn.MSELoss(reduction="none"), NUMBERS), SCORES[:, :1], "are broadcast"),
+        (
+            Loss(lambda output, y: (output - y) ** 2, NUMBERS),
+            SCORES[:, :1],
+            r"\(4, 1\) and labels of shape \(4,\), which are broadcast .* shape \(4, 4\)",
+        ),
+        (
+            Loss(lambda output, y: ((output - y) ** 2).mean(1), NUMBERS),
+            SCORES[:, :1],
+            "not to depend on the others",
+        ),
+        (
+            Loss(lambda output, y: (output - output.mean(0)).square().sum(1), LABELS),
+            SCORES,
+            "not to depend on the others",
+        ),
     ],
 )
 def test_a_bad_value_says_what_was_expected(quantity: Any, output: Any, message: str) -> None:

@@ -11,13 +11,13 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from captum_influence.data.batches import (
     Batch,
     Batches,
-    columns,
     images_of,
     labelled,
     maybe_labelled,
-    pair,
     repeatable,
 )
+from captum_influence.data.items import Accepts
+from captum_influence.data.samples import Trail
 from captum_influence.data.sharding import Shard
 
 CPU = torch.device("cpu")
@@ -100,7 +100,9 @@ def test_a_shuffled_loader_is_read_in_the_order_that_was_drawn() -> None:
     assert torch.equal(*passes)
     assert torch.equal(passes[0].sort().values, torch.arange(N).float())
     assert not torch.equal(passes[0], torch.arange(N).float())
-    known = Batches.shared(DataLoader(_data(), 4, shuffle=True), Shard(), batches.order)
+    again = Batches.shared(DataLoader(_data(), 4, shuffle=True), Shard())
+    known = again.taken_up(batches.order, Shard())
+    assert again.taken_up(None, Shard()) is again
     assert torch.equal(torch.cat([b.inputs[0] for b in known.iterate()]), passes[0])
 
 
@@ -122,8 +124,9 @@ def test_checkpoints_of_two_runs_are_not_mixed() -> None:
         def gather(self, value: Any) -> list[Any]:
             return [value, value[::-1]]
 
+    batches = Batches.shared(DataLoader(_data(), 2), Shard())
     with pytest.raises(ValueError, match="in another order: remove them"):
-        Batches.shared(DataLoader(_data(), 2), Pair(0, 2), [[0, 1], [2, 3]])
+        batches.taken_up([[0, 1], [2, 3]], Pair(0, 2))
 
 
 def test_a_process_without_a_checkpoint_takes_the_others_order() -> None:
@@ -131,8 +134,78 @@ def test_a_process_without_a_checkpoint_takes_the_others_order() -> None:
         def gather(self, value: Any) -> list[Any]:
             return [value, [[5, 4], [3]]]
 
-    found = Batches.shared(DataLoader(_data(), 2), Pair(0, 2), None)
+    batches = Batches.shared(DataLoader(_data(), 2), Shard())
+    assert batches.taken_up(None, Pair(0, 2)).order == [[5, 4], [3]]
+
+
+def test_all_processes_take_the_order_that_the_first_has_drawn() -> None:
+    class Second(Shard):
+        def gather(self, value: Any) -> list[Any]:
+            return [[[5, 4], [3]], value]
+
+    found = Batches.shared(DataLoader(_data(), 2, shuffle=True), Second(1, 2))
     assert found.order == [[5, 4], [3]]
+
+
+def test_examples_have_their_places_in_the_data_set() -> None:
+    order = [[3, 1, 10], [0, 2, 9, 4], [8, 5, 7, 6]]
+    batches = Batches.ordered(DataLoader(_data(), batch_sampler=order))
+    found = list(batches.iterate())
+    assert [batch.places.tolist() for batch in found] == order
+    assert all(torch.equal(batch.inputs[0], batch.places.float()) for batch in found)
+    shuffled = Batches.ordered(DataLoader(_data(), 4, shuffle=True, drop_last=True))
+    assert torch.equal(torch.cat([b.places for b in shuffled.iterate()]), torch.arange(N))
+    assert (shuffled.count(), batches.count()) == (N, N)
+
+
+def test_a_loader_that_yields_less_than_its_data_set_is_refused() -> None:
+    class Cut(DataLoader[Any]):
+        def __iter__(self) -> Any:
+            return iter(list(super().__iter__())[:-1])
+
+    batches = Batches.ordered(Cut(_data(), 4))
+    assert batches.count() == N
+    with pytest.raises(ValueError, match=r"its 11 examples, .* order, got 8 from a Cut: pass"):
+        list(batches.iterate())
+
+
+def test_a_subclass_s_own_iteration_is_kept() -> None:
+    class Doubling(DataLoader[Any]):
+        def __iter__(self) -> Any:
+            for x, y in super().__iter__():
+                yield 2 * x, y
+
+    for batches in (
+        Batches.shared(Doubling(_data(), 4), Shard()),
+        Batches.ordered(Doubling(_data(), 4)),
+    ):
+        assert torch.equal(
+            torch.cat([b.inputs[0] for b in batches.iterate()]), 2 * torch.arange(N).float()
+        )
+
+
+def test_what_was_read_is_followed() -> None:
+    batches, trail = Batches.shared(list(DataLoader(_data(), 4)), Shard()), Trail()
+    digests = [trail.digest for _ in batches.iterate(trail=trail)]
+    assert len(set(digests)) == 3
+    assert [batch.number for batch in batches.iterate(first=2, trail=Trail(digests[1], 2))] == [2]
+    with pytest.raises(ValueError, match="another question: data differ"):
+        list(batches.iterate(first=2, trail=Trail(digests[0], 2)))
+
+
+def test_data_and_order_are_told_apart() -> None:
+    loaders = [
+        DataLoader(_data(), 4),
+        DataLoader(_data(), 3),
+        DataLoader(_data(), 4, shuffle=True),
+        DataLoader(TensorDataset(torch.zeros(N), torch.arange(N) % 3), 4),
+        DataLoader(TensorDataset(*_data()[:8]), 4),
+        DataLoader(_data(), 4, collate_fn=lambda items: items),
+        list(DataLoader(_data(), 4)),
+    ]
+    told = [Batches.shared(loader, Shard()).identity for loader in loaders]
+    assert all(a != b for i, a in enumerate(told) for b in told[:i])
+    assert Batches.shared(DataLoader(_data(), 4), Shard()).identity == told[0]
 
 
 def test_a_batch_a_data_set_and_a_loader_are_batches() -> None:
@@ -147,8 +220,8 @@ def test_a_batch_a_data_set_and_a_loader_are_batches() -> None:
 
 
 def test_what_has_no_known_order_is_refused() -> None:
-    with pytest.raises(ValueError, match="shuffle=False, got one that shuffles"):
-        Batches.ordered(DataLoader(_data(), 4, shuffle=True))
+    with pytest.raises(ValueError, match="got one whose list leaves some out"):
+        Batches.ordered(DataLoader(_data(), 4, sampler=[3, 1]))
     with pytest.raises(ValueError, match="batch_size of at least 1, got 0"):
         Batches.ordered(_data(), 0)
 
@@ -184,26 +257,23 @@ def test_a_stream_shows_how_much_is_done(capsys: pytest.CaptureFixture[str]) -> 
 # What a loader yields
 
 
-def test_pairs_of_inputs_and_labels() -> None:
-    x, z, y = torch.rand(2, 3), torch.rand(2), torch.tensor([0, 1])
-    assert pair(x) == ((x,), None)
-    assert pair([x]) == ((x,), None)
-    inputs, labels = pair(((x, z), [0, 1]))
-    assert inputs == (x, z)
-    assert torch.equal(labels, y)
-    with pytest.raises(TypeError, match=r"got a mapping with \['image'\]: give the DataLoader"):
-        pair({"image": x})
-    with pytest.raises(TypeError, match=r"got str of \['str'\]"):
-        pair("cat")
+def test_mappings_are_batches() -> None:
+    batch = {"x": torch.rand(3, 2), "labels": torch.tensor([0, 1, 2])}
+    (found,) = Batches.ensure(batch).iterate()
+    assert torch.equal(found.inputs[0], batch["x"])
+    assert torch.equal(found.target, batch["labels"])
 
 
-def test_columns_whose_last_is_the_target() -> None:
-    x, z, y = torch.rand(2, 3), torch.rand(2), torch.tensor([0, 1])
-    assert columns([x, z, y]) == ((x, z), y)
-    with pytest.raises(TypeError, match=r"at least two elements.*got Tensor"):
-        columns(x)
-    with pytest.raises(TypeError, match="got 1 elements"):
-        columns((x,))
+def test_further_arguments_follow_the_inputs() -> None:
+    def run(x: Tensor, a: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        return x
+
+    batch = {"mask": torch.ones(3).long(), "x": torch.rand(3, 2)}
+    (found,) = Batches.shared([batch], Shard(), accepts=Accepts.of(run)).iterate()
+    assert len(found.inputs) == 1
+    assert found.further[0] is None
+    assert found.arguments == (batch["x"], None, batch["mask"])
+    assert found.to(torch.device("meta")).further[1].device.type == "meta"
 
 
 def test_a_batch_moves_its_tensors_and_nothing_else() -> None:
@@ -242,8 +312,8 @@ def test_what_is_no_loader_of_images_is_refused(read: Any) -> None:
         list(read(torch.rand(2, 3), CPU))
     with pytest.raises(TypeError, match="expected a loader that yields batches, got int"):
         list(read(3, CPU))
-    with pytest.raises(TypeError, match=r"loader to yield images .* got dict"):
-        list(read([{"image": torch.rand(1)}], CPU))
+    with pytest.raises(TypeError, match=r"loader to yield images .* got a mapping"):
+        list(read([{"image": "cat.png"}], CPU))
 
 
 def test_what_can_be_read_only_once_is_refused() -> None:

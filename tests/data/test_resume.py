@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import damage
 import pytest
 import torch
 from torch import Tensor
 
+from captum_influence.data.identity import UNKNOWN
 from captum_influence.data.resume import Resume, read_record, write_record
 from captum_influence.data.sharding import Shard
 
@@ -80,6 +82,8 @@ def test_it_is_time_after_every_second_batch_of_a_process(tmp_path: Path, world:
         ({"layers": ("1", "2")}, r'layers \(\["1"\] there, \["1", "2"\] here\)'),
         ({"k": None, "name": "x" * 99}, r"name \(null there, x{59}… here\)"),
         ({"seed": 2, "weights": ""}, r"seed \(0 there, 2 here\), weights"),
+        ({"seed": False}, r"seed \(0 there, false here\)"),
+        ({"seed": 1}, r"differ; ask the same, remove the file, or name another"),
     ],
 )
 def test_another_question_is_told_what_differs(
@@ -93,6 +97,28 @@ def test_another_question_is_told_what_differs(
 def test_tuples_and_lists_are_the_same_question(tmp_path: Path) -> None:
     _resume(tmp_path / "file", layers=("1", ("2",))).write(STATE)
     assert _resume(tmp_path / "file", layers=["1", ["2"]]).read() is not None
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "differ"),
+    [
+        ([1, {"a": 2}], [1, {"a": 3}], r"\(2 there, 3 here\)"),
+        (["f" * 64, 1], ["e" * 64, 1], r"\(ffffffff… there, eeeeeeee… here\)"),
+        ({"a": 1}, {"b": 1}, r"\(\{\"a\": 1\} there"),
+        ([UNKNOWN, 1], [2, 3], r"\(1 there, 3 here\)"),
+        ([UNKNOWN, [1, UNKNOWN]], [2, [UNKNOWN, 3]], None),
+        ({"a": UNKNOWN}, {"a": 3}, None),
+    ],
+)
+def test_the_part_that_differs_is_shown_and_what_is_not_known_does_not(
+    tmp_path: Path, then: Any, now: Any, differ: str | None
+) -> None:
+    _resume(tmp_path / "file", data=then).write(STATE)
+    if differ is None:
+        assert _resume(tmp_path / "file", data=now).read() is not None
+        return
+    with pytest.raises(ValueError, match=f"data {differ}"):
+        _resume(tmp_path / "file", data=now).read()
 
 
 def test_another_share_of_the_work_is_another_question(tmp_path: Path) -> None:
@@ -111,6 +137,25 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"expected (a saved|the) checkpoint"):
             _resume(path).read()
+
+
+def test_no_damaged_file_is_read_as_other_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    _resume(path).write(STATE)
+    content, refused = path.read_bytes(), 0
+    for number in range(damage.COUNT):
+        path.write_bytes(damage.damaged(content, number))
+        try:
+            found = _resume(path).read()
+        except ValueError as error:
+            assert "expected" in str(error)  # noqa: PT017  # which of many it is doesn't matter
+            refused += 1
+            continue
+        assert found is not None
+        assert (found.next, found.order, list(found.sums)) == (3, STATE.order, [0, "a"])
+        assert torch.equal(found.sums[0][0], STATE.sums[0][0])
+        assert torch.equal(found.sums[0][1], STATE.sums[0][1])
+    assert refused > 0.75 * damage.COUNT
 
 
 def test_a_record_of_other_fields_is_refused(tmp_path: Path) -> None:

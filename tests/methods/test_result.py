@@ -8,6 +8,7 @@ from torch import nn
 
 from captum_influence import Comparison, compare
 from captum_influence.metrics import FlippingScore, LocalizationScore
+from captum_influence.testing import check_finding
 
 IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 MASKS = torch.ones(2, 16, 16, dtype=torch.bool)
@@ -59,6 +60,10 @@ def test_the_dict_holds_numbers_and_reasons(found):
     assert method["sum"] == pytest.approx(found.maps["influence"].sum((1, 2, 3)).tolist())
     assert set(content["not_applicable"]) == {"CAM"}
     assert (content["points"], content["seed"]) == (2, 3)
+
+
+def test_it_keeps_what_every_finding_promises(found):
+    check_finding(found, {"model": network(), "inputs": IMAGES})
 
 
 def test_what_is_saved_comes_back(found, tmp_path):

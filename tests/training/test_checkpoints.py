@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from captum_influence.training.checkpoints import Weights, fingerprint, load_checkpoint
+from captum_influence.training.checkpoints import Weights, load_checkpoint
 
 
 def _net(value: float) -> nn.Linear:
@@ -50,8 +50,3 @@ def test_without_a_checkpoint_the_model_is_taken_as_it_is() -> None:
     assert (found.state, net.bias.item()) == (None, 1.0)
     with pytest.raises(ValueError, match="at least one checkpoint"):
         Weights.load(net, [], load_checkpoint)
-
-
-def test_a_fingerprint_is_the_norm_of_all_entries() -> None:
-    assert fingerprint([torch.tensor([3.0]), torch.tensor([[4.0]]), torch.tensor([7])]) == 5.0
-    assert fingerprint([]) == 0.0

@@ -47,20 +47,21 @@ def test_a_killed_run_goes_on_where_it_was_written(k: int | None, tmp_path: Path
     wanted = LayerInfluence(model, data, **options).influence(queries, k=k)
     failing = influenced.Failing(data)
     influence = LayerInfluence(model, failing, **options).fit()
-    failing.reads, failing.fails_at = 0, 19
+    failing.reads, failing.fails_at = 0, 19 + influenced.SAMPLED
     with pytest.raises(OSError, match="disk"):
         influence.influence(queries, k=k, resume=tmp_path / "scores")
     failing.fails_at = None
     for reads in (N - 16, 0):  # a finished file answers without reading
         failing.reads = 0
         found = influence.influence(queries, k=k, resume=tmp_path / "scores")
-        assert failing.reads == reads
+        assert failing.reads == reads + influenced.SAMPLED
         for a, b in zip(found, wanted, strict=True):
             torch.testing.assert_close(a, b)
     with pytest.raises(ValueError, match="another question: queries"):
         influence.influence((queries[0][:2], queries[1][:2]), k=k, resume=tmp_path / "scores")
-    with pytest.raises(ValueError, match="another question: kept"):
-        influence.influence(queries, k=7, resume=tmp_path / "scores")
+    for other in ({"k": 7}, {"k": k, "proponents": False} if k else {"k": 1}):
+        with pytest.raises(ValueError, match="another question: kept"):
+            influence.influence(queries, resume=tmp_path / "scores", **other)
 
 
 class Pair(Shard):
@@ -76,12 +77,23 @@ class Pair(Shard):
 def test_processes_put_together_what_each_has_kept(make: Any) -> None:
     scores = torch.randn(2, 7)
     mine, others, whole = make(), make(), make()
-    mine.add(0, scores[:, :4])
-    others.add(4, scores[:, 4:])
-    whole.add(0, scores)
+    mine.add(torch.arange(4), scores[:, :4])
+    others.add(torch.arange(4, 7), scores[:, 4:])
+    whole.add(torch.arange(7), scores)
     Pair.other = others.state
     found, wanted = mine.result(Pair(0, 2)), whole.result(Shard())
     for a, b in zip(found, wanted, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("make", [AllScores, lambda: TopScores(3, proponents=True)])
+def test_scores_are_kept_by_their_places(make: Any) -> None:
+    scores, order = torch.randn(2, 7), torch.tensor([3, 1, 6, 0, 5, 2, 4])
+    mixed, whole = make(), make()
+    for part in order.split(3):
+        mixed.add(part, scores[:, part])
+    whole.add(torch.arange(7), scores)
+    for a, b in zip(mixed.result(Shard()), whole.result(Shard()), strict=True):
         assert torch.equal(a, b)
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import TensorDataset
 from captum_influence import LayerInfluence
 from captum_influence.training import EKFAC, DenseGGN
 from captum_influence.training.curvature import Block, Estimator
-from captum_influence.training.gradients import treatable_layers
+from captum_influence.training.selection import treatable_layers
 
 N = 24
 DAMPING = 0.05

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.network.recording import Recorder
-from captum_influence.training.gradients import treatable_layers
 from captum_influence.training.losses import ExampleLoss
+from captum_influence.training.selection import treatable_layers
 
 B = 4
 
@@ -137,53 +137,6 @@ def test_chunks_of_a_record_give_the_same_gradients() -> None:
         record = recorder.pull_back(out, torch.ones_like(out), last=True)[""]
     parts = torch.cat([layer.flat(part) for part in record.split(3)])
     torch.testing.assert_close(parts, layer.flat(record))
-
-
-@pytest.mark.parametrize(
-    ("layer", "reason"),
-    [
-        (nn.Bilinear(2, 2, 2), "Bilinear"),
-        (nn.ConvTranspose2d(2, 2, 2), "ConvTranspose2d"),
-        (nn.BatchNorm2d(2, track_running_stats=False), "running statistics"),
-        (nn.Embedding(4, 2, max_norm=1.0), "max_norm"),
-        (nn.Embedding(4, 2, scale_grad_by_freq=True), "scale_grad_by_freq"),
-        (nn.MultiheadAttention(4, 2), "MultiheadAttention"),
-    ],
-)
-def test_untreatable_layers_are_named_and_can_be_skipped(layer: nn.Module, reason: str) -> None:
-    model = nn.Sequential(nn.Linear(2, 2), layer)
-    with pytest.raises(ValueError, match=rf"(?s)'1'.*{reason}.*skip_unsupported"):
-        treatable_layers(model, None, skip_unsupported=False)
-    kept, skipped = treatable_layers(model, None, skip_unsupported=True)
-    assert [k.name for k in kept] == ["0"]
-    assert "1" in skipped
-
-
-def test_selection_of_layers() -> None:
-    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)))
-    model[0].requires_grad_(False)
-
-    def names(layers: object) -> list[str]:
-        kept, _ = treatable_layers(model, layers, skip_unsupported=False)
-        return [layer.name for layer in kept]
-
-    assert names(None) == ["1.0", "1.1"]
-    assert names(["1"]) == ["1.0", "1.1"]
-    assert names([model[0], "1.1"]) == ["0", "1.1"]
-    with pytest.raises(ValueError, match="expected a layer of the model"):
-        names(["2"])
-    with pytest.raises(TypeError, match="list of names"):
-        names("1.0")
-    model.requires_grad_(False)
-    with pytest.raises(ValueError, match="at least one layer"):
-        names(None)
-
-
-def test_parameters_shared_by_two_layers_are_refused() -> None:
-    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    model[1].weight = model[0].weight
-    with pytest.raises(ValueError, match=r"'0' and '1' share"):
-        treatable_layers(model, None, skip_unsupported=False)
 
 
 @pytest.mark.parametrize(

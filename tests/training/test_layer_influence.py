@@ -288,8 +288,8 @@ def test_bad_options(options: dict[str, object], error: type[Exception], message
 
 def test_bad_data() -> None:
     model, data, queries = influenced.problem()
-    with pytest.raises(ValueError, match="shuffle=False"):
-        LayerInfluence(model, DataLoader(data, 4, shuffle=True), loss_fn=influenced.LOSSES[1])
+    with pytest.raises(ValueError, match="numbered by their place in the data set's order"):
+        LayerInfluence(model, DataLoader(data, 4, sampler=[1, 0]), loss_fn=influenced.LOSSES[1])
     empty = TensorDataset(*(t[:0] for t in data.tensors))
     influence = LayerInfluence(model, data, loss_fn=influenced.LOSSES[1])
     with pytest.raises(ValueError, match="empty data set"):

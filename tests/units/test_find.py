@@ -1,12 +1,24 @@
-import dataclasses
+"""Units of one layer and of several, ranked from tensors, and measured in one pass."""
+
 import math
 
-import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from captum_influence import ClassScore, DistributionalInfluence, Point, rank_units
-from captum_influence.units import Axis
+from captum_influence import (
+    ClassScore,
+    Cut,
+    DistributionalInfluence,
+    LinearPath,
+    Point,
+    rank_layers,
+    rank_units,
+)
+from captum_influence.attr import Midpoint
+from captum_influence.demo import handwired_networks
+from captum_influence.experts import combine
+from captum_influence.units.units_of import UnitsOf
 
 
 def values(*shape: int) -> torch.Tensor:
@@ -23,43 +35,6 @@ def test_channels_of_a_feature_map_are_summed_with_their_signs() -> None:
     assert [unit.name for unit in ranking.against(5)] == ["channel 0", "channel 2"]
 
 
-@pytest.mark.parametrize("aggregate", ["sum", "mean", "max"])
-@pytest.mark.parametrize(
-    ("axis", "shape", "pooled"),
-    [
-        ("channel", (2, 3, 4, 5), (2, 3)),
-        ("channel", (2, 7, 6), (1,)),
-        ("channel", (2, 6), ()),
-        ("position", (2, 3, 4, 5), (1,)),
-        ("position", (2, 7, 6), (2,)),
-        ("neuron", (2, 3, 4, 5), ()),
-        ("head", (2, 3, 4, 4), (2, 3)),
-        (3, (2, 4, 4, 6), (1, 2)),
-        (-1, (2, 4, 4, 6), (1, 2)),
-    ],
-)
-def test_pooling_is_torch_s_own_over_the_other_dimensions(aggregate, axis, shape, pooled) -> None:
-    x = values(*shape)
-    found = rank_units(x, axis=axis, aggregate=aggregate).values
-    pool = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}[aggregate]
-    torch.testing.assert_close(found, (pool(x, dim=pooled) if pooled else x).mean(0))
-
-
-@pytest.mark.parametrize("axis", ["channel", "position", "neuron", "head"])
-def test_selector_addresses_what_was_pooled(axis: str) -> None:
-    x = values(1, 5, 6)
-    ranking = rank_units(x, axis=axis, heads=3 if axis == "head" else None)
-    for unit in ranking:
-        chosen = x[(slice(None), *ranking.axis.selector(unit.index))]
-        assert float(chosen.sum()) == pytest.approx(unit.value)
-
-
-def test_heads_of_a_token_layer_split_its_last_dimension() -> None:
-    x = values(2, 5, 6)
-    found = rank_units(x, axis="head", heads=3)
-    torch.testing.assert_close(found.values, x.view(2, 5, 3, 2).sum(dim=(1, 3)).mean(0))
-
-
 def test_contribution_multiplies_before_it_pools() -> None:
     influences = torch.tensor([[[1.0, -1.0], [1.0, 1.0]]])[..., None]  # (1, 2, 2, 1)
     activations = torch.tensor([[[3.0, 3.0], [1.0, 2.0]]])[..., None]
@@ -68,35 +43,25 @@ def test_contribution_multiplies_before_it_pools() -> None:
     assert (ranking[0].activation, ranking[0].reference) == (3.0, 1.0)
 
 
-def test_examples_are_averaged_and_ties_keep_their_order() -> None:
+def test_examples_are_averaged() -> None:
     ranking = rank_units(torch.tensor([[1.0, 3.0], [3.0, 1.0]]), top=1)
     assert (len(ranking), ranking[0].name, ranking[0].value) == (1, "channel 0", 2.0)
+    assert ranking[0].standard_error == pytest.approx(1.0)  # of 1 and 3
 
 
-def test_zeros_have_no_share() -> None:
-    assert [unit.share for unit in rank_units(torch.zeros(1, 3))] == [0.0, 0.0, 0.0]
-
-
-def test_a_unit_can_t_be_changed() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        rank_units(torch.ones(1, 2))[0].value = 0.0
+def test_heads_and_pooling_are_passed_on() -> None:
+    x = values(2, 5, 6)
+    found = rank_units(x, axis="head", heads=3, aggregate="max")
+    torch.testing.assert_close(found.values, x.view(2, 5, 3, 2).amax(dim=(1, 3)).mean(0))
 
 
 @pytest.mark.parametrize(
     ("influences", "options", "message"),
     [
         (torch.ones(3), {}, "at least one unit per example"),
-        (torch.ones(1, 3), {"axis": "position"}, "no positions: rank its channels"),
-        (torch.ones(1, 3), {"axis": "pixel"}, "got 'pixel'"),
-        (torch.ones(1, 3), {"axis": 2}, "a dimension from 1 to 1"),
-        (torch.ones(1, 4, 6), {"axis": "head"}, "heads="),
-        (torch.ones(1, 4, 6), {"axis": "head", "heads": 4}, "heads=4"),
         (torch.ones(1, 3), {"by": "contribution"}, "pass them as the second"),
         (torch.ones(1, 3), {"by": "size"}, "got 'size'"),
-        (torch.ones(1, 3), {"aggregate": "median"}, "got 'median'"),
-        (torch.ones(1, 3), {"top": 0}, "got 0"),
         (torch.ones(1, 3), {"activations": torch.ones(1, 4)}, r"\(1, 3\), got \(1, 4\)"),
-        (torch.full((1, 3), torch.nan), {}, "holds NaN"),
     ],
 )
 def test_bad_input_says_what_came(influences, options, message) -> None:
@@ -107,105 +72,6 @@ def test_bad_input_says_what_came(influences, options, message) -> None:
 def test_what_is_no_tensor_is_refused() -> None:
     with pytest.raises(TypeError, match="or of several as a mapping"):
         rank_units([[1.0, 3.0]])
-
-
-def test_an_axis_is_taken_as_it_is() -> None:
-    axis = Axis("column", (2, 3), (1,))
-    torch.testing.assert_close(
-        rank_units(torch.ones(1, 2, 3), axis=axis).values, torch.full((3,), 2.0)
-    )
-
-
-# A user's own groups ------------------------------------------------------------------------------
-
-GROUPS = {"wheels": [0, 2], "roof": [3]}
-MAP = (2, 4, 3, 5)  # (examples, channels, height, width)
-
-
-@pytest.mark.parametrize("aggregate", ["sum", "mean", "max"])
-@pytest.mark.parametrize(
-    "axis",
-    [
-        GROUPS,
-        {"wheels": torch.tensor([0, 2]), "roof": (3,)},
-        ["wheels", None, "wheels", "roof"],
-        lambda shape: {"wheels": range(0, 3, 2), "roof": [shape[0] - 1]},
-    ],
-)
-def test_groups_of_channels_pool_all_their_entries(aggregate, axis) -> None:
-    x = values(*MAP)
-    ranking = rank_units(x, axis=axis, aggregate=aggregate)
-    pool = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}[aggregate]
-    found = {unit.name: unit.value for unit in ranking}
-    for name, channels in GROUPS.items():
-        expected = pool(x[:, channels].flatten(1), dim=1).mean(dim=0)
-        assert found[name] == pytest.approx(float(expected))
-
-
-def test_integer_labels_group_channels_or_single_neurons() -> None:
-    x = values(*MAP)
-    channels = rank_units(x, axis=torch.tensor([1, 0, 1, -1]))  # the last is in no group
-    assert {u.name: u.value for u in channels} == pytest.approx(
-        {"0": float(x[:, 1].sum() / 2), "1": float(x[:, [0, 2]].sum() / 2)}
-    )
-    upper = torch.ones(MAP[1:], dtype=torch.long)
-    upper[:, 0] = 0
-    rows = rank_units(x, axis=upper)
-    assert {u.name: u.value for u in rows} == pytest.approx(
-        {"0": float(x[:, :, 0].sum() / 2), "1": float(x[:, :, 1:].sum() / 2)}
-    )
-
-
-@pytest.mark.parametrize("shape", [(2, 6), (2, 5, 6), MAP])
-def test_a_group_s_selector_addresses_what_was_pooled(shape) -> None:
-    x = values(*shape)
-    masks = {"even": values(*shape)[0] > 0, "odd": values(*shape)[0] <= 0}
-    for axis in ({"a": [3, 1], "b": [0]}, masks):
-        ranking = rank_units(x, axis=axis)
-        assert len(ranking) == 2
-        for unit in ranking:
-            chosen = x[(slice(None), *ranking.axis.selector(unit.index))]
-            assert float(chosen.sum()) / 2 == pytest.approx(unit.value)
-
-
-def test_numpy_groups_as_tensors_do() -> None:
-    x = torch.arange(16.0).reshape(1, 4, 2, 2)
-    labels = np.array([1, 0, 1, -1])  # as clustering returns them; the last is in no group
-    wanted = [(unit.name, unit.value) for unit in rank_units(x, axis=torch.as_tensor(labels))]
-    for same in (labels, list(labels), {"1": np.array([0, 2]), "0": np.array([1])}):
-        assert [(unit.name, unit.value) for unit in rank_units(x, axis=same)] == wanted
-    mask = np.zeros((4, 2, 2), dtype=bool)
-    mask[[0, 2]] = True
-    assert rank_units(x, axis={"1": mask})[0].value == wanted[0][1]
-    assert [u.name for u in rank_units(x, axis=np.array(["a", "b", "a", "b"]))] == ["b", "a"]
-
-
-def test_groups_may_overlap_and_shares_are_among_groups() -> None:
-    ranking = rank_units(torch.tensor([[1.0, 2.0, -4.0]]), axis={"all": [0, 1, 2], "last": [2]})
-    assert [(u.name, u.value) for u in ranking] == [("all", -1.0), ("last", -4.0)]
-    assert [u.share for u in ranking] == pytest.approx([-0.2, -0.8])
-
-
-@pytest.mark.parametrize(
-    ("axis", "error", "message"),
-    [
-        ({}, ValueError, "at least one group"),
-        ({"a": []}, ValueError, "at least one unit in group 'a'"),
-        ({"a": [True, False, True]}, TypeError, "got bool: give a mask"),
-        ({"a": [4]}, ValueError, "from 0 to 3, got 4 to 4"),
-        ({"a": [0.5]}, TypeError, "as ints, got float"),
-        ({"a": "02"}, TypeError, "got str"),
-        ({"a": torch.ones(4, dtype=torch.bool)}, ValueError, r"shape \(4, 3, 5\), got \(4,\)"),
-        ([0, 1], ValueError, "each of 4 channels, got 2"),
-        (torch.zeros(4), TypeError, r"whole numbers, got torch\.float32"),
-        (torch.zeros(2, 2).long(), TypeError, r"got \(2, 2\)"),
-        (lambda shape: 7, TypeError, "got int"),
-        ("group", ValueError, "pass the same mapping"),
-    ],
-)
-def test_a_bad_grouping_says_what_came(axis, error, message) -> None:
-    with pytest.raises(error, match=message):
-        rank_units(values(*MAP), axis=axis)
 
 
 # Several layers on one scale ----------------------------------------------------------------------
@@ -285,3 +151,98 @@ def test_each_layer_may_have_its_own_axis() -> None:
 def test_bad_layers_say_what_came(layers, options, message) -> None:
     with pytest.raises(ValueError, match=message):
         rank_units(layers, **options)
+
+
+# Measured in one pass -----------------------------------------------------------------------------
+
+NAMES = ["0", "1", "4"]
+PATH = LinearPath(0.1, 7, Midpoint())
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    parts = [nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 5), nn.ReLU()]
+    return nn.Sequential(*parts, nn.Linear(5, 3)).double().eval()
+
+
+def images(count: int = 3) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(count, 2, 4, 4, generator=generator, dtype=torch.float64)
+
+
+def test_each_layer_is_what_it_is_alone_and_shares_are_of_the_change() -> None:
+    model, x = network(), images()
+    ranking = rank_layers(model, x, [Cut("0"), model[1], "4"], 2, distribution=PATH)
+    assert list(ranking.layers) == NAMES
+    change = float((model(x) - model(torch.full_like(x, 0.1)))[:, 2].detach().mean())
+    for name in NAMES:
+        alone = DistributionalInfluence(
+            model, name, distribution=PATH, quantity=ClassScore(2), multiply_by_inputs=True
+        ).attribute(x)
+        pooled = alone.flatten(2).sum(2) if alone.ndim > 2 else alone
+        torch.testing.assert_close(ranking.layers[name].values, pooled.mean(dim=0))
+        assert ranking.layers[name].change == pytest.approx(change)
+    for unit in ranking:
+        assert unit.share == pytest.approx(unit.value / abs(change))
+
+
+def test_in_a_network_without_biases_each_layer_s_shares_add_up_to_one() -> None:
+    for wired in handwired_networks().values():
+        path = LinearPath(0.0, 400, Midpoint())
+        one = wired.inputs[:1]
+        layers = [wired.layer, "detect"]
+        ranking = rank_layers(wired.model, one, layers, 0, distribution=path)
+        for layer in ranking.layers.values():
+            if layer.change is not None:
+                assert sum(unit.share for unit in layer) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("asked", [{"distribution": Point()}, {"by": "influence"}])
+def test_without_a_change_shares_are_of_the_layer(asked) -> None:
+    ranking = rank_layers(network(), images(), NAMES, 0, **asked)
+    for layer in ranking.layers.values():
+        assert layer.change is None
+        assert sum(abs(unit.share) for unit in layer) == pytest.approx(1)
+
+
+def test_what_was_ranked_together_can_be_removed_together() -> None:
+    model, x = network(), images()
+    ranking = rank_layers(model, x, NAMES[1:], top=4)
+    found = combine(model, x, ranking)
+    assert set(found.units) == {unit.name for unit in ranking}
+    assert found.joint.shape == (3,)
+
+
+def test_a_layer_may_say_what_its_units_are_and_so_may_a_mapping() -> None:
+    model, x = network(), images()
+    asked = {"target": 1, "distribution": PATH}
+    halves = {"first": [0, 1], "rest": [2, 3, 4]}
+    said = rank_layers(model, x, [UnitsOf("0", "position"), UnitsOf("4", halves)], **asked)
+    mapped = rank_layers(model, x, ["0", "4"], axis={"0": "position", "4": halves}, **asked)
+    assert [unit.name for unit in said] == [unit.name for unit in mapped]
+    assert {unit.axis for unit in said.layers["0"]} == {"position"}
+    assert {unit.name for unit in said.layers["4"]} == {"first of 4", "rest of 4"}
+
+
+def test_names_of_classes_are_understood_and_said() -> None:
+    names = ["cat", "dog", "cow"]
+    model, x = network(), images()
+    found = rank_layers(model, x, ["4"], "dog", versus="cow", class_names=names)
+    quantity = ClassScore(1) - ClassScore(2)
+    same = rank_layers(model, x, ["4"], quantity=quantity, class_names=names)
+    assert found.facts["quantity"] == same.facts["quantity"] == "score(dog) − score(cow)"
+    assert [unit.value for unit in found] == [unit.value for unit in same]
+
+
+def test_an_option_that_means_nothing_here_is_refused() -> None:
+    with pytest.raises(TypeError, match="no keyword 'percentile'"):
+        rank_layers(network(), images(), ["4"], percentile=90.0)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [([], "at least one layer"), ("1", "got str"), (["1", "1"], "each layer once"), (["9"], "9")],
+)
+def test_bad_layers_are_named(layers, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        rank_layers(network(), images(), layers)

@@ -1,3 +1,5 @@
+"""Where places look, laid on the picture; and what an entry sees of it."""
+
 import pytest
 import torch
 from torch import nn
@@ -6,81 +8,7 @@ from torch.nn import functional
 from captum_influence import Cut
 from captum_influence.methods import captum_arrays
 from captum_influence.testing.state import unchanged
-from captum_influence.units import Geometry
-
-SIZE = 47
-
-
-class Branches(nn.Module):
-    """Two branches that are laid side by side, and a shortcut, all by functions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 4, 7, stride=2)
-        self.small = nn.Conv2d(4, 3, 1)
-        self.large = nn.Conv2d(4, 3, 3, padding=1)
-        self.norm = nn.BatchNorm2d(6)
-        self.down = nn.Conv2d(6, 6, 1, stride=2)
-        self.body = nn.Conv2d(6, 6, 3, stride=2, padding=1)
-        self.out = nn.Identity()
-
-    def forward(self, x):
-        x = functional.relu(self.stem(x))
-        x = functional.max_pool2d(x, 3, stride=2, ceil_mode=True)
-        x = torch.relu(self.norm(torch.cat([self.small(x), self.large(x)], 1)))
-        y = self.body(x)
-        y += self.down(x)
-        return self.out(y * torch.sigmoid(y.mean((2, 3), keepdim=True)))
-
-
-NETWORKS = {
-    "valid": nn.Sequential(nn.Conv2d(3, 4, 11, stride=4)),
-    "alexnet": nn.Sequential(
-        nn.Conv2d(3, 4, 11, stride=4, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)
-    ),
-    "even kernel": nn.Sequential(nn.Conv2d(3, 4, 4, stride=2, padding=1), nn.AvgPool2d(2)),
-    "dilated": nn.Sequential(
-        nn.Conv2d(3, 4, 3, dilation=2), nn.Conv2d(4, 4, (3, 5), stride=(1, 2), padding=(0, 1))
-    ),
-    "same": nn.Sequential(nn.Conv2d(3, 4, 5, padding="same", padding_mode="circular")),
-    "padded by itself": nn.Sequential(nn.ZeroPad2d((3, 0, 1, 0)), nn.Conv2d(3, 4, 3, stride=3)),
-    "branches": Branches(),
-}
-
-
-def measured(model, inputs):
-    """Centres of receptive fields within the picture: the middle of where gradients arrive."""
-    leaf = inputs.clone().requires_grad_()
-    found = model(leaf)
-    centres = {}
-    for i in range(1, found.shape[2] - 1, max(1, found.shape[2] // 5)):
-        for j in range(1, found.shape[3] - 1, max(1, found.shape[3] // 5)):
-            (slope,) = torch.autograd.grad(found[:, :, i, j].sum(), leaf, retain_graph=True)
-            rows, columns = (slope.abs().amax((0, 1, d)).nonzero()[:, 0] for d in (3, 2))
-            ends = [rows[0], rows[-1], columns[0], columns[-1]]
-            if min(ends) > 0 and max(ends) < SIZE - 1:  # the picture's edge cuts nothing off
-                centres[i, j] = (float(sum(ends[:2])) / 2, float(sum(ends[2:])) / 2)
-    return centres
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_centres_are_where_gradients_arrive(name, monkeypatch):
-    torch.manual_seed(0)
-    model = NETWORKS[name].double().eval()
-    for parameter in model.parameters():
-        nn.init.uniform_(parameter)  # positive, so that no ReLU is off
-    inputs = torch.rand(48, 3, SIZE, SIZE).double()  # many, for the maxima to be everywhere
-    smooth = [m for m in model.modules() if not isinstance(m, nn.Sequential | Branches)]
-    with unchanged(model):
-        geometry = Geometry.of(model, inputs, smooth[-1])
-    if name == "same":
-        smooth[0].padding_mode = "zeros"  # around the corner, fields would have two parts
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "sigmoid", torch.ones_like)  # a gate looks at everything
-        centres = measured(model, inputs)
-    assert len(centres) > 1
-    for place, centre in centres.items():
-        assert geometry.centre(*place) == pytest.approx(centre), place
+from captum_influence.units.geometry import Geometry, receptive_fields
 
 
 def test_an_even_one_is_plain_bilinear_enlargement():
@@ -135,32 +63,42 @@ def test_at_another_size_and_at_an_input():
     assert image.shape == (62, 86, 3)
 
 
-class Turned(nn.Module):
-    def __init__(self, turn) -> None:
-        super().__init__()
-        self.turn, self.out = turn, nn.Identity()
-
-    def forward(self, x):
-        return self.out(self.turn(x))
-
-
-@pytest.mark.parametrize(
-    "turn",
-    [
-        lambda x: x.flip(3),
-        lambda x: x.flatten(2),
-        lambda x: x.roll(1, 2),
-        lambda x: x.transpose(2, 3),
-        lambda x: x[:, :, 1:],
-        lambda x: x + x.flip(3),
-    ],
-)
-def test_what_cannot_be_followed_is_refused_and_not_guessed(turn):
-    model, inputs = Turned(turn), torch.rand(1, 3, 8, 8)
-    with unchanged(model), pytest.raises(ValueError, match="can't be followed"):
-        Geometry.of(model, inputs, "out")
+def test_what_cannot_be_followed_is_refused_and_not_guessed():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(2), nn.Identity())
+    with unchanged(model), pytest.raises(ValueError, match="output of 2 look can't be followed"):
+        Geometry.of(model, torch.rand(1, 3, 8, 8), "2")
 
 
 def test_rows_are_no_pictures():
     with pytest.raises(ValueError, match="expected pictures"):
         Geometry.of(nn.Sequential(nn.Linear(3, 2)), torch.rand(1, 3), "0")
+
+
+@pytest.mark.parametrize(
+    ("parts", "row", "expected"),
+    [
+        ([nn.Conv2d(1, 1, 3)], 4, (4, 7)),
+        ([nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3)], 4, (4, 9)),
+        ([nn.Conv2d(1, 1, 3, stride=2), nn.Conv2d(1, 1, 3)], 1, (2, 9)),
+        ([nn.Conv2d(1, 1, 5, padding=2), nn.AvgPool2d(2)], 0, (0, 4)),
+        ([nn.Conv2d(1, 1, 3, dilation=2)], 2, (2, 7)),
+    ],
+)
+def test_an_entry_sees_what_kernels_and_strides_allow(
+    parts, row: int, expected: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(*parts, nn.Flatten()).double()
+    last = Cut(str(len(parts) - 1))
+    images = torch.randn(2, 1, 12, 12, dtype=torch.float64)
+    boxes = receptive_fields(model, images, last, (0, row, row))
+    assert boxes == [(expected[0], expected[0], expected[1], expected[1])] * 2
+
+
+def test_a_channel_sees_what_its_most_active_place_does() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 1, 2, stride=2, bias=False), nn.ReLU(), nn.Flatten())
+    nn.init.ones_(model[0].weight)
+    images = torch.zeros(3, 1, 6, 6)
+    images[0, 0, 4, 1], images[1, 0, 0, 5], images[2, 0, 3, 3] = 1.0, 2.0, -1.0
+    boxes = receptive_fields(model, images, Cut("1"), (0, slice(None), slice(None)))
+    assert boxes == [(4, 0, 6, 2), (0, 4, 2, 6), None]  # the last is silent

@@ -42,7 +42,21 @@ def test_nothing_to_compare() -> None:
 )
 def test_flips_of_all_sizes(picture, names, values, margins, controls) -> None:
     flip = charts.Flip(names, values, margins, np.asarray(controls), "score(a) − score(b)")
-    assert drawn(charts.flip_figure(picture, flip, title="a title"))
+    figure = charts.flip_figure(picture, flip, title="a title")
+    assert len(figure.axes) == (2 if picture is None else 3)
+    assert drawn(figure)
+    assert drawn(charts.margin_figure(flip))
+
+
+def test_a_flip_says_what_its_bars_measure_and_where_its_margin_goes() -> None:
+    controls = np.asarray([0.5, 0.25])
+    flip = charts.Flip(("a",), (2.0,), (1.0, -1.0), controls, "q", measure="influence")
+    bars, margins = charts.flip_figure(None, flip).axes
+    assert bars.get_xlabel() == "influence"
+    random, own, zero = margins.lines
+    assert sorted(random.get_ydata().tolist()) == [0.25, 0.5]
+    assert list(own.get_ydata()) == [1.0, -1.0]
+    assert set(zero.get_ydata()) == {0}
 
 
 @pytest.mark.parametrize("history", [(), (1.0,), (1.0, NAN, 3.0)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -15,12 +15,16 @@ from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.profile.moments import Moments
 from captum_influence.attr.quantities import Quantity
-from captum_influence.data.batches import Batch, Batches, Order
+from captum_influence.data.batches import Batch, Batches
 from captum_influence.data.identity import told
+from captum_influence.data.items import Accepts
+from captum_influence.data.orders import Order
 from captum_influence.data.resume import Resume
+from captum_influence.data.samples import Trail
 from captum_influence.data.sharding import Shard
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
+from captum_influence.network.inputs import network_of
 
 __all__ = ["Aggregate", "Group", "GroupBy", "Questioner", "State", "merged", "passed"]
 
@@ -62,18 +66,38 @@ class Questioner:
         return device_of(self._influence.forward_func)
 
     @property
+    def accepts(self) -> Accepts:
+        """What the network takes."""
+        forward = self._influence.forward_func
+        return Accepts.of(network_of(forward) if isinstance(forward, nn.Module) else forward)
+
+    @property
     def identity(self) -> dict[str, Any]:
         """All that tells this question from another, as JSON can hold it."""
+        influence = self._influence
+        layers = influence.layer if self._many else [influence.layer]
         return {
-            "layers": list(self.layers),
+            "layers": [_place(influence, layer) for layer in layers],
             "quantities": self.quantities,
-            "aggregate": _word(self._aggregate),
+            "aggregate": told(self._aggregate),
             "axis": self._axis,
-            "group_by": _word(self._group_by),
-            "multiply_by_inputs": self._influence.multiplies_by_inputs,
-            "quantity": told(self._influence.quantity),
-            "distribution": told(self._influence.distribution),
+            "group_by": told(self._group_by),
+            "multiply_by_inputs": influence.multiplies_by_inputs,
+            "quantity": told(influence.quantity),
+            "distribution": told(influence.distribution),
+            "sample_at": _place(influence, influence.sample_at),
+            "measure_at": _place(influence, influence.measure_at),
+            "reference": told(influence.reference),
+            **self._network,
         }
+
+    @property
+    def _network(self) -> dict[str, Any]:
+        forward = self._influence.forward_func
+        if not isinstance(forward, nn.Module):
+            return {"network": told(forward)}
+        structure, weights = told(forward)
+        return {"network": structure, "weights": weights}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -114,7 +138,12 @@ class Questioner:
             numbers = torch.arange(batch.start, batch.start + len(batch))
             influence.distribution = influence.distribution.numbered(numbers)
         target = batch.target if influence.quantity is None else None
-        found = influence.attribute(batch.inputs, target=target, internal_batch_size=self._rows)
+        found = influence.attribute(
+            batch.inputs,
+            target=target,
+            additional_forward_args=batch.further or None,
+            internal_batch_size=self._rows,
+        )
         layers = found if self._many else [found]
         if any(isinstance(layer, tuple) for layer in layers):
             raise TypeError("a layer returns several tensors: pick one with Cut(layer, select=...)")
@@ -144,7 +173,7 @@ class Questioner:
             chosen: list[Any] = list(self._group_by(batch.inputs, batch.target))
         elif self._group_by == "predicted":
             with torch.no_grad():
-                chosen = _answers(self._influence.forward_func(*batch.inputs))
+                chosen = _answers(self._influence.forward_func(*batch.arguments))
         elif batch.target is None:
             raise ValueError('group_by="label" needs a loader that yields (inputs, labels)')
         else:
@@ -184,11 +213,13 @@ class State:
         next: the number of the next batch.
         moments: those until there.
         order: the examples of each batch, where the loader knows them.
+        trail: a digest of the batches until there, where it doesn't.
     """
 
     next: int
     moments: Mapping[Group, tuple[Moments, ...]]
     order: Order | None
+    trail: str = ""
 
 
 def passed(
@@ -199,12 +230,19 @@ def passed(
     Raises:
         ValueError: if the loader is empty, or what to resume belongs to another question.
     """
-    shard, before = resume.shard, resume.read()
-    batches = Batches.shared(loader, shard, None if before is None else before.order)
+    shard, before = resume.shard, None
+    batches = Batches.shared(loader, shard, accepts=questioner.accepts)
+    if resume.path is not None:
+        resume = replace(resume, identity=questioner.identity | batches.identity)
+        before = resume.read()
+        batches = batches.taken_up(None if before is None else before.order, shard)
     state = State(0, {}, batches.order) if before is None else before
     bar = "profile" if show_progress else None
-    for batch in batches.iterate(shard, state.next, bar=bar):
+    trail = None if resume.path is None else Trail(state.trail, state.next)
+    for batch in batches.iterate(shard, state.next, bar=bar, trail=trail):
         state = _advanced(state, batch.number + 1, questioner.moments(batch))
+        if trail is not None:
+            state = replace(state, trail=trail.digest)
         if resume.is_due(batch.number):
             resume.write(state)
     if shard.world > 1:  # the others may never come
@@ -217,7 +255,7 @@ def _advanced(state: State, number: int, found: Mapping[Group, tuple[Moments, ..
     for group, layers in found.items():
         before = moments.get(group)
         moments[group] = layers if before is None else _both(before, layers)
-    return State(number, moments, state.order)
+    return replace(state, next=number, moments=moments)
 
 
 def _both(a: tuple[Moments, ...], b: tuple[Moments, ...]) -> tuple[Moments, ...]:
@@ -247,8 +285,20 @@ def _word(choice: object) -> str:
 
 def _names(influence: DistributionalInfluence) -> list[str]:
     layers = influence.layer if isinstance(influence.layer, (list, tuple)) else [influence.layer]
+    return [_module_name(influence, Cut.ensure(layer)) for layer in layers]
+
+
+def _module_name(influence: DistributionalInfluence, cut: Cut) -> str:
     forward = influence.forward_func
     known = {m: n for n, m in forward.named_modules()} if isinstance(forward, nn.Module) else {}
-    cuts = [Cut.ensure(layer) for layer in layers]
-    names = [c.module if isinstance(c.module, str) else known.get(c.module, str(c)) for c in cuts]
-    return [name or "network" for name in names]
+    name = cut.module if isinstance(cut.module, str) else known.get(cut.module, str(cut))
+    return name or "network"
+
+
+def _place(influence: DistributionalInfluence, layer: Any) -> Any:
+    """Tell a cut by its layer's name and all that it says beside it, as JSON."""
+    if layer is None:
+        return None
+    cut = Cut.ensure(layer)
+    said = [told(getattr(cut, f.name)) for f in fields(cut) if f.name != "module"]
+    return [_module_name(influence, cut), *said]

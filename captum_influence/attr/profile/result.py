@@ -98,14 +98,15 @@ class InfluenceProfile(Finding):
 
         Args:
             influence: the question. If it has no quantity, that is the score of the label.
-            loader: yields inputs, or (inputs, labels).
+            loader: yields inputs, (inputs, labels), ((first, second), labels), or mappings with
+                ``"labels"``; what may be an input or a label is asked about.
             group_by: ``"label"``, ``"predicted"``, a function of (inputs, labels) that returns a
                 group for each example, or None: one group, ``"all"``.
             aggregate: how a unit's positions are summed up: ``"sum"``, ``"mean"``, ``"max"``, or a
                 function from (..., units, positions) to (..., units).
             axis: the dimension that counts units: 1 for channels, 2 for features of tokens.
             checkpoint: a file; a run that was killed goes on from it, and ends as if it hadn't
-                been. It is removed at the end.
+                been, if weights, data and question are the same. It is removed at the end.
             checkpoint_every: batches between two checkpoints.
             internal_batch_size: (example, point) rows per pass.
             patience: seconds that a process which is done waits for the others, under torchrun. One
@@ -120,7 +121,7 @@ class InfluenceProfile(Finding):
         questioner = Questioner(influence, group_by, aggregate, axis, internal_batch_size)
         shard = joined_shard(questioner.device, patience)
         path = None if checkpoint is None else Path(checkpoint)
-        resume = Resume(path, State, questioner.identity, shard, checkpoint_every)
+        resume = Resume(path, State, {}, shard, checkpoint_every)
         own = passed(questioner, loader, resume, show_progress=show_progress)
         moments = merged(own, shard)
         resume.remove()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch.utils.data import DataLoader, Subset
 
 from captum_influence.cli.groups import Command, Group, count, counts, option
-from captum_influence.cli.inputs import Network, Subject, chosen_layer, missing
+from captum_influence.cli.inputs import Network, Subject, chosen_layer, require
 from captum_influence.cli.options import (
     ExampleOptions,
     LayerOptions,
@@ -84,7 +84,7 @@ def run(
     Raises:
         ValueError: if options are missing, or the answer isn't wrong.
     """
-    missing(network, true=search.true, layer=layer.layer)
+    require(network, true=search.true, layer=layer.layer)
     subject = Subject.of(Network.of(network, preprocessing), picture)
     loader: Iterable[Any] | None = None
     if subject.network.is_demo:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from captum_influence.cli.groups import Command, Group, count, counts, option
-from captum_influence.cli.inputs import Collection, Network, chosen_layer, missing
+from captum_influence.cli.inputs import Collection, Network, chosen_layer, require
 from captum_influence.cli.options import (
     LayerOptions,
     NetworkOptions,
@@ -85,7 +85,7 @@ def run(
     Raises:
         ValueError: if options are missing, out of range, or don't go together.
     """
-    missing(network, layer=layer.layer, target=question.target)
+    require(network, layer=layer.layer, target=question.target)
     report = Report.claim(output, Essence)
     subject = Collection.of(Network.of(network, preprocessing), pictures)
     target = subject.index(question.target or _DEMO_CLASS)

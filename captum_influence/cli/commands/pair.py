@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from captum_influence.cli.groups import Command, Group, count, option
-from captum_influence.cli.inputs import Collection, Network, chosen_layer, missing
+from captum_influence.cli.inputs import Collection, Network, chosen_layer, require
 from captum_influence.cli.options import (
     LayerOptions,
     NetworkOptions,
@@ -75,7 +75,7 @@ def run(
     Raises:
         ValueError: if options are missing, out of range, or don't go together.
     """
-    missing(network, layer=layer.layer, target=question.target, versus=question.versus)
+    require(network, layer=layer.layer, target=question.target, versus=question.versus)
     report = Report.claim(output, Pair)
     subject = Collection.of(Network.of(network, preprocessing), pictures)
     words = (question.target or _DEMO_PAIR[0], question.versus or _DEMO_PAIR[1])

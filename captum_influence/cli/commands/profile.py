@@ -17,13 +17,18 @@ from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import Quantity
 from captum_influence.cli.groups import Command, Group, count, option
 from captum_influence.cli.inputs import Network
-from captum_influence.cli.options import NetworkOptions, OutputOptions, PreprocessingOptions
+from captum_influence.cli.options import (
+    NetworkOptions,
+    OutputOptions,
+    PreprocessingOptions,
+    SeedOptions,
+)
 from captum_influence.cli.output import Report
 from captum_influence.data.folders import PictureFolder
 from captum_influence.data.labels import class_index
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import SceneDataset
-from captum_influence.units.question import question as asked_for
+from captum_influence.units.targets import question as asked_for
 
 __all__ = ["COMMAND"]
 
@@ -94,6 +99,7 @@ def run(
     network: NetworkOptions,
     preprocessing: PreprocessingOptions,
     options: ProfileOptions,
+    seed: SeedOptions,
     output: OutputOptions,
 ) -> None:
     """Profile, write what was found, and print the top units.
@@ -108,7 +114,7 @@ def run(
     influence = DistributionalInfluence(
         known.model,
         options.layers or _DEMO_LAYERS,
-        distribution=_distribution(options),
+        distribution=_distribution(options, seed.seed),
         quantity=quantity,
     )
 
@@ -154,12 +160,12 @@ def _quantity(network: Network, options: ProfileOptions) -> Quantity:
     return asked_for(target, versus=versus)
 
 
-def _distribution(options: ProfileOptions) -> Distribution:
+def _distribution(options: ProfileOptions, seed: int) -> Distribution:
     if options.distribution == "point":
         return Point()
     if options.distribution == "noise":
-        return Noise(0.15, options.points)
-    return StratifiedPath(n=options.points)
+        return Noise(0.15, options.points, seed)
+    return StratifiedPath(n=options.points, seed=seed)
 
 
 def _told(profile: InfluenceProfile, top: int, asked: str) -> Iterator[str]:
@@ -174,6 +180,6 @@ def _told(profile: InfluenceProfile, top: int, asked: str) -> Iterator[str]:
 COMMAND = Command(
     description=_DESCRIPTION,
     examples=_EXAMPLES,
-    groups=(NetworkOptions, PreprocessingOptions, ProfileOptions, OutputOptions),
+    groups=(NetworkOptions, PreprocessingOptions, ProfileOptions, SeedOptions, OutputOptions),
     run=run,
 )

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import CrossEntropyLoss
 
 from captum_influence.cli.groups import Command, Group, count, number, option
-from captum_influence.cli.inputs import Network
+from captum_influence.cli.inputs import Network, require
 from captum_influence.cli.options import (
     NetworkOptions,
     OutputOptions,
@@ -23,11 +23,8 @@ from captum_influence.cli.study import Study, StudyOptions
 from captum_influence.training.bias.disturbances import DISTURBANCES
 from captum_influence.training.bias.find import bias_report
 from captum_influence.training.bias.result import BiasReport
-from captum_influence.training.bias.retraining import (
-    Retraining,
-    RetrainingResult,
-    retrain_and_measure,
-)
+from captum_influence.training.bias.retrained import RetrainingResult
+from captum_influence.training.bias.retraining import Retraining, retrain_and_measure
 from captum_influence.training.bias.shapley import GradientShapley, SampledShapley
 from captum_influence.training.layer_influence import LayerInfluence
 from captum_influence.training.losses import log_odds_loss
@@ -151,6 +148,7 @@ def run(
     Raises:
         ValueError: if options are missing, out of range, or don't go together.
     """
+    require(network, train=data.train, test=data.test)
     data = replace(data, disturb=tuple(dict.fromkeys(data.disturb)))
     report, known = Report.claim(output, BiasReport), Network.of(network, preprocessing)
     study = Study.of(known, data, seed.seed, show_progress=output.show_progress)

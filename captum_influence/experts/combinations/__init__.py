@@ -1,6 +1,6 @@
 """What units do together, measured."""
 
-from captum_influence.experts.combinations.find import combine
+from captum_influence.experts.combinations.find import CombinationOptions, combine
 from captum_influence.experts.combinations.result import Combination
 
-__all__ = ["Combination", "combine"]
+__all__ = ["Combination", "CombinationOptions", "combine"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,38 +10,62 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict, Unpack
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.influence import DistributionalInfluence
-from captum_influence.attr.quantities import PredictedClass, Quantity
+from captum_influence.attr.quantities import Quantity
+from captum_influence.attr.run import Run
 from captum_influence.data.labels import Names
 from captum_influence.experts.combinations.result import Combination
 from captum_influence.experts.expert import Expert
 from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.network.inputs import network_of
 from captum_influence.network.interventions import intervene
 from captum_influence.network.reading import activations
+from captum_influence.reports.asked import Asked
 from captum_influence.units.axes import Axis
 from captum_influence.units.measurement import answered
-from captum_influence.units.ranking import JointRanking, UnitInfluence
+from captum_influence.units.options import check_options, collected
+from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
+from captum_influence.units.result import JointRanking
 from captum_influence.units.selection import Selection
+from captum_influence.units.targets import TargetLike, question
 
-__all__ = ["combine"]
+__all__ = ["CombinationOptions", "combine"]
 
 Layer = str | Cut | nn.Module
+Units = Mapping[Layer, Any] | JointRanking | Sequence[UnitInfluence]
+
+
+class CombinationOptions(TypedDict, total=False):
+    """What :func:`combine` takes by keyword besides.
+
+    ``loader`` yields the images that ``replace="mean"`` and ``"resample"`` are taken from; one
+    batch of one baseline gives the activations at that baseline. ``seed`` is that of
+    ``"resample"``, ``internal_batch_size`` that of the contributions along a distribution.
+    """
+
+    loader: Iterable[Any] | None
+    class_names: Names
+    internal_batch_size: int | None
+    seed: int
+    show_progress: bool
+    run: Run
 
 
 def combine(
     model: nn.Module,
     inputs: Tensor,
-    units: Mapping[Layer, Any] | JointRanking | Sequence[UnitInfluence],
+    units: Units,
+    target: TargetLike = None,
     *,
-    quantity: Quantity | Callable[[Any], Tensor] | int | None = None,
+    versus: int | str | None = None,
+    quantity: TargetLike = None,
     replace: Replace | Replacement = 0,
-    reference: Iterable[Any] | None = None,
     distribution: Distribution | None = None,
-    class_names: Names = None,
-    seed: int = 0,
+    **options: Unpack[CombinationOptions],
 ) -> Combination:
     r"""Measure what units do together, by running the network without all of them at once.
 
@@ -54,14 +79,14 @@ def combine(
         inputs: (examples, ...), as it takes them.
         units: from each layer to its units, named as :class:`Expert` takes them; or units that know
             their layer, as :func:`rank_units` returns them for several.
-        quantity: what to ask; an int is a class; None: the predicted class.
-        replace: what takes the place of removed units, see :class:`Expert`.
-        reference: a loader of images for ``"mean"`` and ``"resample"``. One batch of one baseline
-            gives the activations at that baseline.
+        target: the class to ask about, by number or name, or a quantity; None: the predicted class.
+        versus: another class: why the target rather than this one?
+        quantity: the same as ``target``.
+        replace: what takes the place of removed units, see :class:`Expert`; ``"mean"`` and
+            ``"resample"`` are those of the ``loader``.
         distribution: if given, contributions are also measured over it (``along_path``). They count
             from its reference: compare them where that is what ``replace`` puts there.
-        class_names: a name for each class.
-        seed: of ``"resample"``.
+        options: see :class:`CombinationOptions`.
 
     Raises:
         ValueError: if there are no units, or a layer or unit isn't there.
@@ -69,26 +94,51 @@ def combine(
     Example:
         >>> from captum_influence.demo.handwired import redundant_units
         >>> wired = redundant_units()
-        >>> found = combine(wired.model, wired.inputs, {"units": [0, 1]}, quantity=0)
+        >>> found = combine(wired.model, wired.inputs, {"units": [0, 1]}, 0)
         >>> found.joint.tolist(), found.added.tolist()
         ([1.0, 0.5], [0.0, 0.5])
     """
-    asked = PredictedClass() if quantity is None else Quantity.ensure(quantity)
-    answer = answered(model, inputs, asked)
-    members = []
-    for layer, chosen in _by_layer(units).items():
-        replacement = Replacement.ensure(replace, model, Cut.ensure(layer), reference, seed)
-        members.append(_Members.of(model, layer, chosen, replacement, inputs))
-    measured = _Measured(model, inputs, answer.quantity, answer.value)
-    single = [one for each in members for one in each.single()]
+    asked, began = Asked.of(combine, locals()), time.perf_counter()
+    check_options("combine", options, CombinationOptions)
+    run: Run = collected("combine", "run", Run, options)
+    network, names = network_of(model), options.get("class_names")
+    wanted = question(target, versus=versus, quantity=quantity, names=names)
+    with run.seeded():
+        answer = answered(network, inputs, wanted)
+        put = _Put(replace, options.get("loader"), run.seed)
+        places = ((Cut.ensure(layer), chosen) for layer, chosen in _by_layer(units).items())
+        members = [_Members.of(network, cut, chosen, put, inputs) for cut, chosen in places]
+        measured = _Measured(network, inputs, answer.quantity, answer.value, run)
+        single = [one for each in members for one in each.single()]
+        joint, alone = measured.fall(members), [measured.fall([one]) for one in single]
+        path = None if distribution is None else measured.along(members, distribution)
     return Combination(
-        tuple(one.names[0] for one in single),
-        measured.quantity.in_words(class_names),
-        answer.value,
-        measured.fall(members),
-        torch.stack([measured.fall([one]) for one in single], dim=1),
-        None if distribution is None else measured.along(members, distribution),
+        asked=asked,
+        network=type(network).__name__,
+        layers=tuple(layer_name(network, each.cut) for each in members),
+        units=tuple(one.names[0] for one in single),
+        quantity=answer.quantity.in_words(names),
+        value=answer.value,
+        joint=joint,
+        alone=torch.stack(alone, dim=1),
+        along_path=path,
+        distribution=None if distribution is None else distribution.in_words(),
+        replaced_by=members[0].replacement.in_words(),
+        seconds=time.perf_counter() - began,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Put:
+    """What takes the place of removed units, as it is said of all layers."""
+
+    replace: Replace | Replacement
+    loader: Iterable[Any] | None
+    seed: int
+
+    def at(self, model: nn.Module, cut: Cut) -> Replacement:
+        """Return it for one layer."""
+        return Replacement.with_loader(self.replace, model, cut, self.loader, self.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,20 +152,17 @@ class _Members:
     replacement: Replacement
 
     @staticmethod
-    def of(
-        model: nn.Module, layer: Layer, chosen: Any, replacement: Replacement, inputs: Tensor
-    ) -> _Members:
+    def of(model: nn.Module, cut: Cut, chosen: Any, put: _Put, inputs: Tensor) -> _Members:
         """Find them in the network."""
-        cut, selection = Cut.ensure(layer), Selection.ensure(chosen)
+        selection = Selection.ensure(chosen)
         if len(set(selection.indices)) < len(selection):
             raise ValueError(f"expected each unit of the {cut} once, got {selection.indices}")
         if not len(selection):
             raise ValueError(f"expected at least one unit of the {cut} to remove, got none")
         shape = tuple(activations(model, inputs[:1], cut).shape[1:])
         axis = Axis.ensure(selection.axis, shape, selection.heads)
-        name = layer_name(model, cut)
-        names = tuple(_name(axis, index, name) for index in selection.indices)
-        return _Members(model, cut, Selection(selection.indices, axis), names, replacement)
+        names = tuple(unit.name for unit in selection.units(shape, layer_name(model, cut)))
+        return _Members(model, cut, Selection(selection.indices, axis), names, put.at(model, cut))
 
     def single(self) -> list[_Members]:
         """Return each unit as a set of its own."""
@@ -159,13 +206,15 @@ class _Measured:
     inputs: Tensor
     quantity: Quantity
     value: Tensor
+    run: Run
 
     def fall(self, members: Sequence[_Members]) -> Tensor:
         """Return how far the quantity falls, (examples,), when they are all removed."""
         with ExitStack() as stack, torch.no_grad():
             for each in members:
                 stack.enter_context(each.removed())
-            return self.value - self.quantity(self.model(self.inputs))
+            # A clone: the network may begin in place.
+            return self.value - self.quantity(self.model(self.inputs.clone()))
 
     def along(self, members: Sequence[_Members], distribution: Distribution) -> Tensor:
         """Return their contributions (examples,), each counted at the last unit that it passes."""
@@ -182,7 +231,12 @@ class _Measured:
             with ExitStack() as stack:
                 for later in ordered[place + 1 :]:
                     stack.enter_context(later.held())
-                total = total + each.total(measure.attribute(self.inputs))
+                found = measure.attribute(
+                    self.inputs,
+                    internal_batch_size=self.run.internal_batch_size,
+                    show_progress=self.run.show_progress,
+                )
+            total = total + each.total(found)
         return total
 
     def _in_order(self, members: Sequence[_Members]) -> list[_Members]:
@@ -199,7 +253,7 @@ class _Measured:
         with ExitStack() as stack, torch.no_grad():
             for each in members:
                 stack.enter_context(intervene(self.model, each.cut, seen(each)))
-            self.model(self.inputs[:1])
+            self.model(self.inputs[:1].clone())
         return order
 
 
@@ -226,10 +280,3 @@ def _by_layer(units: Any) -> dict[Layer, Any]:
     if not found:
         raise ValueError("expected at least one unit to remove, got none")
     return found
-
-
-def _name(axis: Axis, index: tuple[int, ...], layer: str) -> str:
-    """Return what to call a unit; an index into every dimension is a single neuron's."""
-    along = len(index) == len(axis.sizes)
-    kind, label = (axis.name, axis.label(index)) if along else ("neuron", None)
-    return UnitInfluence(kind, index, 0.0, 0.0, label=label, layer=layer).name

@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
+from typing_extensions import TypedDict, Unpack
 
+from captum_influence.attr.run import Run
 from captum_influence.data.batches import labelled
-from captum_influence.data.labels import Names, class_name
+from captum_influence.data.labels import Names, class_index, class_name
+from captum_influence.experts.curves.result import ExpertCurves, OneAgainstRest
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.devices import device_of
+from captum_influence.network.inputs import network_of
 from captum_influence.network.substitution import Reruns, reruns
+from captum_influence.reports.asked import Asked
 from captum_influence.units.axes import AxisLike
-from captum_influence.units.ranking import Ranking
+from captum_influence.units.options import check_options, collected
+from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
+from captum_influence.units.result import Ranking
 from captum_influence.units.selection import NamedUnit, Selection
+from captum_influence.units.units_of import LayerLike, UnitsOf
 
-if TYPE_CHECKING:
-    pass
-from captum_influence.experts.curves.result import ExpertCurves, OneAgainstRest
+__all__ = ["CurveOptions", "expert_curves"]
 
-__all__ = ["expert_curves"]
+Ranked = Ranking | Selection | Sequence[NamedUnit]
+
+
+class CurveOptions(TypedDict, total=False):
+    """What :func:`expert_curves` takes by keyword besides.
+
+    ``axis`` and ``heads`` say what a unit is where the rankings don't; ``seed`` is that of
+    ``replace="resample"``.
+    """
+
+    axis: AxisLike | None
+    heads: int | None
+    class_names: Names
+    seed: int
+    show_progress: bool
+    run: Run
 
 
 def expert_curves(
     model: nn.Module,
-    layer: nn.Module | str | Cut,
-    rankings: Mapping[str, Ranking | Sequence[NamedUnit]],
     loader: Iterable[Any],
-    target: int,
+    layer: LayerLike,
+    target: int | str,
+    rankings: Mapping[str, Ranked],
     *,
     ks: Sequence[int] | None = None,
     mode: Literal["keep", "remove"] = "keep",
     replace: Replace | Replacement = 0,
-    reference: Tensor | Iterable[Any] | None = None,
-    axis: AxisLike | None = None,
-    seed: int = 0,
-    class_names: Names = None,
-    show_progress: bool = False,
+    **options: Unpack[CurveOptions],
 ) -> ExpertCurves:
     """Measure how well the first k units of each ranking tell a class from the rest.
 
@@ -50,55 +68,80 @@ def expert_curves(
 
     Args:
         model: the network.
-        layer: a module, a dotted name or a Cut.
-        rankings: name -> units, the first one first; see :func:`class_rankings`.
         loader: yields (images, labels), best others than the rankings were made from.
-        target: the class.
+        layer: a module, a dotted name, a Cut or :class:`UnitsOf`.
+        target: the class, by number or name.
+        rankings: name -> units, the first one first; see :func:`class_rankings`.
         ks: how many units; None: 1, 2, 3, 4, 6, 8, 12, ... up to all that are ranked.
         mode: ``"keep"`` only the units, or ``"remove"`` them.
-        replace: what takes the place of removed units, with its ``reference``: see
-            :class:`Expert`.
-        reference: see ``replace``.
-        axis: what one unit is; None: as the units say, or channels.
-        seed: of ``replace="resample"``.
-        class_names: a name for each class.
-        show_progress: show a progress bar over the batches.
+        replace: what takes the place of removed units, see :class:`Expert`; ``"mean"`` and
+            ``"resample"`` are those of the ``loader``.
+        options: see :class:`CurveOptions`.
 
     Raises:
         ValueError: if the loader holds no image of the class, or a k is out of range.
+
+    Example:
+        >>> from captum_influence.demo import SceneDataset, load_demo_network
+        >>> scenes, chosen = [SceneDataset(16, seed=5).stacked()], {"by hand": [70, 23, 49]}
+        >>> found = expert_curves(load_demo_network(), scenes, "relu5", 0, chosen)
+        >>> found.ks, list(found.counts)
+        ((1, 2, 3), ['by hand'])
     """
-    selections = {name: Selection.ensure(units, axis) for name, units in rankings.items()}
-    ks = _checked_ks(ks, selections)
+    asked, began = Asked.of(expert_curves, locals()), time.perf_counter()
+    check_options("expert_curves", options, CurveOptions)
+    run: Run = collected("expert_curves", "run", Run, options)
     if mode not in ("keep", "remove"):
         raise ValueError(f'expected mode="keep" or mode="remove", got {mode!r}')
-    cut = Cut.ensure(layer)
-    replacement = Replacement.ensure(replace, model, cut, reference, seed)
-    asked = _Question(selections, ks, mode, replacement, target)
-    rows: list[list[OneAgainstRest]] = []
-    for images, labels in tqdm(
-        labelled(loader, device_of(model)), disable=not show_progress, unit="batch"
-    ):
-        with reruns(model, cut, images) as runs:
-            rows.append(asked.count(runs, labels == target))
-    whole, *rest = (sum(column[1:], start=column[0]) for column in zip(*rows, strict=True))
-    if not whole.hits + whole.misses:
-        raise ValueError(f"the loader holds no image of class {target}: give one that does")
+    network, cut, names = network_of(model), UnitsOf.ensure(layer).cut, options.get("class_names")
+    number, selections = class_index(target, names), _selections(layer, rankings, options)
+    ks = _checked_ks(ks, selections)
+    replacement = Replacement.with_loader(replace, network, cut, loader, run.seed)
+    trial = _Trial(network, cut, selections, ks, mode, replacement, number)
+    (whole, *rest), shape = trial.over(loader, run)
     return ExpertCurves(
-        ks,
-        {n: tuple(rest[i * len(ks) : (i + 1) * len(ks)]) for i, n in enumerate(selections)},
-        whole,
-        f"{class_name(target, class_names)} against the rest, by units of {layer_name(model, cut)}",
-        mode,
+        asked=asked,
+        network=type(network).__name__,
+        layer=layer_name(network, cut),
+        target=number,
+        name=class_name(number, names),
+        ks=ks,
+        counts={n: tuple(rest[i * len(ks) : (i + 1) * len(ks)]) for i, n in enumerate(selections)},
+        whole=whole,
+        mode=mode,
+        replaced_by=replacement.in_words(),
+        rankings={n: _units(rankings[n], chosen, shape) for n, chosen in selections.items()},
+        seconds=time.perf_counter() - began,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Question:
+class _Trial:
+    """What is kept or removed where, and which class is told."""
+
+    model: nn.Module
+    cut: Cut
     selections: Mapping[str, Selection]
     ks: tuple[int, ...]
     mode: str
     replacement: Replacement
     target: int
+
+    def over(self, loader: Iterable[Any], run: Run) -> tuple[list[OneAgainstRest], tuple[int, ...]]:
+        """Count over a loader: the whole network, then each ranking's ks; and the layer's shape."""
+        rows: list[list[OneAgainstRest]] = []
+        shape: tuple[int, ...] = ()
+        batches = labelled(loader, device_of(self.model))
+        for images, labels in tqdm(batches, disable=not run.show_progress, unit="batch"):
+            with reruns(self.model, self.cut, images) as runs:
+                rows.append(self.count(runs, labels == self.target))
+                shape = tuple(runs.activations.shape[1:])
+        counts = [sum(column[1:], start=column[0]) for column in zip(*rows, strict=True)]
+        if not counts[0].hits + counts[0].misses:
+            raise ValueError(
+                f"the loader holds no image of class {self.target}: give one that does"
+            )
+        return counts, shape
 
     def count(self, runs: Reruns, true: Tensor) -> list[OneAgainstRest]:
         """Count on one batch: first the whole network, then each ranking's ks in turn."""
@@ -121,9 +164,26 @@ class _Question:
         return OneAgainstRest.of(scores.argmax(dim=1) == self.target, true)
 
 
-def _checked_ks(ks: Sequence[int] | None, selections: Mapping[str, Selection]) -> tuple[int, ...]:
-    if not selections or not all(len(selection) for selection in selections.values()):
+def _selections(
+    layer: LayerLike,
+    rankings: Mapping[str, Ranked],
+    options: CurveOptions,
+) -> dict[str, Selection]:
+    axis, heads = options.get("axis"), options.get("heads")
+    if isinstance(layer, UnitsOf):
+        if axis is not None or heads is not None:
+            raise TypeError(
+                "expert_curves() got layer=UnitsOf(...) and axis or heads beside it: say it in one "
+                "of the two"
+            )
+        axis, heads = layer.axis, layer.heads
+    found = {name: Selection.ensure(units, axis, heads) for name, units in rankings.items()}
+    if not found or not all(len(selection) for selection in found.values()):
         raise ValueError("expected at least one ranking, of at least one unit each")
+    return found
+
+
+def _checked_ks(ks: Sequence[int] | None, selections: Mapping[str, Selection]) -> tuple[int, ...]:
     most = min(len(selection) for selection in selections.values())
     if ks is None:
         grid = {round(2 ** (step / 2)) for step in range(2 * most.bit_length())}
@@ -132,3 +192,12 @@ def _checked_ks(ks: Sequence[int] | None, selections: Mapping[str, Selection]) -
     if not chosen or chosen[0] < 1 or chosen[-1] > most:
         raise ValueError(f"expected ks from 1 to the {most} ranked units, got {list(ks)}")
     return chosen
+
+
+def _units(given: Ranked, chosen: Selection, shape: tuple[int, ...]) -> tuple[UnitInfluence, ...]:
+    """Return the units of a ranking, with what they did where that is known."""
+    named = chosen.units(shape)
+    if isinstance(given, Selection):
+        return named
+    both = zip(given, named, strict=True)
+    return tuple(own if isinstance(own, UnitInfluence) else other for own, other in both)

@@ -22,6 +22,16 @@ __all__ = ["expert_page"]
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 _SCORES = ("precision", "recall", "f1", "accuracy")
+_INTRO = {
+    "keep": "Only the first k units of each ranking are kept. Higher and earlier is better.",
+    "remove": "The first k units of each ranking are removed. A ranking is good if it falls early.",
+}
+_CAVEATS = (
+    "The best number of units was chosen on the pictures that the scores are from, so that its "
+    "score is a little too good.",
+    "An expert that says its class of everything has a recall of 1; read it with the precision.",
+    "A replaced unit takes a value that it may never have taken in training.",
+)
 
 
 @dataclass(frozen=True)
@@ -33,38 +43,26 @@ class _Row:
 
 def expert_page(found: ExpertCurves, command: str | None = None) -> Page:
     """Return the page of experts."""
-    table = [_row(found, name) for name in found.counts]
+    title, _, lead = found.headline.partition(". ")
     verb = "kept alone" if found.mode == "keep" else "removed"
     content = {
         "window": found.question,
-        "eyebrow": f"{found.question}, units {verb}",
-        "title": _title(found, table),
-        "lead": _lead(found, table),
+        "eyebrow": f"{found.network} · {found.question}, units {verb}",
+        "title": f"{title}." if lead else title,
+        "lead": lead,
         "e": found,
-        "intro": _intro(found),
+        "intro": _INTRO[found.mode],
         "curves": [
             chart(_curve(found, score), f"{score} against the number of units") for score in _SCORES
         ],
-        "table": table,
-        "method": "Units are kept or removed by replacing activations at the layer; what comes "
-        "before the layer runs once. The class is said where it has the highest score.",
-        "facts": [
-            ("question", f"{found.question}, units {verb}"),
-            ("pictures", _pictures(found.whole)),
-            ("numbers of units", ", ".join(map(str, found.ks))),
-        ],
-        "python": "from captum_influence.explain import class_rankings, expert_curves\n\n"
-        f"rankings = class_rankings(model, layer, loader, target)\n"
-        f"expert_curves(model, layer, rankings, held_out, target, mode={found.mode!r})",
-        "commanded": command is not None,
+        "table": [_Row(name, k, found.best[name]) for name, k in found.best_k.items()],
+        "method": "Units are kept or removed by replacing activations at the layer by "
+        f"{found.replaced_by}; what comes before the layer runs once. The class is said where it "
+        "has the highest score.",
+        "facts": list(_facts(found)),
+        "asked": found.asked,
         "command": command,
-        "caveats": [
-            "The best number of units was chosen on the pictures that the scores are from, so that "
-            "its score is a little too good.",
-            "An expert that says its class of everything has a recall of 1; read it with the "
-            "precision.",
-            "A replaced unit takes a value that it may never have taken in training.",
-        ],
+        "caveats": _CAVEATS,
     }
     return Page(TEMPLATE, content, lambda: _figures(found))
 
@@ -82,43 +80,14 @@ def _curve(found: ExpertCurves, score: str) -> Callable[[Theme], Figure]:
     )
 
 
-def _row(found: ExpertCurves, name: str) -> _Row:
-    k = found.best_k[name]
-    return _Row(name, k, found.counts[name][found.ks.index(k)])
-
-
-def _title(found: ExpertCurves, table: list[_Row]) -> str:
-    if found.mode == "keep":
-        best = max(table, key=lambda row: (row.counts.f1, -row.k))
-        return (
-            f"{_units(best.k)} by {best.name} alone tell{'s' * (best.k == 1)} "
-            f"{found.question.partition(' against')[0]} from the rest with F1 {best.counts.f1:.2f}."
-        )
-    best = min(table, key=lambda row: (row.counts.recall, row.k))
-    return (
-        f"Without {_units(best.k)} by {best.name} the network recognises "
-        f"{100 * best.counts.recall:.0f}\u00a0% of {found.question.partition(' against')[0]}."
+def _facts(found: ExpertCurves) -> Iterator[tuple[str, str]]:
+    whole = found.whole
+    yield "network, layer", f"{found.network}, {found.layer}"
+    yield (
+        "pictures",
+        f"{whole.hits + whole.misses} of {found.name}, {whole.false_alarms + whole.rest} of others",
     )
-
-
-def _lead(found: ExpertCurves, table: list[_Row]) -> str:
-    whole = f"The whole network has F1 {found.whole.f1:.2f}, recall {found.whole.recall:.2f}."
-    chance = [row for row in table if row.name == "random"]
-    if not chance:
-        return whole
-    return f"{whole} The best random choice takes {_units(chance[0].k)}."
-
-
-def _intro(found: ExpertCurves) -> str:
-    if found.mode == "keep":
-        return "Nothing but the first k units of each ranking speaks. Higher and earlier is better."
-    return "The first k units of each ranking are silent. A ranking is good if it falls early."
-
-
-def _units(k: int) -> str:
-    return f"{k} unit{'s' * (k != 1)}"
-
-
-def _pictures(whole: OneAgainstRest) -> str:
-    own = whole.hits + whole.misses
-    return f"{own} of the class, {whole.false_alarms + whole.rest} of others"
+    yield "numbers of units", ", ".join(map(str, found.ks))
+    yield "replaced by", found.replaced_by
+    yield "versions", ", ".join(f"{k} {v}" for k, v in found.asked.versions.items())
+    yield "time", f"{found.seconds:.1f} s"

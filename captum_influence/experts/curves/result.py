@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from captum_influence.data.frames import frame
+from captum_influence.data.records import plain
 from captum_influence.experts.curves.page import expert_page
+from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
+from captum_influence.reports.words import counted
+from captum_influence.units.ranking import UnitInfluence
 from captum_influence.visualization import charts
+from captum_influence.visualization.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from captum_influence.reports.finding import Finding
 
-__all__ = ["SCORES", "ExpertCurves", "OneAgainstRest"]
+__all__ = ["SCORES", "ExpertCurves", "Mode", "OneAgainstRest", "Score"]
 
-
+Mode = Literal["keep", "remove"]
 Score = Literal["precision", "recall", "f1", "accuracy"]
-
-
 SCORES: tuple[Score, ...] = ("precision", "recall", "f1", "accuracy")
 
 
@@ -80,18 +82,35 @@ class ExpertCurves(Finding):
     """One-against-rest scores of experts of k units, for each k and each ranking.
 
     Attributes:
+        network: the class of the network.
+        layer: the layer's name.
+        target: the class's number.
+        name: what it is called.
         ks: how many units.
         counts: ranking -> what was counted for each k.
         whole: the same for the untouched network.
-        question: what was asked, in words.
         mode: whether the units were kept or removed.
+        replaced_by: what took the place of removed units, in words.
+        rankings: ranking -> its units, the first one first; what they did is NaN if not known.
+        seconds: how long it took.
     """
 
+    network: str
+    layer: str
+    target: int
+    name: str
     ks: tuple[int, ...]
     counts: Mapping[str, tuple[OneAgainstRest, ...]]
     whole: OneAgainstRest
-    question: str
-    mode: str
+    mode: Mode
+    replaced_by: str
+    rankings: Mapping[str, tuple[UnitInfluence, ...]]
+    seconds: float
+
+    @property
+    def question(self) -> str:
+        """What was asked, in words."""
+        return f"{self.name} against the rest, by units of {self.layer}"
 
     def curve(self, score: Score, ranking: str) -> tuple[float, ...]:
         """Return one score against k."""
@@ -111,6 +130,31 @@ class ExpertCurves(Finding):
         values = self.curve(score, ranking)
         return self.ks[values.index(best(values))]
 
+    @property
+    def best(self) -> dict[str, OneAgainstRest]:
+        """For each ranking what was counted with its best number of units."""
+        return {n: self.counts[n][self.ks.index(k)] for n, k in self.best_k.items()}
+
+    @property
+    def headline(self) -> str:
+        ks, best = self.best_k, self.best
+        whole = f"The whole network has F1 {self.whole.f1:.2f}, recall {self.whole.recall:.2f}."
+        if self.mode == "keep":
+            name = max(ks, key=lambda name: (best[name].f1, -ks[name]))
+            said = (
+                f"{_chosen(name, ks[name])} alone tell{'s' * (ks[name] == 1)} {self.name} from the "
+                f"rest with F1 {best[name].f1:.2f}. {whole}"
+            )
+        else:
+            name = min(ks, key=lambda name: (best[name].recall, ks[name]))
+            said = (
+                f"Without {_chosen(name, ks[name])} the network recognises "
+                f"{percent(best[name].recall)} of {self.name}. {whole}"
+            )
+        if "random" not in ks or name == "random":
+            return said
+        return f"{said} The best random choice takes {counted(ks['random'], 'unit')}."
+
     def plot(self) -> Figure:
         """Return all curves as one Matplotlib figure, a panel for each score."""
         panels: dict[str, dict[str, tuple[float, ...]]] = {
@@ -120,8 +164,42 @@ class ExpertCurves(Finding):
         verb = {"keep": "units kept", "remove": "units removed"}[self.mode]
         return charts.curve_panels(self.ks, panels, whole, title=self.question, xlabel=verb)
 
+    def page(self, command: str | None = None) -> Page:
+        return expert_page(self, command)
+
+    def to_dict(self) -> dict[str, Any]:
+        found: dict[str, Any] = plain(
+            {
+                "headline": self.headline,
+                "network": self.network,
+                "layer": self.layer,
+                "class": self.target,
+                "name": self.name,
+                "question": self.question,
+                "mode": self.mode,
+                "replaced_by": self.replaced_by,
+                "ks": self.ks,
+                "whole": _told(self.whole),
+                "curves": {
+                    name: {score: self.curve(score, name) for score in SCORES}
+                    for name in self.counts
+                },
+                "best_k": self.best_k,
+                "units": {n: [u.index for u in units] for n, units in self.rankings.items()},
+                "call": self.call,
+                "settings": self.settings,
+                "versions": self.asked.versions,
+                "seconds": self.seconds,
+            }
+        )
+        return found
+
     def to_frame(self) -> Any:
-        """Return a pandas table with one row per ranking and number of units."""
+        """Return a ``pandas.DataFrame`` with a row per ranking and number of units.
+
+        Raises:
+            ImportError: if pandas isn't installed.
+        """
         rows = [(name, place) for name in self.counts for place in range(len(self.ks))]
         columns: dict[str, list[Any]] = {
             "ranking": [name for name, _ in rows],
@@ -131,19 +209,11 @@ class ExpertCurves(Finding):
             columns[score] = [getattr(self.counts[name][place], score) for name, place in rows]
         return frame(columns)
 
-    def page(self, command: str | None = None) -> Page:
-        return expert_page(self, command)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
-        return {
-            "question": self.question,
-            "mode": self.mode,
-            "ks": list(self.ks),
-            "whole": {**asdict(self.whole), **{s: getattr(self.whole, s) for s in SCORES}},
-            "curves": {
-                name: {score: list(self.curve(score, name)) for score in SCORES}
-                for name in self.counts
-            },
-            "best_k": self.best_k,
-        }
+def _chosen(ranking: str, k: int) -> str:
+    """Return ``3 units by influence``, ``3 units at random``."""
+    return f"{counted(k, 'unit')} {'at random' if ranking == 'random' else f'by {ranking}'}"
+
+
+def _told(counts: OneAgainstRest) -> dict[str, float]:
+    return {**asdict(counts), **{score: getattr(counts, score) for score in SCORES}}

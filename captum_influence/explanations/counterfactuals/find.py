@@ -45,6 +45,7 @@ from captum_influence.units.units_of import LayerLike
 __all__ = ["CounterfactualOptions", "counterfactual"]
 
 ClassLike = int | str
+_LISTED = 5  # classes whose scores are shown
 
 
 class CounterfactualOptions(Options, total=False):
@@ -107,36 +108,29 @@ def counterfactual(
     asked, began = Asked.of(counterfactual, locals()), time.perf_counter()
     chosen = Chosen.of("counterfactual", layer, options, known=CounterfactualOptions)
     wanted = _Wanted(true, predicted, max_units, options.get("controls", 20))
-    path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
-    network, interpret = network_of(model), options.get("interpret", True)
-    with chosen.run.seeded():
-        inputs = one_input(network, image)
-        display = _display(inputs[0], chosen.shown)
-        trial = _trial(network, inputs, chosen, wanted, replace, path)
-        seen = trial.seen(inputs, display) if interpret and display is not None else ()
-    search, names = trial.search, chosen.shown.class_names
-    listed = _listed(trial.before, trial.after, search.true)
+    network, names = network_of(model), chosen.shown.class_names
+    trial = _trial(network, image, chosen, wanted, replace, distribution)
     return Counterfactual(
         asked=asked,
         network=type(network).__name__,
         layer=layer_name(network, chosen.units.cut),
         axis=trial.axis,
-        true=class_name(search.true, names),
-        predicted=class_name(search.predicted, names),
+        true=class_name(trial.search.true, names),
+        predicted=class_name(trial.search.predicted, names),
         answer=class_name(int(trial.after.argmax()), names),
-        outcome=search.outcome(trial.after)[0],
+        outcome=trial.search.outcome(trial.after)[0],
         units=trial.units,
-        quantity=search.measurement.quantity.in_words(names),
+        quantity=trial.search.measurement.quantity.in_words(names),
         by=chosen.by,
         focus=chosen.shown.focus,
         margins=trial.margins,
         controls=trial.controls,
         collateral=trial.collateral,
-        before=named_predictions(trial.before[0], listed, names),
-        after=named_predictions(trial.after[0], listed, names),
-        seen=seen,
-        display=display,
-        facts=_facts(search, wanted, inputs),
+        before=named_predictions(trial.before[0], trial.listed, names),
+        after=named_predictions(trial.after[0], trial.listed, names),
+        seen=trial.seen() if options.get("interpret", True) else (),
+        display=trial.display,
+        facts=_facts(trial, wanted),
         seconds=time.perf_counter() - began,
     )
 
@@ -182,6 +176,8 @@ class _Wanted:
 class _Trial:
     """What was removed from one input, and what the network answered: scores (1, classes)."""
 
+    inputs: Tensor
+    display: Display | None
     search: Search
     axis: Axis
     units: tuple[UnitInfluence, ...]
@@ -191,52 +187,66 @@ class _Trial:
     before: Tensor
     after: Tensor
 
-    def seen(self, inputs: Tensor, display: Display) -> tuple[InterpretedUnit, ...]:
+    @property
+    def listed(self) -> list[int]:
+        """The classes that matter: said before and after, the true one, and the next best."""
+        best = self.before[0].argsort(descending=True)[:_LISTED].tolist()
+        chosen = dict.fromkeys([best[0], self.search.true, int(self.after.argmax()), *best])
+        return sorted(list(chosen)[:_LISTED], key=lambda i: -float(self.before[0, i]))
+
+    def seen(self) -> tuple[InterpretedUnit, ...]:
         """Return where in the input each unit looks."""
-        if not self.units:
+        if not self.units or self.display is None:
             return ()
         indices = [unit.index for unit in self.units]
-        maps = self.search.measurement.maps(inputs, self.axis, indices)
+        maps = self.search.measurement.maps(self.inputs, self.axis, indices)
         return tuple(
-            InterpretedUnit(unit=unit, seen=display.highlight(display.laid(values)))
+            InterpretedUnit(unit=unit, seen=self.display.highlight(self.display.laid(values)))
             for unit, values in zip(self.units, maps, strict=True)
         )
 
 
 def _trial(
     network: nn.Module,
-    inputs: Tensor,
+    image: Tensor,
     chosen: Chosen,
     wanted: _Wanted,
     replace: Replace | Replacement,
-    path: Distribution,
+    distribution: Distribution | None,
 ) -> _Trial:
-    cut, loader = chosen.units.cut, chosen.shown.loader
-    loader = None if loader is None else repeatable(loader)
-    known = loader if isinstance(replace, str) else None
-    replacement = Replacement.ensure(replace, network, cut, known, chosen.run.seed)
-    with reruns(network, cut, inputs) as runs:
-        true, said = wanted.classes(runs.scores, chosen.shown.class_names)
-        asked, focus = ClassScore(said) - ClassScore(true), chosen.shown.focus
-        measurement = Measurement(network, chosen.units, asked, path, chosen.by, focus, chosen.run)
-        search = Search(measurement=measurement, true=true, predicted=said, replacement=replacement)
-        ranking = search.ranking(inputs, runs)
-        flipping = Flipping(search, runs, ranking.axis)
-        first = [unit for unit in ranking.units[: wanted.max_units] if unit.value > 0]
-        _, units = flipping.smallest(first)
-        margins = search.margins(flipping.answers([units[:k] for k in range(len(units) + 1)]))
-        controls, sets = flipping.controls(len(units), wanted.controls)
-    return _Trial(
-        search=search,
-        axis=ranking.axis,
-        units=tuple(units),
-        margins=margins,
-        controls=controls,
-        collateral=None if loader is None else flipping.collateral(loader, units, sets),
-        before=runs.scores,
-        # Not from within: a network that is run anew, as its user would, has the last word.
-        after=_verified(search, Selection.ensure(units, ranking.axis), inputs),
-    )
+    loader = None if chosen.shown.loader is None else repeatable(chosen.shown.loader)
+    path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
+    cut, run = chosen.units.cut, chosen.run
+    with run.seeded():
+        inputs = one_input(network, image)
+        display = _display(inputs[0], chosen.shown)
+        replacement = Replacement.with_loader(replace, network, cut, loader, run.seed)
+        with reruns(network, cut, inputs) as runs:
+            true, said = wanted.classes(runs.scores, chosen.shown.class_names)
+            asked, focus = ClassScore(said) - ClassScore(true), chosen.shown.focus
+            measurement = Measurement(network, chosen.units, asked, path, chosen.by, focus, run)
+            search = Search(
+                measurement=measurement, true=true, predicted=said, replacement=replacement
+            )
+            found = search.pooled(inputs, runs)
+            flipping = Flipping(search, runs, found.axis)
+            first = [unit for unit in found.highest(wanted.max_units) if unit.value > 0]
+            _, units = flipping.smallest(first)
+            margins = search.margins(flipping.answers([units[:k] for k in range(len(units) + 1)]))
+            controls, sets = flipping.controls(len(units), wanted.controls)
+        return _Trial(
+            inputs=inputs,
+            display=display,
+            search=search,
+            axis=found.axis,
+            units=tuple(units),
+            margins=margins,
+            controls=controls,
+            collateral=None if loader is None else flipping.collateral(loader, units, sets),
+            before=runs.scores,
+            # Not from within: a network that is run anew, as its user would, has the last word.
+            after=_verified(search, Selection.ensure(units, found.axis), inputs),
+        )
 
 
 def _verified(search: Search, units: Selection, inputs: Tensor) -> Tensor:
@@ -254,19 +264,13 @@ def _display(one: Tensor, shown: Shown) -> Display | None:
     return display_of(one, shown, explained=True)
 
 
-def _listed(before: Tensor, after: Tensor, true: int, count: int = 5) -> list[int]:
-    """Return the classes that matter: those said before and after, the true one, the next best."""
-    best = before[0].argsort(descending=True)[:count].tolist()
-    chosen = dict.fromkeys([best[0], true, int(after.argmax()), *best])
-    return sorted(list(chosen)[:count], key=lambda i: -float(before[0, i]))
-
-
-def _facts(search: Search, wanted: _Wanted, inputs: Tensor) -> Mapping[str, Any]:
-    measurement = search.measurement
+def _facts(trial: _Trial, wanted: _Wanted) -> Mapping[str, Any]:
+    inputs, measurement = trial.inputs, trial.search.measurement
     return {
         "distribution": measurement.distribution.in_words(),
         "points": measurement.distribution.size,
         "max_units": wanted.max_units,
+        "replace": trial.search.replacement.in_words(),
         "seed": measurement.run.seed,
         "image": list(inputs.shape[1:]),
         "dtype": str(inputs.dtype).removeprefix("torch."),

@@ -218,7 +218,7 @@ def _facts(found: Counterfactual) -> Iterator[tuple[str, str]]:
     yield "asked", found.quantity
     yield "inputs", facts["distribution"]
     yield "units tried", f"at most {facts['max_units']}"
-    yield "put in their place", str(found.settings["replace"])
+    yield "put in their place", facts["replace"]
     yield "lead", f"{number(found.margins[0])} before, {number(found.margins[-1])} after"
     yield "seed", str(facts["seed"])
     yield "input", f"{' × '.join(map(str, facts['image']))}, {facts['dtype']}, {facts['device']}"

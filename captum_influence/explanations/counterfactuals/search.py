@@ -14,7 +14,7 @@ from captum_influence.network.devices import device_of
 from captum_influence.network.substitution import Reruns, reruns
 from captum_influence.units.axes import Axis
 from captum_influence.units.measurement import Measurement
-from captum_influence.units.ranking import Ranking, UnitInfluence, ranking_of
+from captum_influence.units.ranking import UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replacement
 
 __all__ = ["Collateral", "Controls", "Flipping", "Outcome", "Search"]
@@ -82,14 +82,14 @@ class Search:
     predicted: int
     replacement: Replacement
 
-    def ranking(self, inputs: Tensor, runs: Reruns) -> Ranking:
-        """Rank units by influence; of contributions, times what removing them changes."""
+    def pooled(self, inputs: Tensor, runs: Reruns) -> UnitValues:
+        """Return each unit's influence; of contributions, times what removing it changes."""
         units, by = self.measurement.units, self.measurement.by
         values, _ = replace(self.measurement, by="influence").values(inputs)
         if by == "contribution":
             values = values * (runs.activations - self.replacement.like(runs.activations))
         axis = units.along(tuple(values.shape[1:]))
-        return ranking_of(values, axis, by, units.aggregate, None)
+        return UnitValues.pooled(values, axis, units.aggregate)
 
     def outcome(self, scores: Tensor) -> list[Outcome]:
         """Say of each row of scores (rows, classes) whether the answer changed, and to what."""

@@ -3,94 +3,89 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from dataclasses import replace as changed
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
-from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.data.batches import labelled, repeatable
-from captum_influence.data.labels import Names, class_name
+from captum_influence.data.labels import Names, class_index
 from captum_influence.experts.curves.find import expert_curves
-from captum_influence.experts.curves.result import ExpertCurves
+from captum_influence.experts.curves.result import ExpertCurves, Mode
+from captum_influence.experts.held_out import HeldOut
+from captum_influence.experts.rankings import drawn_at_random
 from captum_influence.explanations.essences.result import Essence, EssentialUnit
 from captum_influence.explanations.prototypes.result import Prototype
-from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.network.cuts import layer_name
 from captum_influence.network.devices import device_of
-from captum_influence.reports.asked import installed_versions
-from captum_influence.units.displays import rescaled
+from captum_influence.network.inputs import network_of
+from captum_influence.reports.asked import Asked
+from captum_influence.units.axes import Axis
 from captum_influence.units.exemplars import Examiner
-from captum_influence.units.ranking import By, UnitInfluence
+from captum_influence.units.options import Chosen, SurveyOptions
+from captum_influence.units.ranking import By, UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.survey import Activity, Survey
+from captum_influence.units.targets import TargetLike, question
+from captum_influence.units.units_of import LayerLike
 
-__all__ = ["drawn_at_random", "essence"]
+__all__ = ["EssenceOptions", "essence"]
 
 _DRAWS = 5  # random rankings, counted together
-Mode = Literal["keep", "remove"]
+
+
+class EssenceOptions(SurveyOptions, total=False):
+    """What :func:`essence` takes by keyword beside what every verb does.
+
+    ``prototype`` is a picture made for the class, to be shown beside it; see :func:`prototype`.
+    ``ks`` and ``replace`` are those of :class:`HeldOut`, where ``held_out`` is a loader, or None.
+    """
+
+    prototype: Prototype | None
+    ks: Sequence[int] | None
+    replace: Replace | Replacement
 
 
 def essence(
     model: nn.Module,
-    layer: nn.Module | str | Cut,
     loader: Iterable[Any],
-    target: int,
+    layer: LayerLike,
+    target: int | str,
     *,
-    held_out: Iterable[Any] | None = None,
-    quantity: Quantity | None = None,
+    held_out: HeldOut | Iterable[Any] | None = None,
+    quantity: TargetLike = None,
     distribution: Distribution | None = None,
-    by: By = "influence",
     top: int = 5,
     examples: int = 3,
-    ks: Sequence[int] | None = None,
-    replace: Replace | Replacement = 0,
-    reference: Tensor | Iterable[Any] | None = None,
-    prototype: Prototype | None = None,
-    display: Callable[[Tensor], Tensor] | None = None,
-    class_names: Names = None,
-    percentile: float = 95.0,
-    smoothing: float | None = None,
-    internal_batch_size: int | None = None,
-    seed: int = 0,
-    show_progress: bool = False,
+    **options: Unpack[EssenceOptions],
 ) -> Essence:
-    """Find what a class is to a network: its channels over many pictures, and what they bear.
+    """Find what a class is to a network: its units over many pictures, and what they carry of it.
 
-    Channels are ranked by their mean influence on the class's score over the class's pictures, as
-    :class:`InfluenceProfile` has it. Each top one is shown on the pictures where it contributes
-    most, and where in the loader it is most active. Whether the class rests on them is found out
-    by removing the first k, and by keeping nothing else: the experts of Leino et al. (2018).
+    Units are ranked ``by="influence"`` here unless ``by="contribution"`` is said: by their mean
+    influence on the class's score over the class's pictures, as :class:`InfluenceProfile` has it.
+    Both are reported. Each top unit is shown on the pictures where it contributes most, and where
+    in the loader it is most active. Whether the class rests on them is found out by removing the
+    first k, and by keeping nothing else: the experts of Leino et al. (2018).
 
     Args:
         model: the network, in eval mode.
-        layer: a module, a dotted name or a Cut.
         loader: yields (images, labels) in a fixed order or not; pictures of other classes are what
             the class is told from.
-        target: the class.
-        held_out: yields (images, labels) that experts are tried on; None: the loader.
+        layer: a module, a dotted name, a Cut, or :class:`UnitsOf` along one dimension.
+        target: the class, by number or name.
+        held_out: yields (images, labels) that experts are tried on; or :class:`HeldOut`, which
+            also says how many units they have, and what takes the place of removed ones. None:
+            the loader, and 1, 2, 3, 4, 6, 8, 12, ... units up to all.
         quantity: what is asked of the pictures; None: the score of the class.
         distribution: over which inputs; None: four points on each picture's path from zero for
             means, 16 for single pictures.
-        by: what ranks channels: ``"influence"`` or ``"contribution"``; both are reported.
-        top: how many channels to show.
+        top: how many units to show.
         examples: how many pictures for each.
-        ks: how many channels experts have; None: 1, 2, 3, 4, 6, 8, 12, ... up to all.
-        replace: what takes the place of removed units, with its ``reference``: see
-            :class:`Expert`.
-        reference: see ``replace``.
-        prototype: of the class, to be shown beside it; see :func:`prototype`.
-        display: turns one input into a picture (3, height, width) in [0, 1]; None: rescaling.
-        class_names: a name for each class.
-        percentile: masks keep what lies above it.
-        smoothing: of maps before masks and figures, see :func:`explain`.
-        internal_batch_size: (example, point) rows per pass.
-        seed: of random rankings and of ``replace="resample"``.
-        show_progress: show progress bars.
+        options: see :class:`EssenceOptions` and :class:`SurveyOptions`.
 
     Raises:
         ValueError: if the loader holds no picture of the class.
@@ -98,86 +93,102 @@ def essence(
     Example:
         >>> from captum_influence.demo import SceneDataset, load_demo_network
         >>> scenes = [SceneDataset(32, seed=5).stacked()]
-        >>> found = essence(load_demo_network(), "relu5", scenes, 0, top=2, examples=1)
+        >>> found = essence(load_demo_network(), scenes, "relu5", 0, top=2, examples=1)
         >>> found.count, len(found.units)
         (4, 2)
     """
-    began, cut = time.perf_counter(), Cut.ensure(layer)
-    asked = ClassScore(target) if quantity is None else quantity
-    survey = Survey(
-        model, cut, loader, (target,), asked, distribution, internal_batch_size, show_progress
-    )
-    axis = survey.axis()
-    profiles = tuple(survey.profile(axis, multiply=multiply) for multiply in (False, True))
-    rows, against = _rows(profiles, target, top, by)
-    examiner = Examiner(
-        survey.measurement(), axis, display or rescaled, class_names, percentile, smoothing
-    )
-    units, activity = _looked_at(survey, examiner, rows, examples)
-    replacement = Replacement.ensure(replace, model, cut, reference, seed)
-    tried = repeatable(loader if held_out is None else held_out)
-    trial = _Trial(survey, tried, ks, replacement, class_names, seed)
-    means = profiles[0].mean(target), profiles[1].mean(target), activity.inside
+    asked, began = Asked.of(essence, locals()), time.perf_counter()
+    chosen = Chosen.of("essence", layer, options, by="influence", known=EssenceOptions)
+    network, shown = network_of(model), chosen.shown
+    number = class_index(target, shown.class_names)
+    wanted = question(number if quantity is None else quantity, names=shown.class_names)
+    tried = HeldOut.ensure("essence", held_out, options)
+    units, focus, run = chosen.units, shown.focus, chosen.run
+    survey = Survey(network, units, loader, (number,), wanted, distribution, focus, run)
+    with run.seeded():
+        found = _found(asked, survey, chosen, tried, top, examples)
     return Essence(
-        network=type(model).__name__,
-        layer=layer_name(model, cut),
-        target=target,
-        name=class_name(target, class_names),
-        quantity=asked.in_words(class_names),
-        by=by,
-        units=units,
-        against=tuple(_active(row, activity) for row in against),
-        channels=len(means[0]),
-        influences=profiles[0],
-        contributions=profiles[1],
-        kept=trial.kept(*means) if trial.has_rest() else None,
-        removed=trial.removed(*means),
-        prototype=prototype,
-        held_out=held_out is not None,
-        settings=_settings(by, top, examples, percentile, internal_batch_size, seed),
-        facts=survey.facts(),
-        versions=installed_versions(),
+        asked=asked,
+        network=type(network).__name__,
+        layer=layer_name(network, survey.cut),
+        target=number,
+        name=shown.name(number),
+        quantity=wanted.in_words(shown.class_names),
+        by=chosen.by,
+        prototype=options.get("prototype"),
+        held_out=tried.loader is not None,
+        facts={**survey.facts(), "percentile": shown.percentile},
         seconds=time.perf_counter() - began,
+        **found,
     )
 
 
-def _settings(
-    by: By, top: int, examples: int, percentile: float, rows: int | None, seed: int
+def _found(
+    asked: Asked, survey: Survey, chosen: Chosen, tried: HeldOut, top: int, examples: int
 ) -> dict[str, Any]:
+    """Return the fields of an :class:`Essence` that have to be measured."""
+    axis = survey.axis()
+    means = _Means.of(survey, axis, chosen.by, asked)
+    examiner = Examiner(survey.measurement(), axis, chosen.shown)
+    units, activity = _looked_at(survey, examiner, means.highest(top), examples)
+    trial = _Trial.of(asked, survey, tried, means, activity, chosen.shown.class_names)
     return {
-        "by": by,
-        "top": top,
-        "examples": examples,
-        "percentile": percentile,
-        "internal_batch_size": rows,
-        "seed": seed,
+        "units": units,
+        "against": tuple(_active(row, activity) for row in means.against(top)),
+        "influences": means.influences,
+        "contributions": means.contributions,
+        "kept": trial.kept(),
+        "removed": trial.removed(),
     }
 
 
-def _rows(
-    profiles: Sequence[InfluenceProfile], target: int, top: int, by: By
-) -> tuple[list[EssentialUnit], list[EssentialUnit]]:
-    """Return the units that do most, and those that do least if that is below zero."""
-    if top < 1:
-        raise ValueError(f"expected top to be a positive number of units, got {top}")
-    if by not in ("influence", "contribution"):
-        raise ValueError(f'expected by="influence" or by="contribution", got {by!r}')
-    means, errors = ([getattr(p, f)(target) for p in profiles] for f in ("mean", "standard_error"))
-    ranked = means[0 if by == "influence" else 1]
-    total = float(ranked.abs().sum()) or 1.0
+@dataclass(frozen=True, eq=False)
+class _Means:
+    """What every unit did, averaged over the class's pictures.
 
-    def row(i: int) -> EssentialUnit:
-        unit = UnitInfluence("channel", (i,), float(ranked[i]), float(ranked[i]) / total)
-        (influence, influence_error), (contribution, contribution_error) = (
-            (float(mean[i]), float(error[i])) for mean, error in zip(means, errors, strict=True)
-        )
+    Attributes:
+        target: the class.
+        influences: the profile of influences.
+        contributions: the profile of contributions.
+        ranked: the means of the one that ranks units.
+    """
+
+    target: int
+    influences: InfluenceProfile
+    contributions: InfluenceProfile
+    ranked: UnitValues
+
+    @staticmethod
+    def of(survey: Survey, axis: Axis, by: By, asked: Asked) -> _Means:
+        """Measure them."""
+        (target,) = survey.classes
+        found = [
+            replace(survey.profile(axis, multiply=multiply), asked=asked.at(f".{name}"))
+            for name, multiply in (("influences", False), ("contributions", True))
+        ]
+        chosen = found[by == "contribution"]
+        errors = chosen.standard_error(target) if chosen.count(target) > 1 else None
+        ranked = UnitValues(axis=axis, values=chosen.mean(target), standard_errors=errors)
+        return _Means(target, found[0], found[1], ranked)
+
+    def highest(self, top: int) -> list[EssentialUnit]:
+        """Return the units with the largest means."""
+        return [self._row(unit) for unit in self.ranked.highest(top)]
+
+    def against(self, top: int) -> list[EssentialUnit]:
+        """Return the units with the lowest means, if they are below zero."""
+        return [self._row(unit) for unit in self.ranked.against(top)]
+
+    def _row(self, unit: UnitInfluence) -> EssentialUnit:
+        (i,) = unit.index
         return EssentialUnit(
-            unit, influence, influence_error, contribution, contribution_error, None
+            unit=unit,
+            influence=float(self.influences.mean(self.target)[i]),
+            influence_error=float(self.influences.standard_error(self.target)[i]),
+            contribution=float(self.contributions.mean(self.target)[i]),
+            contribution_error=float(self.contributions.standard_error(self.target)[i]),
+            outside=None,
         )
-
-    order = _descending(ranked)
-    low = [i for i in order[::-1][:top] if float(ranked[i]) < 0]
-    return [row(i) for i in order[:top]], [row(i) for i in low]
 
 
 def _looked_at(
@@ -190,7 +201,7 @@ def _looked_at(
     active, activity = survey.activity(examiner.axis, units, 2 * count)
     looks = examiner.looks(units, most, "contribution")
     found = [
-        changed(
+        replace(
             _active(row, activity),
             looks=looks[i],
             active=examiner.examples(active.places[i], "activation"),
@@ -202,83 +213,96 @@ def _looked_at(
 
 def _active(row: EssentialUnit, activity: Activity) -> EssentialUnit:
     (i,) = row.unit.index
-    unit = changed(row.unit, activation=float(activity.inside[i]))
+    unit = replace(row.unit, activation=float(activity.inside[i]))
     outside = None if activity.outside is None else float(activity.outside[i])
-    return changed(row, unit=unit, outside=outside)
+    return replace(row, unit=unit, outside=outside)
 
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """The network with few channels, or without them, tried on a loader."""
+    """The network with few units, or without them, tried on pictures.
 
+    Attributes:
+        asked: the call of the verb.
+        survey: what was asked of the class.
+        loader: yields (images, labels) that they are tried on.
+        ks: how many units.
+        replacement: what takes the place of removed units.
+        values: of each ranking what it goes by, (units,).
+        names: of the classes.
+    """
+
+    asked: Asked
     survey: Survey
     loader: Iterable[Any]
     ks: Sequence[int] | None
     replacement: Replacement
+    values: dict[str, Tensor]
     names: Names
-    seed: int
 
-    def has_rest(self) -> bool:
-        """Say whether there are pictures of other classes."""
-        (target,), model = self.survey.classes, self.survey.model
-        return any(
-            bool((labels != target).any()) for _, labels in labelled(self.loader, device_of(model))
-        )
-
-    def kept(self, influences: Tensor, contributions: Tensor, activity: Tensor) -> ExpertCurves:
-        """Keep nothing but the first k, from both ends where there are signs."""
-        rankings = {
-            "influence": _from_both_ends(influences),
-            "contribution": _from_both_ends(contributions),
-            "activation": _descending(activity),
+    @staticmethod
+    def of(
+        asked: Asked,
+        survey: Survey,
+        tried: HeldOut,
+        means: _Means,
+        activity: Activity,
+        names: Names,
+    ) -> _Trial:
+        """Prepare it; a mean replacement is that of the surveyed pictures."""
+        seed, cut = survey.run.seed, survey.cut
+        loader = repeatable(survey.loader if tried.loader is None else tried.loader)
+        by = Replacement.with_loader(tried.replace, survey.model, cut, survey.loader, seed)
+        values = {
+            "influence": means.influences.mean(means.target),
+            "contribution": means.contributions.mean(means.target),
+            "activation": activity.inside,
         }
-        return self._curves(rankings, "keep", len(contributions))
+        return _Trial(asked, survey, loader, tried.ks, by, values, names)
 
-    def removed(self, influences: Tensor, contributions: Tensor, activity: Tensor) -> ExpertCurves:
-        """Remove the first k of those that speak for the class."""
-        rankings = {
-            "influence": _descending(influences),
-            "contribution": _descending(contributions),
-            "activation": _descending(activity),
-        }
-        return self._curves(rankings, "remove", len(contributions))
+    def kept(self) -> ExpertCurves | None:
+        """Keep nothing but the first k, from both ends where there are signs; None without a rest.
 
-    def _curves(self, rankings: dict[str, list[int]], mode: Mode, units: int) -> ExpertCurves:
-        draws = drawn_at_random(units, _DRAWS, self.seed)
+        The rest is pictures of other classes.
+        """
+        (target,), device = self.survey.classes, device_of(self.survey.model)
+        if not any(bool((labels != target).any()) for _, labels in labelled(self.loader, device)):
+            return None
+        rankings = {name: _descending(values) for name, values in self.values.items()}
+        for name in ("influence", "contribution"):
+            rankings[name] = _from_both_ends(self.values[name])
+        return self._curves(rankings, "keep")
+
+    def removed(self) -> ExpertCurves:
+        """Remove the first k of those that raise the class's score."""
+        return self._curves({n: _descending(values) for n, values in self.values.items()}, "remove")
+
+    def _curves(self, rankings: dict[str, list[int]], mode: Mode) -> ExpertCurves:
+        survey = self.survey
+        draws = drawn_at_random(len(self.values["influence"]), _DRAWS, survey.run.seed)
         found = expert_curves(
-            self.survey.model,
-            self.survey.cut,
-            {**rankings, **draws},
+            survey.model,
             self.loader,
-            self.survey.classes[0],
+            survey.units,
+            survey.classes[0],
+            {**rankings, **draws},
             ks=self.ks,
             mode=mode,
             replace=self.replacement,
             class_names=self.names,
-            show_progress=self.survey.show_progress,
+            show_progress=survey.run.show_progress,
         )
-        return _together(found, draws)
+        asked = self.asked.at(".kept" if mode == "keep" else ".removed")
+        return replace(_together(found, list(draws)), asked=asked)
 
 
-def drawn_at_random(units: int, draws: int, seed: int) -> dict[str, list[int]]:
-    """Return several random orders of the units."""
-    generator = torch.Generator().manual_seed(seed)
-    orders = [torch.randperm(units, generator=generator).tolist() for _ in range(draws)]
-    return {f"random {i}": order for i, order in enumerate(orders)}
-
-
-def _together(curves: ExpertCurves, draws: Iterable[str]) -> ExpertCurves:
+def _together(curves: ExpertCurves, draws: Sequence[str]) -> ExpertCurves:
     """Return the curves with the counts of several rankings added up as one, ``"random"``."""
-    names = list(draws)
-    columns = zip(*(curves.counts[name] for name in names), strict=True)
+    columns = zip(*(curves.counts[name] for name in draws), strict=True)
     added = tuple(sum(column[1:], start=column[0]) for column in columns)
-    counts = {n: c for n, c in curves.counts.items() if n not in names}
-    return changed(curves, counts={**counts, "random": added})
-
-
-def _descending(values: Tensor) -> list[int]:
-    order: list[int] = values.argsort(descending=True, stable=True).tolist()
-    return order
+    counts = {n: c for n, c in curves.counts.items() if n not in draws}
+    rankings = {n: units for n, units in curves.rankings.items() if n not in draws}
+    return replace(curves, counts={**counts, "random": added}, rankings=rankings)
 
 
 def _from_both_ends(values: Tensor) -> list[int]:
@@ -286,3 +310,8 @@ def _from_both_ends(values: Tensor) -> list[int]:
     lowest: list[int] = values.argsort(stable=True).tolist()
     pairs = zip(_descending(values), lowest, strict=True)
     return list(dict.fromkeys(unit for pair in pairs for unit in pair))
+
+
+def _descending(values: Tensor) -> list[int]:
+    order: list[int] = values.argsort(descending=True, stable=True).tolist()
+    return order

@@ -17,7 +17,7 @@ from captum_influence.explanations.thumbnails import (
     mask_figure,
     thumbnail,
 )
-from captum_influence.reports.page import Figures, Page
+from captum_influence.reports.page import Page
 from captum_influence.reports.parts import Bar, Tile, bars, chart, embedded
 from captum_influence.reports.words import counted
 from captum_influence.visualization import charts, maps, strips
@@ -45,7 +45,7 @@ def essence_page(essence: Essence, command: str | None = None) -> Page:
         "title": f"{title}." if lead else title,
         "lead": lead,
         "e": essence,
-        "kind": "channel",
+        "kind": essence.kind,
         "prototype": _prototype(essence),
         "typical": _typical(essence),
         "tiles": list(_tiles(essence)),
@@ -57,16 +57,14 @@ def essence_page(essence: Essence, command: str | None = None) -> Page:
         ],
         "chosen": None if chosen is None else {"by": chosen[0], "k": chosen[1]},
         "cards": [_card(row, essence) for row in essence.units],
-        "percent_kept": f"{100 - essence.settings['percentile']:g} %",
+        "percent_kept": f"{100 - essence.facts['percentile']:g} %",
         "method": _method(essence),
         "facts": list(_facts(essence)),
-        "python": "from captum_influence.explain import essence\n\n"
-        f'{essence.call}.to_html("class.html")',
-        "commanded": command is not None,
-        "command": command or _suggested(essence),
+        "asked": essence.asked,
+        "command": command,
         "caveats": list(_caveats(essence)),
     }
-    return Page(TEMPLATE, content, _drawing(essence))
+    return Page(TEMPLATE, content, lambda: _figures(essence))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +82,6 @@ class _TableRow:
     row: EssentialUnit
     anchor: str
     bar: Bar
-
-
-def _drawing(essence: Essence) -> Figures:
-    return lambda: _figures(essence)
 
 
 def _figures(essence: Essence) -> Iterator[tuple[str, Figure]]:
@@ -165,7 +159,7 @@ def _tiles(essence: Essence) -> Iterator[Tile]:
     yield Tile(share(whole.recall), words)
     yield Tile(
         share(removed.curve("recall", essence.by)[at]),
-        f"without the first {k} of {essence.channels} channels by {essence.by}",
+        f"without the first {k} of {essence.channels} {essence.kind}s by {essence.by}",
     )
     yield Tile(share(removed.curve("recall", "random")[at]), f"without {k} at random")
     if essence.kept is None or essence.chosen is None:
@@ -174,8 +168,8 @@ def _tiles(essence: Essence) -> Iterator[Tile]:
     at = essence.kept.ks.index(k)
     yield Tile(
         f"{essence.kept.curve('f1', by)[at]:.2f}",
-        f"F1 with nothing but {k} channels; the whole network has {essence.kept.whole.f1:.2f}, "
-        f"{k} at random {essence.kept.curve('f1', 'random')[at]:.2f}",
+        f"F1 with nothing but {counted(k, essence.kind)}; the whole network has "
+        f"{essence.kept.whole.f1:.2f}, {k} at random {essence.kept.curve('f1', 'random')[at]:.2f}",
     )
 
 
@@ -187,7 +181,7 @@ def _card(row: EssentialUnit, essence: Essence) -> _Card:
         purity = (
             f"{own} of the {len(row.active)} pictures where it is most active are {essence.name}"
         )
-    active = thumbnail(row.active)
+    active = [thumbnail(example) for example in row.active]
     return _Card(row, best_crop(row.looks), glances(row.looks, end, in_words), end, purity, active)
 
 
@@ -213,15 +207,8 @@ def _facts(essence: Essence) -> Iterator[tuple[str, str]]:
             f"{made.quantity} from {number(made.start)} to {number(made.value)} in "
             f"{len(made.history)} steps",
         )
-    yield "versions", ", ".join(f"{k} {v}" for k, v in essence.versions.items())
+    yield "versions", ", ".join(f"{k} {v}" for k, v in essence.asked.versions.items())
     yield "time", f"{essence.seconds:.1f} s"
-
-
-def _suggested(essence: Essence) -> str:
-    return (
-        "captum-influence essence --model MODEL --weights WEIGHTS --images FOLDER \\\n"
-        f"    --layer {essence.layer} --class {essence.target} --by {essence.by}"
-    )
 
 
 def _caveats(essence: Essence) -> Iterator[str]:
@@ -249,4 +236,4 @@ def _caveats(essence: Essence) -> Iterator[str]:
         "A removed unit is silenced, which may be a state that the network never saw. And the "
         "class may have other ways through the network, around this layer."
     )
-    yield "Channels share work: one that looks dispensable may have a stand-in."
+    yield "Units share work: one that looks dispensable may have a stand-in."

@@ -1,36 +1,37 @@
-"""What a class is to a network: its units over many pictures, what they look at, what they bear."""
+"""What a class is to a network: its units over many pictures, and how much they carry of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from captum_influence.attr.profile.result import InfluenceProfile
+from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
 from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.experts.expert import Expert
 from captum_influence.explanations.essences.page import essence_page
 from captum_influence.explanations.prototypes.result import Prototype
-from captum_influence.network.cuts import Cut
+from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
 from captum_influence.reports.words import counted
 from captum_influence.units.exemplars import Look
 from captum_influence.units.interpreted import Example
 from captum_influence.units.ranking import By, UnitInfluence
+from captum_influence.units.units_of import LayerLike
 from captum_influence.visualization import strips
 from captum_influence.visualization.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from captum_influence.reports.finding import Finding
 
 __all__ = ["Essence", "EssentialUnit"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class EssentialUnit:
     """A unit of a class, over the class's pictures.
 
@@ -63,8 +64,7 @@ class EssentialUnit:
     def to_dict(self) -> dict[str, Any]:
         """Return all but the tensors, as JSON can hold it."""
         return {
-            **asdict(self.unit),
-            "name": self.unit.name,
+            **self.unit.to_dict(),
             "influence": self.influence,
             "influence_error": self.influence_error,
             "contribution": self.contribution,
@@ -88,18 +88,15 @@ class Essence(Finding):
         name: what it is called.
         quantity: what was asked of its pictures, in words.
         by: what ranks the units: influence or contribution.
-        units: those that do most, the first one first, each with what it looks at.
+        units: those with the largest means, the first one first, each with what it looks at.
         against: those that lower the quantity most, the strongest first.
-        channels: how many units the layer has.
         influences: the profile of influences; its group is ``target``.
         contributions: the profile of contributions.
         kept: how well few units alone tell the class from the rest; None without a rest.
         removed: how well the network does without few units.
         prototype: the picture that the class answers to most; None if none was made.
         held_out: whether experts were tried on other pictures than they were chosen on.
-        settings: the arguments, JSON-able.
-        facts: over which inputs, in words.
-        versions: of what computed it.
+        facts: over which inputs, in words; which percentile masks keep.
         seconds: how long it took.
     """
 
@@ -111,7 +108,6 @@ class Essence(Finding):
     by: By
     units: tuple[EssentialUnit, ...]
     against: tuple[EssentialUnit, ...]
-    channels: int
     influences: InfluenceProfile
     contributions: InfluenceProfile
     kept: ExpertCurves | None
@@ -125,6 +121,11 @@ class Essence(Finding):
     def count(self) -> int:
         """How many pictures of the class were asked about."""
         return self.influences.count(self.target)
+
+    @property
+    def channels(self) -> int:
+        """How many units the layer has."""
+        return len(self.influences.mean(self.target))
 
     @property
     def chosen(self) -> tuple[By, int] | None:
@@ -147,9 +148,7 @@ class Essence(Finding):
     def _halves(self, recall: float) -> bool:
         return recall <= self.removed.whole.recall / 2
 
-    def expert(
-        self, model: nn.Module, layer: nn.Module | str | Cut | None = None, **settings: Any
-    ) -> Expert:
+    def expert(self, model: nn.Module, layer: LayerLike | None = None, **settings: Any) -> Expert:
         """Return the network with only the units that tell the class best.
 
         Raises:
@@ -167,19 +166,18 @@ class Essence(Finding):
 
     @property
     def headline(self) -> str:
-        """What the class is to the network, in a few sentences that say what was measured."""
         parts = (self._first(), self._without(), self._alone())
         return " ".join(part for part in parts if part)
 
     def _first(self) -> str:
         top = [row.unit for row in self.units[:3] if row.unit.value > 0]
         if not top:
-            return f"No {self._kind} of {self.layer} speaks for {self.name}."
+            return f"No {self.kind} of {self.layer} raises {self.quantity}."
         numbers = _and([str(unit.index[0]) for unit in top])
         share = percent(sum(unit.share for unit in top))
         several = "s" * (len(top) > 1)
         return (
-            f"To this network, {self.name} is first of all {self._kind}{several} {numbers} of "
+            f"To this network, {self.name} is first of all {self.kind}{several} {numbers} of "
             f"{self.layer}: {share} of all {self.by}s there."
         )
 
@@ -195,7 +193,7 @@ class Essence(Finding):
         number = "its strongest" if k == 1 else f"its {k} strongest"
         return (
             f"Of {counted(pictures, 'picture')} of {self.name} it recognises "
-            f"{percent(whole.recall)}; without {number} of {self.channels} {self._kind}s "
+            f"{percent(whole.recall)}; without {number} of {self.channels} {self.kind}s "
             f"{after}, without {k} at random {chance}."
         )
 
@@ -208,25 +206,19 @@ class Essence(Finding):
         whole = self.kept.whole.f1
         still = "" if own > whole else "still "  # what the whole network couldn't isn't kept
         return (
-            f"With nothing but {counted(k, self._kind)} it {still}tells {self.name} from the "
+            f"With nothing but {counted(k, self.kind)} it {still}tells {self.name} from the "
             f"rest, F1 {own:.2f} (whole network {whole:.2f}, {k} at random {chance:.2f})."
         )
 
     @property
-    def _kind(self) -> str:
+    def kind(self) -> str:
+        """What one unit is."""
         return self.units[0].unit.axis if self.units else "channel"
 
     @property
     def measure(self) -> str:
         """What ranks the units, in words."""
         return f"mean {self.by} {'on' if self.by == 'influence' else 'to'} {self.quantity}"
-
-    @property
-    def call(self) -> str:
-        """The Python call that asks the same again."""
-        lines = [f"    {name}={value!r}," for name, value in self.settings.items()]
-        first = f"    model, {self.layer!r}, loader, {self.target},"
-        return "\n".join(["essence(", first, *lines, ")"])
 
     def plot(self) -> Figure:
         """Return the class's units, where they look, and its expert's curves as one figure."""
@@ -242,7 +234,6 @@ class Essence(Finding):
         return essence_page(self, command)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the tensors, as JSON can hold it."""
         chosen = self.chosen
         found: dict[str, Any] = plain(
             {
@@ -262,13 +253,36 @@ class Essence(Finding):
                 "removed": self.removed.to_dict(),
                 "prototype": None if self.prototype is None else self.prototype.to_dict(),
                 "held_out": self.held_out,
-                "settings": dict(self.settings),
-                "facts": dict(self.facts),
-                "versions": dict(self.versions),
+                "facts": self.facts,
+                "call": self.call,
+                "settings": self.settings,
+                "versions": self.asked.versions,
                 "seconds": self.seconds,
             }
         )
         return found
+
+    def to_frame(self) -> Any:
+        """Return a ``pandas.DataFrame`` with a row per named unit, those that lower it last.
+
+        Raises:
+            ImportError: if pandas isn't installed.
+        """
+        named = {row.unit.index: row for row in reversed(self.against)}
+        rows = [*self.units, *(r for i, r in named.items() if i not in self._indices)]
+        means = ("influence", "influence_error", "contribution", "contribution_error")
+        return frame(
+            {
+                **{c: [getattr(row.unit, c) for row in rows] for c in ("name", "value", "share")},
+                **{c: [getattr(row, c) for row in rows] for c in means},
+                "activation": [row.unit.activation for row in rows],
+                "activation_elsewhere": [row.outside for row in rows],
+            }
+        )
+
+    @property
+    def _indices(self) -> set[tuple[int, ...]]:
+        return {row.unit.index for row in self.units}
 
 
 def _and(words: list[str]) -> str:

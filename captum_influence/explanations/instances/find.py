@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -22,12 +22,13 @@ from captum_influence.network.predictions import top_predictions
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
+from captum_influence.units.axes import Axis
 from captum_influence.units.displays import display_of
 from captum_influence.units.interpreted import InterpretedUnit
-from captum_influence.units.measurement import Measurement, answered
+from captum_influence.units.measurement import Answer, Measurement, answered
 from captum_influence.units.options import Chosen, Options
-from captum_influence.units.question import TargetLike, question
-from captum_influence.units.ranking import Ranking
+from captum_influence.units.ranking import UnitInfluence, UnitValues
+from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike
 
 __all__ = ["explain"]
@@ -81,70 +82,98 @@ def explain(
     wanted = question(target, versus=versus, quantity=quantity, names=shown.class_names)
     with chosen.run.seeded():
         inputs = one_input(network, image)
-        display = display_of(inputs[0], shown, explained=True)
-        answer = answered(network, inputs, wanted)
-        measurement = Measurement(
-            network,
-            chosen.units,
-            answer.quantity,
-            LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution,
-            chosen.by,
-            shown.focus,
-            chosen.run,
-        )
-        ranking, delta = measurement.rank(inputs, top)
-        units = _interpreted(measurement, ranking, inputs, display)
-        units = _with_examples(units, measurement, ranking, shown)
-    predictions = top_predictions(answer.output, shown.class_names)
-    predicted = predictions[0].index if predictions else None
+        said = _measured(network, inputs, chosen, wanted, distribution, top)
     return Explanation(
         asked=asked,
         network=type(network).__name__,
         layer=layer_name(network, chosen.units.cut),
-        quantity=answer.quantity.in_words(shown.class_names),
-        rival=_rival(answer.quantity, predicted, shown),
-        predictions=predictions,
-        units=units,
-        against=ranking.against(top),
-        values=ranking.values,
-        display=display,
-        value=float(answer.value[0]),
-        delta=delta,
+        quantity=said.answer.quantity.in_words(shown.class_names),
+        rival=_rival(said.answer, shown),
+        predictions=top_predictions(said.answer.output, shown.class_names),
+        units=said.units,
+        against=said.values.against(top),
+        values=said.values.values,
+        display=said.display,
+        value=float(said.answer.value[0]),
+        delta=said.delta,
         by=chosen.by,
         aggregate=chosen.units.aggregate,
         focus=shown.focus,
-        facts=_facts(measurement, inputs),
+        facts=_facts(said.measurement, inputs),
         seconds=time.perf_counter() - began,
     )
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Measured:
+    """What was measured of one input: the answer, what each unit did, and the first interpreted."""
+
+    answer: Answer
+    measurement: Measurement
+    values: UnitValues
+    delta: float | None
+    display: Display
+    units: tuple[InterpretedUnit, ...]
+
+
+def _measured(
+    network: nn.Module,
+    inputs: Tensor,
+    chosen: Chosen,
+    wanted: Quantity,
+    distribution: Distribution | None,
+    top: int,
+) -> _Measured:
+    display = display_of(inputs[0], chosen.shown, explained=True)
+    answer, shown = answered(network, inputs, wanted), chosen.shown
+    path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
+    measurement = Measurement(
+        network, chosen.units, answer.quantity, path, chosen.by, shown.focus, chosen.run
+    )
+    values, delta = measurement.pooled(inputs)
+    units = _interpreted(measurement, values.highest(top), values.axis, inputs, display)
+    return _Measured(
+        answer=answer,
+        measurement=measurement,
+        values=values,
+        delta=delta,
+        display=display,
+        units=_with_examples(units, measurement, values.axis, shown),
+    )
+
+
 def _interpreted(
-    measurement: Measurement, ranking: Ranking, inputs: Tensor, display: Display
+    measurement: Measurement,
+    units: Sequence[UnitInfluence],
+    axis: Axis,
+    inputs: Tensor,
+    display: Display,
 ) -> tuple[InterpretedUnit, ...]:
-    maps = measurement.maps(inputs, ranking.axis, [unit.index for unit in ranking])
+    maps = measurement.maps(inputs, axis, [unit.index for unit in units])
     return tuple(
         InterpretedUnit(unit=unit, seen=display.highlight(display.laid(values)))
-        for unit, values in zip(ranking, maps, strict=True)
+        for unit, values in zip(units, maps, strict=True)
     )
 
 
 def _with_examples(
-    units: tuple[InterpretedUnit, ...], measurement: Measurement, ranking: Ranking, shown: Shown
+    units: tuple[InterpretedUnit, ...], measurement: Measurement, axis: Axis, shown: Shown
 ) -> tuple[InterpretedUnit, ...]:
     if shown.loader is None:
         return units
-    found = top_examples(measurement, ranking.axis, [unit.index for unit in ranking], shown)
+    found = top_examples(measurement, axis, [row.unit.index for row in units], shown)
     return tuple(replace(unit, examples=e) for unit, e in zip(units, found, strict=True))
 
 
-def _rival(quantity: Quantity, predicted: int | None, shown: Shown) -> str | None:
-    """Return the name of b if the quantity is score(predicted) − score(b)."""
-    terms = getattr(quantity, "terms", ())
+def _rival(answer: Answer, shown: Shown) -> str | None:
+    """Return the name of b if what was asked is score(predicted) − score(b)."""
+    predictions = top_predictions(answer.output, shown.class_names, 1)
+    terms = getattr(answer.quantity, "terms", ())
     scores = [(weight, term) for weight, term in terms if isinstance(term, ClassScore)]
-    if len(terms) != 2 or len(scores) != 2:
+    if len(terms) != 2 or len(scores) != 2 or not predictions:
         return None
     (plus, first), (minus, second) = sorted(scores, key=lambda term: -term[0])
-    fits = plus > 0 > minus and first.class_index == predicted is not None
+    fits = plus > 0 > minus and first.class_index == predictions[0].index
     return shown.name(second.class_index) if fits and second.class_index is not None else None
 
 

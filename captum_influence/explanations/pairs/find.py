@@ -3,84 +3,86 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace as changed
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
+from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import ClassScore
 from captum_influence.data.batches import repeatable
-from captum_influence.data.labels import Names, class_name
-from captum_influence.explanations.essences.find import drawn_at_random
+from captum_influence.data.labels import class_index
+from captum_influence.experts.held_out import HeldOut
+from captum_influence.experts.rankings import drawn_at_random
 from captum_influence.explanations.pairs.moves import Moves, count_moves
 from captum_influence.explanations.pairs.result import Pair, SeparatingUnit, Side
-from captum_influence.network.cuts import Cut, layer_name
-from captum_influence.reports.asked import installed_versions
-from captum_influence.units.displays import rescaled
+from captum_influence.network.cuts import layer_name
+from captum_influence.network.inputs import network_of
+from captum_influence.reports.asked import Asked
+from captum_influence.reports.shown import Shown
+from captum_influence.units.axes import Axis
 from captum_influence.units.exemplars import Examiner
-from captum_influence.units.ranking import UnitInfluence
+from captum_influence.units.options import Chosen, SurveyOptions
+from captum_influence.units.ranking import UnitValues
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.survey import Survey
+from captum_influence.units.units_of import LayerLike
 
-__all__ = ["pair"]
+__all__ = ["PairOptions", "pair"]
 
 _DRAWS = 5  # random rankings, averaged
+_KS = (1, 2, 4, 8, 16, 32)
+Sides = tuple[list[SeparatingUnit], list[SeparatingUnit]]
+
+
+class PairOptions(SurveyOptions, total=False):
+    """What :func:`pair` takes by keyword beside what every verb does.
+
+    ``ks`` and ``replace`` are those of :class:`HeldOut`, where ``held_out`` is a loader, or None.
+    """
+
+    ks: Sequence[int] | None
+    replace: Replace | Replacement
 
 
 def pair(
     model: nn.Module,
-    layer: nn.Module | str | Cut,
     loader: Iterable[Any],
-    first: int,
-    second: int,
+    layer: LayerLike,
+    target: int | str,
+    versus: int | str,
     *,
-    held_out: Iterable[Any] | None = None,
+    held_out: HeldOut | Iterable[Any] | None = None,
     distribution: Distribution | None = None,
     top: int = 4,
     examples: int = 3,
-    ks: Sequence[int] = (1, 2, 4, 8, 16, 32),
-    replace: Replace | Replacement = 0,
-    reference: Tensor | Iterable[Any] | None = None,
-    display: Callable[[Tensor], Tensor] | None = None,
-    class_names: Names = None,
-    percentile: float = 95.0,
-    smoothing: float | None = None,
-    internal_batch_size: int | None = None,
-    seed: int = 0,
-    show_progress: bool = False,
+    **options: Unpack[PairOptions],
 ) -> Pair:
-    r"""Find which channels separate two classes, and whether answers move without them.
+    r"""Find which units separate two classes, and whether answers move without them.
 
-    The question is the comparative one, q = score(first) − score(second), over pictures of both
-    classes. A channel separates them by the difference of its mean contributions,
-    :math:`\bar c_j(\text{first}) - \bar c_j(\text{second})`; these add up to how far q lies apart
-    on the two classes. It speaks for the class on whose pictures it does more. Whether answers
-    hang on it is found out by removing it from pictures that are answered right.
+    The question is the comparative one, q = score(target) − score(versus), over pictures of both
+    classes. A unit separates them by the difference of its mean contributions,
+    :math:`\bar c_j(\text{target}) - \bar c_j(\text{versus})`; these add up to how far q lies apart
+    on the two classes. It is evidence for the class on whose pictures its contribution is larger.
+    Whether answers hang on it is found out by removing it from pictures that are answered right.
 
     Args:
         model: the network, in eval mode.
-        layer: a module, a dotted name or a Cut.
         loader: yields (images, labels); only pictures of the two classes are used.
-        first: a class.
-        second: the class that it is compared with.
-        held_out: yields (images, labels) that removal is tried on; None: the loader.
+        layer: a module, a dotted name, a Cut, or :class:`UnitsOf` along one dimension.
+        target: a class, by number or name.
+        versus: the class that it is compared with.
+        held_out: yields (images, labels) that removal is tried on; or :class:`HeldOut`, which also
+            says how many units are removed, and what takes their place. None: the loader, and up
+            to 1, 2, 4, 8, 16, 32 units, as far as there are so many for a class.
         distribution: see :func:`essence`.
-        top: how many channels to show for each class.
+        top: how many units to show for each class.
         examples: how many pictures for each.
-        ks: how many channels to remove, as far as there are so many for a class.
-        replace: what takes the place of removed units, with its ``reference``: see
-            :class:`Expert`.
-        reference: see ``replace``.
-        display: turns one input into a picture (3, height, width) in [0, 1]; None: rescaling.
-        class_names: a name for each class.
-        percentile: masks keep what lies above it.
-        smoothing: of maps before masks and figures, see :func:`explain`.
-        internal_batch_size: (example, point) rows per pass.
-        seed: of random rankings and of ``replace="resample"``.
-        show_progress: show progress bars.
+        options: see :class:`PairOptions`, and those of every verb over a loader,
+            :class:`SurveyOptions`; units are always ranked by contribution.
 
     Raises:
         ValueError: if the classes are the same, or the loader holds no picture of one of them.
@@ -88,116 +90,130 @@ def pair(
     Example:
         >>> from captum_influence.demo import SceneDataset, load_demo_network
         >>> scenes = [SceneDataset(32, seed=5).stacked()]
-        >>> found = pair(load_demo_network(), "relu5", scenes, 0, 1, top=1, examples=1)
+        >>> found = pair(load_demo_network(), scenes, "relu5", 0, 1, top=1, examples=1)
         >>> found.first.count, found.second.count
         (4, 4)
     """
-    began, cut = time.perf_counter(), Cut.ensure(layer)
-    _check(first, second, top, ks)
-    survey = Survey(
-        model,
-        cut,
-        loader,
-        (first, second),
-        ClassScore(first) - ClassScore(second),
-        distribution,
-        internal_batch_size,
-        show_progress,
-    )
-    axis = survey.axis()
-    profile = survey.profile(axis, multiply=True)
-    ranked = _separating(profile, (first, second))
-    examiner = Examiner(
-        survey.measurement(), axis, display or rescaled, class_names, percentile, smoothing
-    )
-    seen = _looked_at(survey, examiner, [units[:top] for units in ranked], examples)
-    replacement = Replacement.ensure(replace, model, cut, reference, seed)
-    tried = repeatable(loader if held_out is None else held_out)
-    moves = [_moves(survey, tried, ranked, i, ks, replacement, seed) for i in (0, 1)]
-    names = [class_name(own, class_names) for own in (first, second)]
-    both = zip((first, second), names, seen, moves, strict=True)
-    sides = [Side(c, name, profile.count(c), rows, moved) for c, name, rows, moved in both]
+    asked, began = Asked.of(pair, locals()), time.perf_counter()
+    chosen = Chosen.of("pair", layer, options, known=PairOptions)
+    network, names = network_of(model), chosen.shown.class_names
+    tried = HeldOut.ensure("pair", held_out, options)
+    first, second = class_index(target, names), class_index(versus, names)
+    _check(first, second, top, chosen.by)
+    wanted = ClassScore(first) - ClassScore(second)
+    units, focus, run = chosen.units, chosen.shown.focus, chosen.run
+    survey = Survey(network, units, loader, (first, second), wanted, distribution, focus, run)
+    with run.seeded():
+        axis = survey.axis()
+        profile = replace(survey.profile(axis, multiply=True), asked=asked.at(".profile"))
+        ranked = _separating(profile, (first, second), axis)
+        examiner = Examiner(survey.measurement(), axis, chosen.shown)
+        seen = _looked_at(survey, examiner, [rows[:top] for rows in ranked], examples)
+        moves = _Removal.of(survey, axis, tried).moves(ranked)
     return Pair(
-        network=type(model).__name__,
-        layer=layer_name(model, cut),
-        quantity=survey.quantity.in_words(class_names),
-        first=sides[0],
-        second=sides[1],
-        margins=(float(profile.mean(first).sum()), float(profile.mean(second).sum())),
-        channels=len(profile.mean(first)),
+        asked=asked,
+        network=type(network).__name__,
+        layer=layer_name(network, survey.cut),
+        quantity=wanted.in_words(names),
+        **_sides(profile, (first, second), chosen.shown, seen, moves),
         profile=profile,
-        held_out=held_out is not None,
-        settings=_settings(top, examples, ks, percentile, internal_batch_size, seed),
-        facts=survey.facts(),
-        versions=installed_versions(),
+        held_out=tried.loader is not None,
+        facts={**survey.facts(), "percentile": chosen.shown.percentile},
         seconds=time.perf_counter() - began,
     )
 
 
-def _check(first: int, second: int, top: int, ks: Sequence[int]) -> None:
-    if first == second:
-        raise ValueError(f"expected two classes, got class {first} twice: change one")
-    if top < 1 or min(ks, default=0) < 1:
-        raise ValueError(f"expected positive top and ks, got {top} and {list(ks)}")
-
-
-def _settings(
-    top: int, examples: int, ks: Sequence[int], percentile: float, rows: int | None, seed: int
-) -> dict[str, Any]:
+def _sides(
+    profile: InfluenceProfile,
+    classes: tuple[int, int],
+    shown: Shown,
+    seen: Sequence[tuple[SeparatingUnit, ...]],
+    moves: Sequence[Moves],
+) -> dict[str, Side]:
+    """Return what belongs to either class."""
     return {
-        "top": top,
-        "examples": examples,
-        "ks": list(ks),
-        "percentile": percentile,
-        "internal_batch_size": rows,
-        "seed": seed,
+        place: Side(
+            target=number,
+            name=shown.name(number),
+            count=profile.count(number),
+            units=rows,
+            moves=moved,
+        )
+        for place, number, rows, moved in zip(
+            ("first", "second"), classes, seen, moves, strict=True
+        )
     }
 
 
-def _moves(
-    survey: Survey,
-    loader: Iterable[Any],
-    ranked: Sequence[Sequence[SeparatingUnit]],
-    side: int,
-    ks: Sequence[int],
-    replacement: Replacement,
-    seed: int,
-) -> Moves:
-    """Remove one side's units from its pictures, and as many random ones."""
-    counts = [k for k in sorted(set(ks)) if k <= len(ranked[side])]
-    if not counts:
-        return Moves((), 0, {}, {})
-    own, other = survey.classes[side], survey.classes[1 - side]
-    channels = survey.axis().sizes[0]
-    draws = drawn_at_random(channels, _DRAWS, seed)
-    rankings = {"contribution": [row.unit.index[0] for row in ranked[side]], **draws}
-    return count_moves(
-        survey.model,
-        survey.cut,
-        rankings,
-        loader,
-        own,
-        other,
-        counts,
-        replacement,
-        show_progress=survey.show_progress,
-    )
+def _check(first: int, second: int, top: int, by: str) -> None:
+    if first == second:
+        raise ValueError(f"expected two classes, got class {first} twice: change one")
+    if top < 1:
+        raise ValueError(f"expected top to be a positive number of units, got {top}")
+    if by != "contribution":
+        raise ValueError(
+            f'expected by="contribution", got by={by!r}: only contributions add up to how far the '
+            "classes lie apart"
+        )
 
 
-def _separating(
-    profile: InfluenceProfile, classes: tuple[int, int]
-) -> tuple[list[SeparatingUnit], list[SeparatingUnit]]:
-    """Return the units that speak for the first class, and for the second, the first ones first."""
+@dataclass(frozen=True, eq=False)
+class _Removal:
+    """The network without some units, tried on pictures of either class."""
+
+    survey: Survey
+    axis: Axis
+    loader: Iterable[Any]
+    ks: Sequence[int]
+    replacement: Replacement
+
+    @staticmethod
+    def of(survey: Survey, axis: Axis, tried: HeldOut) -> _Removal:
+        """Prepare it; a mean replacement is that of the surveyed pictures."""
+        seed, cut, ks = survey.run.seed, survey.cut, _KS if tried.ks is None else tried.ks
+        loader = repeatable(survey.loader if tried.loader is None else tried.loader)
+        by = Replacement.with_loader(tried.replace, survey.model, cut, survey.loader, seed)
+        return _Removal(survey, axis, loader, ks, by)
+
+    def moves(self, ranked: Sides) -> list[Moves]:
+        """Remove each class's units from its pictures, and as many random ones."""
+        return [self._of(side, ranked[side]) for side in (0, 1)]
+
+    def _of(self, side: int, rows: Sequence[SeparatingUnit]) -> Moves:
+        counts = [k for k in sorted(set(self.ks)) if k <= len(rows)]
+        if not counts:
+            return Moves(ks=(), answers=0, moved={}, left={})
+        survey, (units,) = self.survey, self.axis.sizes
+        draws = drawn_at_random(units, _DRAWS, survey.run.seed)
+        return count_moves(
+            survey.model,
+            survey.units,
+            {"contribution": [row.unit.index[0] for row in rows], **draws},
+            self.loader,
+            (survey.classes[side], survey.classes[1 - side]),
+            counts,
+            self.replacement,
+            show_progress=survey.run.show_progress,
+        )
+
+
+def _separating(profile: InfluenceProfile, classes: tuple[int, int], axis: Axis) -> Sides:
+    """Return the units that are evidence for the first class, and for the second, strongest first.
+
+    A unit whose difference isn't above zero separates nothing.
+    """
     difference = profile.difference(*classes)
-    total = float(difference.mean.abs().sum()) or 1.0
+    values = UnitValues(
+        axis=axis, values=difference.mean, standard_errors=difference.standard_error
+    )
     means = [profile.mean(group) for group in classes]
-    found: tuple[list[SeparatingUnit], list[SeparatingUnit]] = ([], [])
-    for i in difference.mean.argsort(descending=True, stable=True).tolist():
-        value = float(difference.mean[i])
-        if value > 0:
-            unit = UnitInfluence("channel", (i,), value, value / total)
-            error = float(difference.standard_error[i])
-            row = SeparatingUnit(unit, error, float(means[0][i]), float(means[1][i]))
+    found: Sides = ([], [])
+    for unit in values.highest():
+        if unit.value > 0:
+            (i,) = unit.index
+            row = SeparatingUnit(
+                unit=unit, on_first=float(means[0][i]), on_second=float(means[1][i])
+            )
             found[0 if row.is_for_first else 1].append(row)
     return found
 
@@ -205,7 +221,7 @@ def _separating(
 def _looked_at(
     survey: Survey, examiner: Examiner, sides: Sequence[Sequence[SeparatingUnit]], count: int
 ) -> list[tuple[SeparatingUnit, ...]]:
-    """Return the units with the pictures of their class on which they do most for it."""
+    """Return the units with the pictures of their class on which they contribute most to it."""
     rows = [row for side in sides for row in side]
     own = [survey.classes[side] for side, units in enumerate(sides) for _ in units]
     second = [label == survey.classes[1] for label in own]
@@ -214,6 +230,6 @@ def _looked_at(
         examiner.axis, units, count, own, [-1 if lowest else 1 for lowest in second]
     )
     looks = examiner.looks(units, podium, "contribution", lowest=second) if rows else []
-    shown_rows = [changed(row, looks=seen) for row, seen in zip(rows, looks, strict=True)]
+    shown_rows = [replace(row, looks=seen) for row, seen in zip(rows, looks, strict=True)]
     split = len(sides[0])
     return [tuple(shown_rows[:split]), tuple(shown_rows[split:])]

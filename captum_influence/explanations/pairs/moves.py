@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from captum_influence.data.batches import labelled
-from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
 from captum_influence.network.substitution import Reruns, reruns
 from captum_influence.units.replacement import Replacement
 from captum_influence.units.selection import Selection
+from captum_influence.units.units_of import LayerLike, UnitsOf
 
 __all__ = ["Moves", "count_moves"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Moves:
     """What becomes of right answers when the first k units of a ranking are removed.
 
@@ -49,36 +49,45 @@ class Moves:
 
 def count_moves(
     model: nn.Module,
-    cut: Cut,
+    layer: LayerLike,
     rankings: Mapping[str, Sequence[int]],
     loader: Iterable[Any],
-    source: int,
-    target: int,
+    classes: tuple[int, int],
     ks: Sequence[int],
     replacement: Replacement,
     *,
     show_progress: bool = False,
 ) -> Moves:
-    """Remove the first k units of each ranking from pictures that are rightly called ``source``.
+    """Remove the first k units of each ranking from pictures of a class that are answered right.
 
-    Rankings whose names begin with ``random`` are averaged as one, ``"random"``.
+    Args:
+        model: the network.
+        layer: where the units are.
+        rankings: name -> units; those whose names begin with ``random`` are averaged as one,
+            ``"random"``.
+        loader: yields (images, labels).
+        classes: the class, and the other that answers may become.
+        ks: how many units.
+        replacement: what takes their place.
+        show_progress: show a progress bar over the batches.
     """
-    selections = {name: Selection.ensure(units) for name, units in rankings.items()}
+    units, source = UnitsOf.ensure(layer), classes[0]
+    selections = {n: Selection.ensure(r, units.axis, units.heads) for n, r in rankings.items()}
     rows: list[Tensor] = []
     batches = labelled(loader, device_of(model))
     for images, labels in tqdm(batches, desc="moves", unit="batch", disable=not show_progress):
         own = images[labels == source]
         if len(own):
-            with reruns(model, cut, own) as runs:
-                rows.append(_counted(runs, selections.values(), ks, (source, target), replacement))
+            with reruns(model, units.cut, own) as runs:
+                rows.append(_counted(runs, selections.values(), ks, classes, replacement))
     total = sum(rows, start=torch.zeros(2 * len(selections) * len(ks) + 1, dtype=torch.long))
     answers = int(total[0])
     shares = (total[1:].double() / max(answers, 1)).reshape(len(selections), len(ks), 2)
     return Moves(
-        tuple(ks),
-        answers,
-        _averaged(rankings, shares[:, :, 0]),
-        _averaged(rankings, shares[:, :, 1]),
+        ks=tuple(ks),
+        answers=answers,
+        moved=_averaged(rankings, shares[:, :, 0]),
+        left=_averaged(rankings, shares[:, :, 1]),
     )
 
 

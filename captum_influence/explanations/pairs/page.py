@@ -15,7 +15,7 @@ from captum_influence.explanations.thumbnails import (
     joint_limit,
     mask_figure,
 )
-from captum_influence.reports.page import Figures, Page
+from captum_influence.reports.page import Page
 from captum_influence.reports.parts import Bar, Tile, bars, chart
 from captum_influence.reports.words import counted
 from captum_influence.visualization import charts, strips
@@ -50,15 +50,14 @@ def pair_page(pair: Pair, command: str | None = None) -> Page:
             chart(draw, f"{name}, against the number of removed units")
             for name, draw in _curves(pair).items()
         ],
-        "percent_kept": f"{100 - pair.settings['percentile']:g} %",
+        "percent_kept": f"{100 - pair.facts['percentile']:g} %",
         "method": _method(pair),
         "facts": list(_facts(pair)),
-        "python": f'from captum_influence.explain import pair\n\n{pair.call}.to_html("pair.html")',
-        "commanded": command is not None,
-        "command": command or _suggested(pair),
+        "asked": pair.asked,
+        "command": command,
         "caveats": list(_caveats(pair)),
     }
-    return Page(TEMPLATE, content, _drawing(pair))
+    return Page(TEMPLATE, content, lambda: _figures(pair))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +81,6 @@ class _TableRow:
     row: SeparatingUnit
     anchor: str
     bar: Bar
-
-
-def _drawing(pair: Pair) -> Figures:
-    return lambda: _figures(pair)
 
 
 def _figures(pair: Pair) -> Iterator[tuple[str, Figure]]:
@@ -158,8 +153,9 @@ def _method(pair: Pair) -> str:
         f"{pair.facts['means']}, times how far its activation moved from where the path starts, "
         "summed over its positions. The difference of its means on the two classes says how far "
         "it pulls them apart; over all units these differences add up to how far the quantity "
-        "lies apart. A unit speaks for the class on whose pictures it does more. The maps ask the "
-        f"same at the pixels, through the unit, over {pair.facts['maps']}."
+        "lies apart. A unit is evidence for the class on whose pictures its contribution is "
+        "larger. The maps ask the same at the "
+        f"pixels, through the unit, over {pair.facts['maps']}."
     )
 
 
@@ -174,15 +170,8 @@ def _facts(pair: Pair) -> Iterator[tuple[str, str]]:
         )
     first, second = pair.margins
     yield "kept apart by", f"{number(first)} and {number(second)}: {number(first - second)}"
-    yield "versions", ", ".join(f"{k} {v}" for k, v in pair.versions.items())
+    yield "versions", ", ".join(f"{k} {v}" for k, v in pair.asked.versions.items())
     yield "time", f"{pair.seconds:.1f} s"
-
-
-def _suggested(pair: Pair) -> str:
-    return (
-        "captum-influence pair --model MODEL --weights WEIGHTS --images FOLDER \\\n"
-        f"    --layer {pair.layer} --class {pair.first.target} --versus {pair.second.target}"
-    )
 
 
 def _caveats(pair: Pair) -> Iterator[str]:

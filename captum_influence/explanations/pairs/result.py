@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from captum_influence.attr.profile.result import InfluenceProfile
+from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
 from captum_influence.explanations.pairs.moves import Moves
 from captum_influence.explanations.pairs.page import pair_page
+from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
 from captum_influence.reports.words import counted
 from captum_influence.units.exemplars import Look
@@ -20,29 +22,32 @@ from captum_influence.visualization.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from captum_influence.reports.finding import Finding
 
 __all__ = ["Pair", "SeparatingUnit", "Side"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SeparatingUnit:
     """A unit that separates two classes.
 
     Attributes:
         unit: which one; its value is the difference of its mean contributions on pictures of the
             first class and of the second, its share that of all units' differences.
-        error: the standard error of the difference.
         on_first: its mean contribution to score(first) − score(second) on pictures of the first.
         on_second: the same on pictures of the second.
-        looks: what it looks at in the pictures on which it does most.
+        looks: what it looks at in the pictures on which its contribution is largest.
     """
 
     unit: UnitInfluence
-    error: float
     on_first: float
     on_second: float
     looks: tuple[Look, ...] = ()
+
+    @property
+    def error(self) -> float:
+        """The standard error of the difference; NaN if a class has one picture."""
+        error = self.unit.standard_error
+        return math.nan if error is None else error
 
     @property
     def is_for_first(self) -> bool:
@@ -55,7 +60,7 @@ class SeparatingUnit:
         return math.isnan(self.error) or self.unit.value > 2 * self.error
 
     def strip(self) -> strips.Strip:
-        """Return what a figure shows of it; what speaks for the second class is negative."""
+        """Return what a figure shows of it; what is evidence for the second is negative."""
         looks = [(look.seen.heat, look.example.image) for look in self.looks]
         value = self.unit.value if self.is_for_first else -self.unit.value
         return strips.Strip(self.unit.name, value, self.error, looks)
@@ -63,8 +68,7 @@ class SeparatingUnit:
     def to_dict(self) -> dict[str, Any]:
         """Return all but the tensors, as JSON can hold it."""
         return {
-            **asdict(self.unit),
-            "name": self.unit.name,
+            **self.unit.to_dict(),
             "error": self.error,
             "is_clear": self.is_clear,
             "on_first": self.on_first,
@@ -73,7 +77,7 @@ class SeparatingUnit:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Side:
     """One of the two classes.
 
@@ -81,7 +85,7 @@ class Side:
         target: its number.
         name: what it is called.
         count: how many pictures of it were asked about.
-        units: the units that speak for it, the first one first.
+        units: the units that are evidence for it, the strongest first.
         moves: what becomes of its right answers when these are removed, the first ones first.
     """
 
@@ -123,16 +127,11 @@ class Pair(Finding):
         network: the class of the network.
         layer: the layer's name.
         quantity: score(first) − score(second), in words.
-        first: the one class, with the units that speak for it.
+        first: the one class, with the units that are evidence for it.
         second: the other.
-        margins: the mean of the quantity's change along the way on pictures of the first and of
-            the second: what all contributions add up to.
-        channels: how many units the layer has.
         profile: of contributions; its groups are the two classes.
         held_out: whether removal was tried on other pictures than the units were chosen on.
-        settings: the arguments, JSON-able.
-        facts: over which inputs, in words.
-        versions: of what computed it.
+        facts: over which inputs, in words; which percentile masks keep.
         seconds: how long it took.
     """
 
@@ -141,8 +140,6 @@ class Pair(Finding):
     quantity: str
     first: Side
     second: Side
-    margins: tuple[float, float]
-    channels: int
     profile: InfluenceProfile
     held_out: bool
     facts: Mapping[str, Any]
@@ -154,8 +151,21 @@ class Pair(Finding):
         return self.first, self.second
 
     @property
+    def margins(self) -> tuple[float, float]:
+        """The mean of the quantity's change along the way on pictures of the first and the second.
+
+        It is what all contributions add up to.
+        """
+        first, second = (float(self.profile.mean(side.target).sum()) for side in self.sides)
+        return first, second
+
+    @property
+    def channels(self) -> int:
+        """How many units the layer has."""
+        return len(self.profile.mean(self.first.target))
+
+    @property
     def headline(self) -> str:
-        """What separates them, in a few sentences that say what was measured."""
         parts = [self._named(), *(self._removal(*both) for both in self._directions())]
         return " ".join(part for part in parts if part)
 
@@ -166,13 +176,13 @@ class Pair(Finding):
         clear = [side.clearest for side in self.sides]
         if clear == [None, None]:
             return (
-                f"No channel of {self.layer} clearly separates {self.first.name} from "
+                f"No {self.kind} of {self.layer} clearly separates {self.first.name} from "
                 f"{self.second.name}."
             )
         words = [
-            f"no channel speaks clearly for {side.name}"
+            f"no {self.kind} is clear evidence for {side.name}"
             if top is None
-            else f"{top.unit.name} speaks for {side.name} ({percent(top.unit.share)})"
+            else f"{top.unit.name} is evidence for {side.name} ({percent(top.unit.share)})"
             for side, top in zip(self.sides, clear, strict=True)
         ]
         return (
@@ -193,19 +203,18 @@ class Pair(Finding):
         )
 
     @property
-    def call(self) -> str:
-        """The Python call that asks the same again."""
-        lines = [f"    {name}={value!r}," for name, value in self.settings.items()]
-        classes = f"{self.first.target}, {self.second.target}"
-        return "\n".join(["pair(", f"    model, {self.layer!r}, loader, {classes},", *lines, ")"])
+    def kind(self) -> str:
+        """What one unit is."""
+        units = [row.unit for side in self.sides for row in side.units]
+        return units[0].axis if units else "channel"
 
     def plot(self) -> Figure:
         """Return the units of both classes and where they look as one figure."""
         return strips.strips_figure(
             [row.strip() for side in self.sides for row in side.units],
             title=self.headline,
-            unit=f"speaks for {self.second.name} (−) or {self.first.name} (+): difference of mean "
-            "contributions",
+            unit=f"evidence for {self.second.name} (−) or {self.first.name} (+): difference of "
+            "mean contributions",
             measure=f"contribution of each pixel to {self.quantity}",
         )
 
@@ -213,22 +222,38 @@ class Pair(Finding):
         return pair_page(self, command)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the tensors, as JSON can hold it."""
         found: dict[str, Any] = plain(
             {
                 "headline": self.headline,
                 "network": self.network,
                 "layer": self.layer,
                 "quantity": self.quantity,
-                "margins": list(self.margins),
+                "margins": self.margins,
                 "channels": self.channels,
                 "first": self.first.to_dict(),
                 "second": self.second.to_dict(),
                 "held_out": self.held_out,
-                "settings": dict(self.settings),
-                "facts": dict(self.facts),
-                "versions": dict(self.versions),
+                "facts": self.facts,
+                "call": self.call,
+                "settings": self.settings,
+                "versions": self.asked.versions,
                 "seconds": self.seconds,
             }
         )
         return found
+
+    def to_frame(self) -> Any:
+        """Return a ``pandas.DataFrame`` with a row per named unit, the second class's last.
+
+        Raises:
+            ImportError: if pandas isn't installed.
+        """
+        rows = [(side, row) for side in self.sides for row in side.units]
+        own = ("error", "is_clear", "on_first", "on_second")
+        return frame(
+            {
+                "class": [side.name for side, _ in rows],
+                **{c: [getattr(r.unit, c) for _, r in rows] for c in ("name", "value", "share")},
+                **{c: [getattr(row, c) for _, row in rows] for c in own},
+            }
+        )

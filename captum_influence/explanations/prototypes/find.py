@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +24,7 @@ from captum_influence.network.slices import Slice
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.shown import Shown
 from captum_influence.units.options import check_options, collected
-from captum_influence.units.question import TargetLike, question
+from captum_influence.units.targets import TargetLike, question
 
 __all__ = ["PrototypeOptions", "prototype"]
 
@@ -87,30 +87,22 @@ def prototype(
         True
     """
     asked, began = Asked.of(prototype, locals()), time.perf_counter()
-    check_options("prototype", options, PrototypeOptions)
-    names = collected("prototype", "shown", Shown, options).class_names
-    run: Run = collected("prototype", "run", Run, options)
-    height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width, steps) < 1:
-        raise ValueError(f"expected positive steps and size, got {steps} and {size}")
+    (names, run), shape = _told(options), _shape(size, steps)
     prior, network = Prior() if prior is None else prior, network_of(model)
     quantity = _quantity(target, layer, unit, names)
     cut = None if layer is None else Cut.ensure(layer)
     look = _Look(network, quantity, cut, preprocess or _as_it_is)
     generator = torch.Generator().manual_seed(run.seed)
-    canvas = Canvas.blank((height, width), prior.decay, generator, device_of(network))
-    optimizer = torch.optim.Adam([canvas.waves], lr=learning_rate)
-    start, history = look.at(canvas.picture().detach()), []
-    for _ in tqdm(range(steps), disable=not run.show_progress, unit="step"):
-        value, canvas.waves.grad = look.pull(canvas, prior, generator)
-        optimizer.step()
-        history.append(value)
+    canvas = Canvas.blank(shape, prior.decay, generator, device_of(network))
+    start = look.at(canvas.picture().detach())
+    bar = tqdm(range(steps), disable=not run.show_progress, unit="step")
+    history = look.raised(canvas, prior, generator, learning_rate, bar)
     image = canvas.picture().detach()
     return Prototype(
         asked=asked,
         network=type(network).__name__,
         image=image.cpu(),
-        history=tuple(history),
+        history=history,
         value=look.at(image),
         start=start,
         quantity=quantity.in_words(names),
@@ -134,6 +126,22 @@ class _Look:
     def at(self, picture: Tensor) -> float:
         """Return the quantity on a picture (3, height, width)."""
         return self._gradient(picture[None])[0]
+
+    def raised(
+        self,
+        canvas: Canvas,
+        prior: Prior,
+        generator: torch.Generator,
+        learning_rate: float,
+        steps: Iterable[int],
+    ) -> tuple[float, ...]:
+        """Raise the quantity step by step; return what it was at each."""
+        optimizer, history = torch.optim.Adam([canvas.waves], lr=learning_rate), []
+        for _ in steps:
+            value, canvas.waves.grad = self.pull(canvas, prior, generator)
+            optimizer.step()
+            history.append(value)
+        return tuple(history)
 
     def pull(
         self, canvas: Canvas, prior: Prior, generator: torch.Generator
@@ -176,6 +184,22 @@ class _Look:
                 + ": check the layer and the preprocessing"
             )
         return float(value.detach()), slope
+
+
+def _told(options: PrototypeOptions) -> tuple[Names, Run]:
+    """Return the names of the classes, and how it is run."""
+    check_options("prototype", options, PrototypeOptions)
+    shown: Shown = collected("prototype", "shown", Shown, options)
+    run: Run = collected("prototype", "run", Run, options)
+    return shown.class_names, run
+
+
+def _shape(size: Size, steps: int) -> tuple[int, int]:
+    """Return the picture's height and width."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width, steps) < 1:
+        raise ValueError(f"expected positive steps and size, got {steps} and {size}")
+    return height, width
 
 
 def _quantity(

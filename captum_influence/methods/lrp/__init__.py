@@ -1,7 +1,7 @@
 """Layer-wise relevance propagation."""
 
 from captum_influence.methods.lrp.captum_backend import ByCaptum, Propagation
-from captum_influence.methods.lrp.find import relevance
+from captum_influence.methods.lrp.find import RelevanceOptions, relevance
 from captum_influence.methods.lrp.result import Relevance
 from captum_influence.methods.lrp.rules import (
     AlphaBeta,
@@ -23,6 +23,7 @@ __all__ = [
     "Gamma",
     "Propagation",
     "Relevance",
+    "RelevanceOptions",
     "RelevanceRule",
     "relevance",
 ]

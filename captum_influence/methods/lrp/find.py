@@ -23,7 +23,7 @@ from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
 from captum_influence.units.displays import pictures_of
 from captum_influence.units.options import check_options, collected
-from captum_influence.units.question import numbered
+from captum_influence.units.targets import numbered
 
 __all__ = ["RelevanceOptions", "relevance"]
 

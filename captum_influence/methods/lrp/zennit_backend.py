@@ -24,6 +24,7 @@ from captum_influence.methods.lrp.rules import (
 from captum_influence.network.cuts import Cut
 from captum_influence.network.folding import fold_batchnorm
 from captum_influence.network.reading import gradients
+from captum_influence.network.torchvision_operators import declare_operators
 from captum_influence.network.tracing import Watch, out_of_place
 
 __all__ = ["ByZennit", "imported"]
@@ -99,6 +100,7 @@ def imported() -> Any:
     Raises:
         ImportError: if it, or the torchvision that it needs, can't be imported.
     """
+    declare_operators()  # zennit imports torchvision
     try:
         import zennit.composites
         import zennit.layer

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict, Unpack
 
 from captum_influence.attr.run import Run
 from captum_influence.data.batches import Batches
+from captum_influence.data.items import Item, columns
 from captum_influence.data.labels import Names
 from captum_influence.network.recording import quiet
 from captum_influence.reports.asked import Asked
@@ -211,11 +212,11 @@ def _shown(
     dataset: Any = getattr(influence.train_dataset, "dataset", influence.train_dataset)
     found = {}
     for index in indices:
-        item = dataset[index]
+        item = columns(dataset[index])
         found[index] = ShownImage(
             index=index,
-            target=_target(item[-1], shown),
-            picture=_picture(item[0], shown),
+            target=_target(item.target, shown),
+            picture=_picture(item.inputs[0], shown),
             shapley=None if shapley is None else _map(influence.model, item, shapley),
         )
     return found
@@ -228,9 +229,9 @@ def _target(target: Any, shown: Shown) -> str:
     return shown.name(plain) if named else str(plain)
 
 
-def _map(model: Module, item: Sequence[Any], shapley: Shapley) -> Tensor:
-    target = torch.as_tensor(item[-1]).reshape(1)
-    return shapley.maps(model, item[0].unsqueeze(0), target)[0]
+def _map(model: Module, item: Item, shapley: Shapley) -> Tensor:
+    target = torch.as_tensor(item.target).reshape(1)
+    return shapley.maps(model, item.inputs[0].unsqueeze(0), target)[0]
 
 
 def _picture(value: Any, shown: Shown) -> Tensor | None:

@@ -13,12 +13,14 @@ from torch.nn import Module
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from captum_influence.data.batches import Batch, Batches
+from captum_influence.data.items import Accepts
 from captum_influence.network.devices import device_of
+from captum_influence.network.inputs import network_of
 from captum_influence.network.recording import quiet
 from captum_influence.reports.asked import Asked
 from captum_influence.training.bias.retrained import Performance, RetrainingResult
-from captum_influence.training.gradients import treatable_layers
 from captum_influence.training.losses import ExampleLoss
+from captum_influence.training.selection import treatable_layers
 
 __all__ = ["Retraining", "measure", "retrain_and_measure"]
 
@@ -88,20 +90,22 @@ class Retraining:
         )
         loss, device = ExampleLoss(loss_fn), device_of(found)
         with torch.enable_grad(), quiet(found):
-            for number, batch in self._batches(data, show_progress):
+            for number, batch in self._batches(data, Accepts.of(network_of(found)), show_progress):
                 moved = batch.to(device)
                 optimizer.zero_grad()
-                torch.autograd.backward(loss(found(*moved.inputs), moved.target).mean())
+                torch.autograd.backward(loss(found(*moved.arguments), moved.target).mean())
                 optimizer.step()
                 _refuse_divergence(found, number)
         return found.requires_grad_(False)
 
-    def _batches(self, data: Dataset[Any], show_progress: bool) -> Iterator[tuple[int, Batch]]:
+    def _batches(
+        self, data: Dataset[Any], accepts: Accepts, show_progress: bool
+    ) -> Iterator[tuple[int, Batch]]:
         generator = torch.Generator().manual_seed(self.seed)
         size = len(data)  # type: ignore[arg-type]  # checked by the caller
         for epoch in range(self.epochs):
             order = torch.randperm(size, generator=generator).tolist()
-            shuffled = Batches.ordered(Subset(data, order), self.batch_size)
+            shuffled = Batches.ordered(Subset(data, order), self.batch_size, accepts)
             bar = f"training, epoch {epoch + 1} of {self.epochs}" if show_progress else None
             for batch in shuffled.iterate(bar=bar):
                 yield epoch, batch
@@ -118,12 +122,13 @@ def measure(
         loss_fn: any reduction.
     """
     loss, found, device = ExampleLoss(loss_fn), {}, device_of(model)
+    accepts = Accepts.of(network_of(model))
     with torch.no_grad(), quiet(model):
         for name, group in groups.items():
             losses, right = [], []
-            for batch in Batches.ensure(group).iterate():
+            for batch in Batches.ensure(group, accepts).iterate():
                 moved = batch.to(device)
-                output = model(*moved.inputs)
+                output = model(*moved.arguments)
                 losses.append(loss(output, moved.target))
                 right.append(_right(output, moved.target))
             known = [r for r in right if r is not None]
@@ -213,11 +218,8 @@ def _parameter_names(model: Module, layers: Sequence[str | Module] | None) -> se
     if layers is None:
         return {name for name, p in model.named_parameters() if p.requires_grad}
     chosen, _ = treatable_layers(model, layers, skip_unsupported=True)
-    return {
-        f"{layer.name}.{name}" if layer.name else name
-        for layer in chosen
-        for name, _ in layer.module.named_parameters(recurse=False)
-    }
+    own = {id(p) for layer in chosen for p in layer.parameters.values()}
+    return {name for name, p in model.named_parameters() if id(p) in own}
 
 
 def _right(output: Tensor, target: Any) -> Tensor | None:

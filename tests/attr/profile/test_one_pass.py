@@ -161,6 +161,8 @@ def test_a_checkpoint_of_another_question_is_refused(tmp_path: Path) -> None:
     other = DistributionalInfluence(profiled.model(), "3", distribution=Point())
     with pytest.raises(ValueError, match="another question: layers"):
         InfluenceProfile.over(other, profiled.loader(3), checkpoint=path)
+    with pytest.raises(ValueError, match=r"another question: axis \(1 there, 2 here\)"):
+        InfluenceProfile.over(influence, profiled.loader(3), checkpoint=path, axis=2)
 
 
 @pytest.mark.parametrize(
@@ -240,8 +242,8 @@ def test_bad_questions_are_refused() -> None:
     )
     with pytest.raises(TypeError, match=r"scores \(examples, classes\), got dict"):
         InfluenceProfile.over(named, profiled.loader(), group_by="predicted")
-    with pytest.raises(TypeError, match="got a mapping"):
-        InfluenceProfile.over(influence, [{"image": profiled.data().tensors[0]}])
+    with pytest.raises(TypeError, match="got a mapping with"):
+        InfluenceProfile.over(influence, [{"image": "cat.png"}])
 
 
 def test_a_layer_of_several_tensors_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import damage
 import profiled
 import pytest
 import torch
@@ -73,6 +74,25 @@ def test_a_saved_profile_loads_again(tmp_path: Path, path: str, files: set[str])
     assert profiled.same(profile, loaded)
     assert (loaded.layers, loaded.settings) == (profile.layers, profile.settings)
     assert loaded.to_dict() == profile.to_dict()
+
+
+def test_no_damaged_profile_loads_with_other_numbers(tmp_path: Path) -> None:
+    influence = DistributionalInfluence(profiled.model(), ["1", "3"], distribution=Point())
+    profile = InfluenceProfile.over(influence, profiled.loader(), group_by="label")
+    path = tmp_path / "profile.safetensors"
+    profile.save(path)
+    content, refused = path.read_bytes(), 0
+    for way in range(damage.COUNT):
+        path.write_bytes(damage.damaged(content, way))
+        try:
+            loaded = InfluenceProfile.load(path)
+        except ValueError as error:
+            assert "expected" in str(error)  # noqa: PT017  # which of many it is doesn't matter
+            refused += 1
+            continue
+        assert profiled.same(profile, loaded)
+        assert (loaded.layers, loaded.facts) == (profile.layers, profile.facts)
+    assert refused > 0.75 * damage.COUNT
 
 
 def _named() -> InfluenceProfile:

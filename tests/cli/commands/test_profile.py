@@ -1,6 +1,5 @@
 """``captum-influence profile`` on the demo, and on a folder of pictures with the user's network."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -38,15 +37,11 @@ def test_a_folder_of_pictures(
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "warm (n = 2)" in out
-    assert "mean influence on score(predicted class)" in out
-    profile = InfluenceProfile.load(tmp_path / "out" / "profile.safetensors")
+    assert "units of largest mean influence on score(predicted class)" in out
+    profile = InfluenceProfile.load(tmp_path / "out")
     assert profile.groups == ("cold", "warm")
-    about = json.loads((tmp_path / "out" / "profile.json").read_text())
-    assert about["quantity"] == "score(predicted class)"
-    assert about["settings"]["group_by"] == "folder"
-    table = about["top"]["1"]
-    assert table["warm"][0]["index"] == profile.top(1, "warm")[0].index
-    assert (tmp_path / "out" / "1.png").stat().st_size > 1000
+    assert profile.facts["group_by"] == "folder"
+    assert "profile" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ PATH = LinearPath(0.0, 400, Midpoint())
 def test_alone_is_exact_removal(name: str) -> None:
     wired = WIRED[name]
     channels = range(wired.contribution.shape[1])
-    found = combine(wired.model, wired.inputs, {wired.layer: channels}, quantity=wired.target)
+    found = combine(wired.model, wired.inputs, {wired.layer: channels}, wired.target)
     torch.testing.assert_close(found.alone, wired.contribution)
     torch.testing.assert_close(found.value, wired.model(wired.inputs)[:, wired.target])
 
@@ -112,7 +112,7 @@ def test_means_of_a_loader_and_a_baseline_take_their_place() -> None:
         {"first": [0], "second": [0]},
         quantity=0,
         replace="mean",
-        reference=[INPUTS],
+        loader=[INPUTS],
     )
     b, a = 3 * x1 + x2, 3 * x1
     torch.testing.assert_close(mean.joint, 2 * (b - b.mean()) + a - a.mean())
@@ -122,19 +122,26 @@ def test_means_of_a_loader_and_a_baseline_take_their_place() -> None:
         {"first": [0]},
         quantity=0,
         replace="mean",
-        reference=[torch.zeros(1, 2, dtype=torch.float64)],
+        loader=[torch.zeros(1, 2, dtype=torch.float64)],
     )
     torch.testing.assert_close(zero.joint, 9 * x1)
 
 
-def test_the_finding_in_words_and_as_json() -> None:
-    found = combine(Chain(), INPUTS[:1], {"first": [0], "second": [0]}, quantity=ClassScore(0))
-    assert found.headline == (
-        "Removing 2 units together changes score(class 0) by -13; removing each alone, added up, "
-        "by -19."
-    )
-    content = found.to_dict()
-    assert (content["joint"], content["interaction"]) == ([13.0], [-6.0])
+def test_classes_go_by_their_names_too() -> None:
+    units, names = {"first": [0]}, ["yes", "no"]
+    found = combine(Chain(), INPUTS, units, "yes", versus="no", class_names=names)
+    assert found.quantity == "score(yes) − score(no)"
+    same = combine(Chain(), INPUTS, units, ClassScore(0) - ClassScore(1))
+    torch.testing.assert_close(found.joint, same.joint)
+    torch.testing.assert_close(found.joint, 2 * 9 * INPUTS[:, 0])  # the scores are q and −q
+
+
+def test_a_network_that_begins_in_place_sees_the_inputs_as_they_are() -> None:
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(2, 2, bias=False)).double()
+    x = torch.tensor([[-1.0, 2.0]], dtype=torch.float64)
+    found = combine(model, x, {"0": [0], "1": [1]}, 1)
+    assert x.tolist() == [[-1.0, 2.0]]
+    assert found.alone[0].tolist() == [0.0, float(found.value)]
 
 
 def test_the_network_is_left_as_it_was() -> None:
@@ -153,9 +160,17 @@ def test_the_network_is_left_as_it_was() -> None:
         ({"first": []}, "at least one unit of the"),
         ({"third": [0]}, "third"),
         ({"first": [0, 1, 0]}, "each unit of the output of .* once"),
+        ({"first": [7]}, "no channel"),
         (rank_units(torch.ones(1, 2)), "channel 0 without one"),
     ],
 )
 def test_bad_sets_say_what_came(units, message) -> None:
     with pytest.raises(ValueError, match=message):
         combine(Chain(), INPUTS, units, quantity=0)
+
+
+def test_what_a_word_means_has_to_be_at_hand() -> None:
+    with pytest.raises(ValueError, match=r"replace='mean' takes a reference: .* as loader="):
+        combine(Chain(), INPUTS, {"first": [0]}, 0, replace="mean")
+    with pytest.raises(TypeError, match="no keyword 'reference'"):
+        combine(Chain(), INPUTS, {"first": [0]}, 0, replace="mean", reference=[INPUTS])

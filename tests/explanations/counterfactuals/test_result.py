@@ -7,6 +7,7 @@ import torch
 from voting import ALL_ON, Eyes, voters
 
 from captum_influence import Counterfactual, Expert, counterfactual
+from captum_influence.testing import check_finding
 
 NAMES = ["fish", "tree", "rock"]
 
@@ -48,6 +49,14 @@ def test_the_table_has_a_row_for_each_removal() -> None:
     assert table["removed"].tolist() == [0, 1]
     assert table["name"].tolist() == ["", "channel 0"]
     assert table["margin"].tolist() == pytest.approx([0.75, -0.75])
+
+
+def test_it_keeps_what_every_finding_promises() -> None:
+    pictures = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0)).double()
+    loader = [(pictures, torch.tensor([0, 0, 1]))]
+    given = {"true": "tree", "class_names": NAMES, "replace": "mean", "loader": loader}
+    found = counterfactual(Eyes(), pictures[0], "vote.0", **given)
+    check_finding(found, {"model": Eyes(), "image": pictures[0], "loader": loader})
 
 
 def test_what_is_saved_comes_back(tmp_path) -> None:

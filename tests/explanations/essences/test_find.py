@@ -1,30 +1,28 @@
+"""What a class is to a network with two eyes, whose answers are known in closed form."""
+
 import math
 
 import pytest
 import torch
+from eyeing import RED, red_scenes
 from torch import Tensor, nn
 
-from captum_influence import Expert, Point
-from captum_influence.experts import class_rankings, expert_curves
-from captum_influence.explanations import Essence, Prototype, essence
-
-RED = torch.tensor([1.0, 0.5, 0.75, 0.25], dtype=torch.float64)
-
-
-def scenes(red: Tensor = RED, others: int = 4) -> list[tuple[Tensor, Tensor]]:
-    """Pictures of class 0, red in the upper left corner as given, and as many green of class 1."""
-    pictures = torch.zeros(len(red) + others, 3, 8, 8, dtype=torch.float64)
-    pictures[: len(red), 0, :4, :4] = red[:, None, None]
-    pictures[:, 1, 4:, 4:] = 0.1
-    pictures[len(red) :, 1, 4:, 4:] = 1.0
-    labels = torch.tensor([0] * len(red) + [1] * others)
-    return [(pictures[::2], labels[::2]), (pictures[1::2], labels[1::2])]
+from captum_influence import (
+    Essence,
+    Expert,
+    HeldOut,
+    Point,
+    class_rankings,
+    essence,
+    expert_curves,
+)
+from captum_influence.units.units_of import UnitsOf
 
 
 @pytest.fixture
 def found(model) -> Essence:
     return essence(
-        model, "relu", scenes(), 0, top=2, examples=2, smoothing=0, class_names=["red", "green"]
+        model, red_scenes(), "relu", 0, top=2, examples=2, smoothing=0, class_names=["red", "green"]
     )
 
 
@@ -37,6 +35,7 @@ def test_means_and_standard_errors_are_those_of_the_closed_form(found) -> None:
     assert first.contribution_error == pytest.approx(16 * float(RED.std()) / math.sqrt(len(RED)))
     assert first.unit.share == pytest.approx(1.0)
     assert found.count == len(RED)
+    assert first.unit.standard_error == first.influence_error  # by influence
     assert found.against == ()
 
 
@@ -60,7 +59,7 @@ def test_a_unit_is_shown_where_it_contributes_most(found) -> None:
 
 
 def test_the_number_of_an_example_is_its_place_in_the_loader(model, found) -> None:
-    everything = torch.cat([images for images, _ in scenes()])
+    everything = torch.cat([images for images, _ in red_scenes()])
     for look in found.units[0].looks:
         shown = everything[look.example.number]
         assert float(shown[0, 0, 0]) * 16 == pytest.approx(look.example.value)
@@ -72,16 +71,16 @@ def test_experts_are_those_of_the_profile(model, found) -> None:
     assert k == found.kept.best_k["influence"]
     own = found.expert(model)
     profile = found.influences
-    given = {"model": model, "layer": "relu", "loader": scenes()}
+    given = {"model": model, "layer": "relu", "loader": red_scenes()}
     auto = Expert.from_profile(profile, 0, k="auto", ks=found.kept.ks, **given)
     assert own.selection.indices == auto.selection.indices
-    for images, _ in scenes():
+    for images, _ in red_scenes():
         assert torch.equal(own(images), auto(images))
 
 
 def test_removal_is_counted_as_it_happens(model, found) -> None:
     rankings = {"influence": [row.unit for row in found.units]}
-    slow = expert_curves(model, "relu", rankings, scenes(), 0, ks=[1], mode="remove")
+    slow = expert_curves(model, red_scenes(), "relu", 0, rankings, ks=[1], mode="remove")
     assert found.removed.curve("recall", "influence")[0] == slow.curve("recall", "influence")[0]
     assert found.removed.whole == slow.whole
     assert found.needed == 1
@@ -95,24 +94,39 @@ def test_random_rankings_count_together(found) -> None:
 
 def test_both_rankings_agree_with_class_rankings(model) -> None:
     for by in ("influence", "contribution"):
-        ours = essence(model, "relu", scenes(), 0, by=by, top=3, distribution=Point())
+        ours = essence(model, red_scenes(), "relu", 0, by=by, top=3, distribution=Point())
         theirs = class_rankings(
-            model, "relu", scenes(), 0, by=[by], ends="top", distribution=Point()
+            model, red_scenes(), "relu", 0, by=[by], ends="top", distribution=Point()
         )[by]
         assert [row.unit.index for row in ours.units] == [unit.index for unit in theirs]
         assert [row.unit.value for row in ours.units] == pytest.approx([u.value for u in theirs])
 
 
 def test_held_out_pictures_are_what_experts_are_tried_on(model) -> None:
-    held_out = scenes(torch.tensor([0.7], dtype=torch.float64), others=2)
-    found = essence(model, "relu", scenes(), 0, held_out=held_out)
+    held_out = red_scenes(torch.tensor([0.7], dtype=torch.float64), others=2)
+    found = essence(model, red_scenes(), "relu", 0, held_out=held_out)
     assert found.removed.whole.hits + found.removed.whole.misses == 1
     assert found.held_out
     assert found.count == len(RED)
 
 
+def test_how_it_is_tried_may_be_said_whole_or_in_parts(model) -> None:
+    others = red_scenes(others=2)
+    whole = essence(model, red_scenes(), "relu", 0, held_out=HeldOut(others, (1, 2), "mean"))
+    parts = essence(model, red_scenes(), "relu", 0, held_out=others, ks=(1, 2), replace="mean")
+    assert whole.removed.counts == parts.removed.counts
+    assert whole.removed.ks == (1, 2)
+    with torch.no_grad():  # the means are those of the pictures that units were chosen by
+        seen = model.relu(model.eyes(torch.cat([images for images, _ in red_scenes()])))
+    rankings = {"influence": [row.unit for row in whole.units]}
+    slow = expert_curves(
+        model, others, "relu", 0, rankings, ks=(1, 2), mode="remove", replace=seen.mean(dim=0)
+    )
+    assert whole.removed.curve("recall", "influence") == slow.curve("recall", "influence")
+
+
 def test_pictures_of_the_class_alone_have_no_rest(model) -> None:
-    found = essence(model, "relu", scenes(others=0), 0, class_names=["red", "green"])
+    found = essence(model, red_scenes(others=0), "relu", 0, class_names=["red", "green"])
     assert found.kept is None
     assert found.chosen is None
     assert found.units[0].outside is None
@@ -121,29 +135,10 @@ def test_pictures_of_the_class_alone_have_no_rest(model) -> None:
         found.expert(model)
 
 
-def test_one_picture_has_no_standard_error(model) -> None:
-    found = essence(model, "relu", scenes(RED[:1]), 0)
-    assert math.isnan(found.units[0].contribution_error)
-    assert found.to_dict()["units"][0]["contribution_error"] is None
-    assert found.plot() is not None
-
-
-def test_the_headline_says_what_was_measured(found) -> None:
-    assert found.headline.startswith("To this network, red is first of all channel 0 of relu: ")
-    assert "Of 4 pictures of red it recognises 100\u00a0%; without its strongest" in found.headline
-
-
-def test_a_prototype_lies_beside_it(model) -> None:
-    made = Prototype(torch.rand(3, 8, 8), (1.0, 2.0), 2.0, 1.0, "score(red)", None, {})
-    found = essence(model, "relu", scenes(), 0, prototype=made)
-    assert found.to_dict()["prototype"]["value"] == 2.0
-    assert len(found.plot().axes) > len(essence(model, "relu", scenes(), 0).plot().axes)
-
-
 def test_the_network_is_left_as_it_was(model, found) -> None:
     hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()]
     state = torch.random.get_rng_state()
-    essence(model, "relu", scenes(), 0)
+    essence(model, red_scenes(), "relu", 0)
     assert torch.equal(state, torch.random.get_rng_state())
     assert [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()] == hooks
     assert all(p.requires_grad for p in model.parameters())
@@ -161,35 +156,53 @@ def test_tokens_count_features() -> None:
 
     torch.manual_seed(0)
     images = torch.rand(6, 3, 4, 4)
-    found = essence(Tokens().eval(), "mix", [(images, torch.tensor([0, 1] * 3))], 0, top=5)
+    found = essence(Tokens().eval(), [(images, torch.tensor([0, 1] * 3))], "mix", 0, top=5)
     assert found.channels == 5
     assert len(found.units) == 5
+
+
+def test_a_unit_is_an_entry_of_one_dimension(model) -> None:
+    rows = essence(model, red_scenes(), UnitsOf("relu", 2), 0, top=2)
+    assert [row.unit.name for row in rows.units] == ["unit 0", "unit 1"]  # the red row, the other
+    assert rows.kind == "unit"
+    largest = essence(model, red_scenes(), UnitsOf("relu", aggregate="max"), 0, by="contribution")
+    assert largest.units[0].contribution == pytest.approx(16 * float(RED.mean()))
+    for axis in ("position", {"both": [0, 1]}):
+        with pytest.raises(ValueError, match="means over a data set are taken along one"):
+            essence(model, red_scenes(), "relu", 0, axis=axis)
+
+
+def test_a_class_and_what_is_asked_go_by_names(model) -> None:
+    names = ["red", "green", "dark"]
+    found = essence(model, red_scenes(), "relu", "red", quantity="green", class_names=names)
+    assert (found.target, found.name, found.quantity) == (0, "red", "score(green)")
+    assert found.units[0].unit.index == (1,)  # the second eye raises green
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"top": 0}, "expected top to be a positive number"),
-        ({"by": "size"}, 'expected by="influence" or by="contribution"'),
+        ({"by": "size"}, 'expected by="contribution" or by="influence"'),
         ({"smoothing": 99.0}, "expected smoothing as a standard deviation"),
         ({"ks": [9]}, "expected ks from 1 to the 3 ranked units"),
     ],
 )
 def test_mistakes_are_named(model, settings, message) -> None:
     with pytest.raises(ValueError, match=message):
-        essence(model, "relu", scenes(), 0, **settings)
+        essence(model, red_scenes(), "relu", 0, **settings)
 
 
 def test_loaders_that_will_not_do_are_refused(model) -> None:
     with pytest.raises(TypeError, match="several times, got a list_iterator"):
-        essence(model, "relu", iter(scenes()), 0)
+        essence(model, iter(red_scenes()), "relu", 0)
     with pytest.raises(TypeError, match="several times, got a list_iterator"):
-        essence(model, "relu", scenes(), 0, held_out=iter(scenes()))
+        essence(model, red_scenes(), "relu", 0, held_out=iter(red_scenes()))
     series = [(torch.zeros(2, 3, 8, dtype=torch.float64), torch.tensor([0, 1]))]
     with pytest.raises(ValueError, match=r"images .* got \(2, 3, 8\): InfluenceProfile"):
-        essence(model, "relu", series, 0)
+        essence(model, series, "relu", 0)
 
 
 def test_a_class_without_pictures_is_refused(model) -> None:
     with pytest.raises(ValueError, match="the loader holds no image of class 2"):
-        essence(model, "relu", scenes(), 2)
+        essence(model, red_scenes(), "relu", 2)

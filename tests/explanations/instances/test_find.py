@@ -154,7 +154,7 @@ def test_noise_and_functions_are_described(model, image) -> None:
     asked = {"quantity": Function(lambda output: output[:, 0]), "distribution": Noise(0.1, 4)}
     found = explain(model, image, "relu", top=1, **asked)
     assert found.quantity == "a function of the output"
-    assert found.facts["distribution"] == "4 draws of noise around the picture"
+    assert found.facts["distribution"] == "4 draws of noise around the input"
 
 
 def state(model: nn.Module) -> tuple[object, ...]:
@@ -182,11 +182,12 @@ def test_the_model_and_the_random_state_are_left_as_found(model, image, layer) -
     assert all(torch.equal(w, weights[name]) for name, w in model.state_dict().items())
 
 
-def test_what_the_network_draws_is_drawn_from_the_seed(image) -> None:
+def test_a_network_that_draws_anew_in_every_pass_is_refused(image) -> None:
     noisy = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.Dropout(), nn.Linear(4, 2)).double()
-    asked = {"quantity": 0, "internal_batch_size": 10}  # the draws follow the micro-batches
-    first, again = (explain(noisy.train(), image, "1", **asked) for _ in range(2))
-    torch.testing.assert_close(first.values, again.values, rtol=0, atol=0)
+    before = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match=r"2, a Dropout, .* call model.eval\(\)"):
+        explain(noisy.train(), image, "1", 0)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_wrapped_models_are_looked_into(model, image) -> None:
@@ -268,7 +269,7 @@ def test_what_isn_t_a_tensor_or_a_module_is_named(model, image) -> None:
     with pytest.raises(TypeError, match="got function"):
         explain(lambda x: x, image, "relu")
     with pytest.raises(TypeError, match="loader to yield images"):
-        explain(model, image, "relu", loader=[{"image": image}])
+        explain(model, image, "relu", loader=["a word"])
     with pytest.raises(TypeError, match=r"pick one of its tensors with Cut\(layer, select"):
         explain(Pair(), image, "pair")
 

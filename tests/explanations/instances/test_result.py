@@ -6,19 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from asking import again
 from torch import Tensor
 
 from captum_influence import ClassScore, Explanation, explain
 from captum_influence.testing import check_finding
 
 NAMES = ["red", "green", "dark"]
-
-
-def again(found: Explanation, **names: object) -> Explanation:
-    """Run the printed call, with the imports that are printed beside it."""
-    known = {**found.asked.tensors, **names}
-    exec("\n".join(found.asked.imports), known)
-    return eval(found.call, known)
 
 
 def test_the_call_asks_the_same_again(model, image) -> None:
@@ -94,8 +88,8 @@ def test_the_figure_has_a_column_for_each_unit(model, image) -> None:
     found = explain(model, image, "relu", 0, top=2)
     titles = [axes.get_title() for axes in found.plot().axes]
     assert [t for t in titles if t.startswith("channel")] == [
-        "channel 0\n+100 %",
-        "channel 1\n+0 %",
+        "channel 0\n+100\u00a0%",
+        "channel 1\n+0\u00a0%",
     ]
 
 

@@ -1,39 +1,30 @@
+"""What separates two classes for a network with two eyes, in closed form."""
+
 import math
 
 import pytest
 import torch
-from torch import Tensor
+from eyeing import GREEN, LITTLE, RED, twin_scenes
 
-from captum_influence import Expert
-from captum_influence.explanations import Pair, pair
+from captum_influence import Expert, HeldOut, Pair, pair
+from captum_influence.units.units_of import UnitsOf
 
-RED = torch.tensor([1.0, 0.5, 0.75], dtype=torch.float64)
-GREEN = torch.tensor([0.8, 0.6, 1.0, 0.4], dtype=torch.float64)
-LITTLE = 0.1
-
-
-def scenes() -> list[tuple[Tensor, Tensor]]:
-    """Red pictures with a little green, and green ones with a little red."""
-    pictures = torch.zeros(len(RED) + len(GREEN), 3, 8, 8, dtype=torch.float64)
-    pictures[:, :2] = 0.0
-    pictures[:, 0, :4, :4] = torch.cat([RED, torch.full_like(GREEN, LITTLE)])[:, None, None]
-    pictures[:, 1, 4:, 4:] = torch.cat([torch.full_like(RED, LITTLE), GREEN])[:, None, None]
-    return [(pictures, torch.tensor([0] * len(RED) + [1] * len(GREEN)))]
+REDS = RED[:3]  # those of the twins
 
 
 @pytest.fixture
 def found(model) -> Pair:
     names = ["red", "green", "dark"]
-    return pair(model, "relu", scenes(), 0, 1, ks=(1, 2), smoothing=0, class_names=names)
+    return pair(model, twin_scenes(), "relu", 0, 1, ks=(1, 2), smoothing=0, class_names=names)
 
 
 def test_differences_and_standard_errors_are_those_of_the_closed_form(found) -> None:
     (unit,) = found.first.units
     assert unit.unit.index == (0,)
-    assert unit.on_first == pytest.approx(16 * float(RED.mean()))
+    assert unit.on_first == pytest.approx(16 * float(REDS.mean()))
     assert unit.on_second == pytest.approx(16 * LITTLE)
-    assert unit.unit.value == pytest.approx(16 * (float(RED.mean()) - LITTLE))
-    assert unit.error == pytest.approx(16 * float(RED.std()) / math.sqrt(len(RED)))
+    assert unit.unit.value == pytest.approx(16 * (float(REDS.mean()) - LITTLE))
+    assert unit.error == pytest.approx(16 * float(REDS.std()) / math.sqrt(len(REDS)))
     (other,) = found.second.units
     assert other.unit.index == (1,)
     assert other.on_second == pytest.approx(-16 * float(GREEN.mean()))
@@ -42,7 +33,7 @@ def test_differences_and_standard_errors_are_those_of_the_closed_form(found) -> 
 
 
 def test_differences_add_up_to_how_far_the_classes_lie_apart(model, found) -> None:
-    (images, labels), *_ = scenes()
+    (images, labels), *_ = twin_scenes()
     with torch.no_grad():
         scores = model(images)
     margin = scores[:, 0] - scores[:, 1]
@@ -64,7 +55,7 @@ def test_units_look_at_their_own_class(found) -> None:
 
 
 def test_without_the_units_answers_move(model, found) -> None:
-    (images, labels), *_ = scenes()
+    (images, labels), *_ = twin_scenes()
     for side, other in (found.sides, found.sides[::-1]):
         own = images[labels == side.target]
         silent = Expert(model, "relu", [side.units[0].unit.index[0]], mode="remove")
@@ -83,22 +74,38 @@ def test_ks_end_where_units_do(found) -> None:
 
 
 def test_only_right_answers_are_counted(model) -> None:
-    (images, labels), *_ = scenes()
+    (images, labels), *_ = twin_scenes()
     wrong = 1 - labels
-    found = pair(model, "relu", [(images, labels)], 0, 1, ks=(1,), held_out=[(images, wrong)])
+    found = pair(model, [(images, labels)], "relu", 0, 1, ks=(1,), held_out=[(images, wrong)])
     assert found.first.moves.answers == found.second.moves.answers == 0
     assert "No picture of class 0 is answered right" in found.headline
     assert "become" not in found.headline
     assert found.held_out
 
 
-def test_the_headline_says_what_was_measured(found) -> None:
-    assert found.headline.startswith("What separates red from green in relu: channel 0 speaks for")
-    assert "100\u00a0% of 3 answers “red” become “green”" in found.headline
+def test_how_it_is_tried_may_be_said_whole_or_in_parts(model) -> None:
+    others, half = twin_scenes(), {"ks": (1,), "replace": 0.5}
+    whole = pair(model, twin_scenes(), "relu", 0, 1, held_out=HeldOut(others, **half))
+    parts = pair(model, twin_scenes(), "relu", 0, 1, held_out=others, **half)
+    for own, same in zip(whole.sides, parts.sides, strict=True):
+        assert own.moves == same.moves
+    assert whole.first.moves.ks == (1,)
+
+
+def test_classes_go_by_names_and_units_along_any_dimension(model) -> None:
+    names = ["red", "green", "dark"]
+    rows = UnitsOf("relu", 2)
+    found = pair(model, twin_scenes(), rows, "red", "green", smoothing=0, class_names=names)
+    assert (found.first.name, found.second.target) == ("red", 1)
+    assert [row.unit.name for side in found.sides for row in side.units] == ["unit 0", "unit 1"]
+    silent = Expert(model, "relu", [(0, 0), (0, 1)], "remove", axis="position")  # the upper row
+    ((images, labels),) = twin_scenes()
+    moved = (silent(images[labels == 0]).argmax(dim=1) == 1).double().mean()
+    assert found.first.moves.moved["contribution"][0] == float(moved)
 
 
 def test_turned_round_it_is_the_same(model, found) -> None:
-    turned = pair(model, "relu", scenes(), 1, 0, ks=(1, 2), smoothing=0)
+    turned = pair(model, twin_scenes(), "relu", 1, 0, ks=(1, 2), smoothing=0)
     for a, b in zip(found.sides, turned.sides[::-1], strict=True):
         assert [row.unit.index for row in a.units] == [row.unit.index for row in b.units]
         assert a.units[0].unit.value == pytest.approx(b.units[0].unit.value)
@@ -106,16 +113,16 @@ def test_turned_round_it_is_the_same(model, found) -> None:
 
 
 def test_differences_that_may_be_chance_are_not_claimed(model) -> None:
-    (images, _), *_ = scenes()
+    (images, _), *_ = twin_scenes()
     mixed = images[[0, 3, 1, 4]]  # a red and a green picture of each class
-    found = pair(model, "relu", [(mixed, torch.tensor([0, 0, 1, 1]))], 0, 1)
+    found = pair(model, [(mixed, torch.tensor([0, 0, 1, 1]))], "relu", 0, 1)
     assert not any(row.is_clear for side in found.sides for row in side.units)
     assert found.headline.startswith("No channel of relu clearly separates")
 
 
 def test_classes_that_nothing_separates(model) -> None:
     dark = torch.zeros(4, 3, 8, 8, dtype=torch.float64)
-    found = pair(model, "relu", [(dark, torch.tensor([0, 0, 1, 1]))], 0, 1)
+    found = pair(model, [(dark, torch.tensor([0, 0, 1, 1]))], "relu", 0, 1)
     assert found.first.units == found.second.units == ()
     assert found.headline == "No channel of relu clearly separates class 0 from class 1."
     assert found.plot() is not None
@@ -124,9 +131,9 @@ def test_classes_that_nothing_separates(model) -> None:
 def test_a_loader_that_ends_is_refused(model) -> None:
     dark = [(torch.zeros(2, 3, 8, 8, dtype=torch.float64), torch.tensor([0, 1]))]
     with pytest.raises(TypeError, match="several times, got a list_iterator"):
-        pair(model, "relu", iter(dark), 0, 1)
+        pair(model, iter(dark), "relu", 0, 1)
     with pytest.raises(TypeError, match="several times, got a list_iterator"):
-        pair(model, "relu", dark, 0, 1, held_out=iter(dark))
+        pair(model, dark, "relu", 0, 1, held_out=iter(dark))
 
 
 @pytest.mark.parametrize(
@@ -134,10 +141,11 @@ def test_a_loader_that_ends_is_refused(model) -> None:
     [
         ((1, 1), {}, "expected two classes, got class 1 twice"),
         ((0, 2), {}, "the loader holds no image of class 2"),
-        ((0, 1), {"top": 0}, "expected positive top and ks"),
-        ((0, 1), {"ks": ()}, "expected positive top and ks"),
+        ((0, 1), {"top": 0}, "expected top to be a positive number"),
+        ((0, 1), {"ks": ()}, "expected ks as positive numbers"),
+        ((0, 1), {"by": "influence"}, "only contributions add up"),
     ],
 )
 def test_mistakes_are_named(model, classes, settings, message) -> None:
     with pytest.raises(ValueError, match=message):
-        pair(model, "relu", scenes(), *classes, **settings)
+        pair(model, twin_scenes(), "relu", *classes, **settings)

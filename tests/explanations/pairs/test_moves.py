@@ -1,3 +1,5 @@
+"""Answers that move, beside experts run by hand."""
+
 import pytest
 import torch
 
@@ -20,7 +22,8 @@ def scenes():
 def test_moves_are_those_of_an_expert_run_by_hand(scenes, replace) -> None:
     network, cut = load_demo_network(), Cut("relu5")
     replacement = Replacement.ensure(replace, network, cut)
-    found = count_moves(network, cut, RANKINGS, scenes, COUPE, CONVERTIBLE, (2, 4), replacement)
+    classes = (COUPE, CONVERTIBLE)
+    found = count_moves(network, cut, RANKINGS, scenes, classes, (2, 4), replacement)
     images = torch.cat([batch[labels == COUPE] for batch, labels in scenes])
     right = images[network(images).argmax(dim=1) == COUPE]
     shares = {}
@@ -42,6 +45,6 @@ def test_nobody_answers_right(scenes) -> None:
     network, cut = load_demo_network(), Cut("relu5")
     replacement = Replacement.ensure(0, network, cut)
     none = [(images[:0], labels[:0]) for images, labels in scenes]
-    found = count_moves(network, cut, RANKINGS, none, COUPE, CONVERTIBLE, (1,), replacement)
+    found = count_moves(network, cut, RANKINGS, none, (COUPE, CONVERTIBLE), (1,), replacement)
     assert found.answers == 0
     assert found.moved == found.left == {"first": (0.0,), "random": (0.0,)}

@@ -6,6 +6,7 @@ import torch
 from captum_influence import Prototype, prototype
 from captum_influence.demo import load_demo_network
 from captum_influence.explanations import Prior
+from captum_influence.testing import check_finding
 
 CALM = Prior(jitter=0)
 
@@ -36,6 +37,10 @@ def test_the_table_has_a_row_for_each_step(found) -> None:
     table = found.to_frame()
     assert table["step"].tolist() == [1, 2, 3]
     assert table["value"].tolist() == list(found.history)
+
+
+def test_it_keeps_what_every_finding_promises(found) -> None:
+    check_finding(found, {"model": load_demo_network()})
 
 
 def test_what_is_saved_comes_back(found, tmp_path) -> None:

@@ -2,6 +2,7 @@ import warnings
 
 import pytest
 import torch
+from asking import again
 from captum.attr import InputXGradient, LayerGradientXActivation
 from torch import nn
 
@@ -144,8 +145,6 @@ def test_the_call_asks_the_same_again():
     scene, names = demo_scene().image[None], {"class_names": CLASSES, "tolerance": 9.0}
     rules = Composite.epsilon_gamma(0.3, bounds=(0.0, 1.0))
     found = relevance(load_demo_network(), scene, "coupe", composite=rules, layers="relu3", **names)
-    known = {"model": load_demo_network(), "inputs": scene}
-    exec("\n".join(found.asked.imports), known)
-    again = eval(found.call, known)
-    assert torch.equal(again.map, found.map)
-    assert again.call == found.call
+    same = again(found, model=load_demo_network(), inputs=scene)
+    assert torch.equal(same.map, found.map)
+    assert same.call == found.call

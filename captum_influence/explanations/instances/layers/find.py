@@ -21,7 +21,7 @@ from captum_influence.reports.asked import Asked
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.measurement import answered
 from captum_influence.units.options import Chosen, Options
-from captum_influence.units.question import TargetLike, question
+from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike, UnitsOf
 
 __all__ = ["explain_layers"]
@@ -72,8 +72,7 @@ def explain_layers(
             f"expected a list of at least one layer, got {type(layers).__name__}: put it into one"
         )
     chosen = Chosen.of("explain_layers", layers[0], options)
-    names = chosen.shown.class_names
-    wanted = question(target, versus=versus, quantity=quantity, names=names)
+    wanted = question(target, versus=versus, quantity=quantity, names=chosen.shown.class_names)
     path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
     each = [
         explain(model, image, layer, wanted, distribution=path, top=top, **options)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from captum_influence import ClassScore, LayerExplanations, Point, explain_layers
+from captum_influence.testing import check_finding
 
 ASKED = ClassScore(0) - ClassScore(1)
 
@@ -47,6 +48,10 @@ def test_the_dict_holds_each_layer(found) -> None:
     assert content["call"].startswith("explain_layers(\n    model, image,\n    layers=['eyes',")
 
 
+def test_it_keeps_what_every_finding_promises(found, model, image) -> None:
+    check_finding(found, {"model": model, "image": image})
+
+
 def test_what_is_saved_comes_back(found, tmp_path) -> None:
     found.save(tmp_path)
     back = LayerExplanations.load(tmp_path)
@@ -57,5 +62,5 @@ def test_what_is_saved_comes_back(found, tmp_path) -> None:
 
 def test_the_figure_has_a_column_for_each_unit(found) -> None:
     titles = [axes.get_title() for axes in found.plot().axes]
-    assert "channel 0 of eyes\n+114 %" in titles
-    assert "channel 0 of relu\n+114 %" in titles
+    assert "channel 0 of eyes\n+114\u00a0%" in titles
+    assert "channel 0 of relu\n+114\u00a0%" in titles

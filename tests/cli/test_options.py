@@ -1,0 +1,72 @@
+"""One vocabulary for all subcommands."""
+
+import argparse
+import importlib
+from dataclasses import fields
+
+import pytest
+
+from captum_influence.cli.groups import Command
+from captum_influence.cli.options import (
+    OutputOptions,
+    PreprocessingOptions,
+    replacement,
+)
+from captum_influence.cli.program import COMMANDS, parsed
+
+
+def _command(name: str) -> Command:
+    module = importlib.import_module(f"captum_influence.cli.commands.{name.replace('-', '_')}")
+    return module.COMMAND
+
+
+def test_a_word_means_the_same_everywhere() -> None:
+    meanings: dict[str, set[object]] = {}
+    for name in COMMANDS:
+        for group in _command(name).groups:
+            for f in fields(group):
+                for flag in f.metadata.get("flags", ()):
+                    meanings.setdefault(flag, set()).add(f.name.removesuffix("s"))
+    assert {flag: names for flag, names in meanings.items() if len(names) > 1} == {}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_subcommand_says_where_and_draws_from_a_seed(name: str) -> None:
+    flags = {
+        flag
+        for g in _command(name).groups
+        for f in fields(g)
+        for flag in f.metadata.get("flags", ())
+    }
+    assert {"--out", "--quiet", "--debug", "--model", "--weights", "--device", "--seed"} <= flags
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("zero", 0.0), ("mean", "mean"), ("resample", "resample"), ("-1.5", -1.5)]
+)
+def test_replacements(text: str, value: object) -> None:
+    assert replacement(text) == value
+
+
+def test_a_replacement_that_is_none() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="'median'"):
+        replacement("median")
+
+
+def test_preprocessing_says_what_was_said() -> None:
+    words = "explain --size 12x8 --squash --mean 104,117,123 --value-range 255".split()
+    (found,) = (g for g in parsed(words)[1] if isinstance(g, PreprocessingOptions))
+    assert found.parts() == {
+        "size": (12, 8),
+        "fit": "squash",
+        "mean": (104.0, 117.0, 123.0),
+        "value_range": 255,
+    }
+
+
+def test_progress_is_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert OutputOptions().show_progress
+    assert not OutputOptions(quiet=True).show_progress
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
+    assert not OutputOptions().show_progress

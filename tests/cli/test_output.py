@@ -1,0 +1,70 @@
+"""What a run leaves behind."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from captum_influence import Explanation
+from captum_influence.cli.options import OutputOptions
+from captum_influence.cli.output import Report
+from captum_influence.cli.program import main
+
+
+def test_a_folder_is_named_by_the_subcommand(folder: Path) -> None:
+    report = Report.claim(OutputOptions(subcommand="explain"), Explanation)
+    assert report.folder == Path("captum-influence-explain")
+    assert not report.folder.exists()  # nothing is written before there is something
+
+
+def test_an_earlier_runs_files_are_written_over(own: list[str]) -> None:
+    assert main([*own, "--out", "made/on the way"]) == 0
+    assert sorted(path.name for path in Path("made/on the way").iterdir()) == [
+        "explanation.json",
+        "explanation.safetensors",
+        "figures",
+        "report.html",
+    ]
+    assert main([*own, "--out", "made/on the way", "--top", "1"]) == 0
+    assert len(Explanation.load("made/on the way").units) == 1
+    assert not list(Path("made/on the way").glob("figures/unit2_*.png"))
+
+
+def test_foreign_files_are_not(own: list[str], fails) -> None:
+    Path("mine").mkdir()
+    Path("mine/report.html").write_text("dear diary")
+    for text in (None, "{}", "[1]", "no JSON"):
+        if text is not None:
+            Path("mine/explanation.json").write_text(text)
+        assert "report.html" in fails([*own, "--out", "mine"])
+    assert Path("mine/report.html").read_text() == "dear diary"
+    assert "is a file" in fails([*own, "--out", "nets.py"])
+    assert "is a file" in fails([*own, "--out", "nets.py/inside"])
+
+
+def test_a_failure_leaves_no_folder(own: list[str], fails) -> None:
+    assert "no layer named 'nope'" in fails([*own, "--layer", "nope", "--out", "new"])
+    assert not Path("new").exists()
+
+
+def test_a_folder_of_a_failed_run_is_usable_again(own: list[str], fails) -> None:
+    Path("new").mkdir()
+    assert "no layer named 'nope'" in fails([*own, "--layer", "nope", "--out", "new"])
+    assert main([*own, "--out", "new"]) == 0
+
+
+def test_quiet_prints_nothing(own: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(own) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("absent", ["jinja2", "safetensors"])
+def test_without_an_extra_it_is_named_before_the_work(
+    fails, monkeypatch: pytest.MonkeyPatch, absent: str
+) -> None:
+    find: Any = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == absent else find(name)
+    )
+    assert "captum_influence[report]" in fails("explain --quiet")

@@ -1,0 +1,74 @@
+"""What pages show, small, of a unit in several pictures."""
+
+import dataclasses
+
+import pytest
+import torch
+from eyeing import red_scenes
+
+from captum_influence import essence
+from captum_influence.explanations.thumbnails import (
+    best_crop,
+    glances,
+    in_words,
+    joint_limit,
+    mask_figure,
+    thumbnail,
+)
+from captum_influence.units.interpreted import Example
+from captum_influence.units.series_display import SeriesDisplay
+from captum_influence.visualization import maps
+
+
+@pytest.fixture
+def looks(model):
+    found = essence(model, red_scenes(), "relu", 0, top=2, smoothing=0, class_names=["red"])
+    return [row.looks for row in found.units]
+
+
+def test_one_scale_ends_where_that_of_all_maps_together_does(looks) -> None:
+    everything = torch.cat([look.seen.map.flatten().float() for look in looks[0]])
+    assert joint_limit(looks[0]) == maps.limit(everything)
+    assert joint_limit([]) == maps.limit(torch.zeros(1))
+
+
+def test_glances_hold_pictures_and_say_whose(looks) -> None:
+    shown = glances(looks[0], 1.0, in_words)
+    assert [glance.number for glance in shown] == [look.example.number for look in looks[0]]
+    assert shown[0].caption == "red, 16.0"
+    assert all(g.heat.startswith("data:image/png;base64,") for g in shown)
+    assert all(g.mask.startswith("data:image/png;base64,") for g in shown)
+
+
+def test_the_first_picture_with_a_region_gives_the_crop(looks) -> None:
+    assert best_crop(looks[0]) == best_crop(looks[0][:1])
+    assert best_crop(looks[0]) != best_crop(looks[0][1:])
+    assert best_crop(looks[1]) is None  # nothing passes through the second eye to the red class
+    assert best_crop([*looks[1], *looks[0]]) == best_crop(looks[0])
+
+
+def test_a_mask_is_drawn_over_its_picture(looks) -> None:
+    (axes,) = mask_figure(looks[0][0]).axes
+    assert axes.images
+
+
+def test_a_picture_becomes_a_small_one_with_what_the_unit_sees(looks) -> None:
+    example = looks[0][0].example
+    plain = thumbnail(example)
+    assert (plain["label"], plain["value"]) == ("red", example.value)
+    assert plain["image"].startswith("data:image/png;base64,")
+    assert plain["crop"] is plain["fragment"] is None
+    assert thumbnail(dataclasses.replace(example, box=(0, 0, 4, 4)))["crop"] is not None
+
+
+def test_another_display_becomes_a_fragment() -> None:
+    series = Example(
+        kind="activation",
+        number=3,
+        label=None,
+        value=2.0,
+        display=SeriesDisplay(torch.rand(2, 9), 95.0),
+    )
+    shown = thumbnail(series)
+    assert shown["image"] is shown["crop"] is None
+    assert "<img" in shown["fragment"]
