@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -90,6 +90,8 @@ class Finding(ABC):
     ) -> Path:
         """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
 
+        The page holds what :meth:`to_dict` returns, to be kept as a JSON file with a click.
+
         Args:
             path: the file to write.
             command: the shell command that made this; None: one is suggested.
@@ -98,7 +100,8 @@ class Finding(ABC):
         Raises:
             ImportError: if Jinja is not installed.
         """
-        page = self.page(command)
+        numbers = (f"{self._stem()}.json", self._as_json())
+        page = replace(self.page(command), numbers=numbers)
         written = page.write(path)
         if figures is not None:
             page.write_figures(figures)
@@ -117,7 +120,7 @@ class Finding(ABC):
         binary, text = self.places(path)
         content, tensors = apart(self)
         write_tensors(binary, self._stem(), {"finding": content}, tensors)
-        write_json(text, {"format": f"captum_influence.{type(self).__name__}", **self.to_dict()})
+        write_json(text, self._as_json())
         return binary, text
 
     @classmethod
@@ -150,6 +153,9 @@ class Finding(ABC):
         """Return the class and the finding, in one line."""
         words = " ".join(self.headline.split())
         return f"<{type(self).__name__}: {words if len(words) <= 160 else words[:159] + '…'}>"
+
+    def _as_json(self) -> dict[str, Any]:
+        return {"format": f"captum_influence.{type(self).__name__}", **self.to_dict()}
 
     @classmethod
     def _stem(cls) -> str:

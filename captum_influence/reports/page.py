@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -31,11 +32,13 @@ class Page:
         template: the file, beside the ``page.py`` that fills it; it extends ``base.html.j2``.
         content: what the template asks for.
         figures: draws each figure when it is asked for, with its name.
+        numbers: a file's name and what it says, to be had from the page; None: there is none.
     """
 
     template: Path
     content: Mapping[str, Any]
     figures: Figures
+    numbers: tuple[str, Mapping[str, Any]] | None = None
 
     def html(self) -> str:
         """Return the page's text; it holds its pictures and loads nothing.
@@ -46,9 +49,17 @@ class Page:
         page: str = (
             _environment()
             .from_string(self.template.read_text("utf-8"))
-            .render(gradient=maps.GRADIENT, counted=counted, **self.content)
+            .render(gradient=maps.GRADIENT, counted=counted, file=self._file(), **self.content)
         )
         return page
+
+    def _file(self) -> tuple[str, str] | None:
+        """Return the numbers' file and its content as an address, which works without a network."""
+        if self.numbers is None:
+            return None
+        name, content = self.numbers
+        encoded = base64.b64encode(json.dumps(content, allow_nan=False).encode()).decode()
+        return name, f"data:application/json;base64,{encoded}"
 
     def first_screen(self, figure: Figure) -> str:
         """Return a fragment for a notebook: what the page begins with, and one figure."""

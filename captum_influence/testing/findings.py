@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import importlib
 import io
 import json
@@ -27,6 +28,7 @@ _LINE = 200  # characters that a repr may have
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LOADING = {"src", "srcset", "href", "xlink:href", "poster", "data", "background", "action"}
 _OWN = ("#", "data:")  # how an address begins that names something on the page itself
+_NUMBERS = "data:application/json;base64,"
 _STYLED = re.compile(r"(?:url\(|@import)\s*[\"']?(?!#|data:)([^\"')\s]*)")
 _PASSING = {"seconds", "versions"}  # what two answers to one question may differ in
 
@@ -112,6 +114,8 @@ def _check_page(finding: Finding, folder: Path) -> None:
     # The headline may be split after its first sentence, into a title and what follows.
     sentence = " ".join(finding.headline.split()).partition(". ")[0]
     require(sentence in text, f"the page doesn't say the headline: {sentence!r}")
+    told = {"format": f"captum_influence.{type(finding).__name__}", **finding.to_dict()}
+    require(told in reader.numbers, "the page doesn't hold what to_dict() returns")
     figures = sorted((folder / "figures").glob("*"))
     require(bool(figures), "the page has no figures")
     for path in figures:
@@ -119,11 +123,12 @@ def _check_page(finding: Finding, folder: Path) -> None:
 
 
 class _Reader(HTMLParser):
-    """Reads a page: the text that it shows, and what a browser would fetch for it."""
+    """Reads a page: the text that it shows, what a browser would fetch for it, and its numbers."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.loads: list[str] = []
+        self.numbers: list[Any] = []
         self.text: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -132,6 +137,8 @@ class _Reader(HTMLParser):
                 self.loads.append(f"{value!r} as {name} of <{tag}>")
             if name == "style":
                 self._styled(value or "")
+            if name == "href" and (value or "").startswith(_NUMBERS):
+                self.numbers.append(json.loads(base64.b64decode((value or "")[len(_NUMBERS) :])))
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
