@@ -95,7 +95,7 @@ class Middle(Distribution):
     share: float = 0.5
 
     def points(self, origin: Any) -> Any:
-        yield WeightedPoint(tuple(self.share * x for x in origin), 1.0)
+        yield WeightedPoint(1.0, tuple(self.share * x for x in origin))
 
 
 def gradient(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -148,15 +148,8 @@ class Example:
 
 
 def _retrained() -> Any:
-    given = dict(RETRAINED)
     once = Retraining(1, 1e-3, batch_size=8)
-    return retrain_and_measure(
-        *(given.pop(n) for n in ("model", "train_dataset", "groups")),
-        **given,
-        without=[1, 2],
-        layers=["head"],
-        retraining=once,
-    )
+    return retrain_and_measure(**RETRAINED, without=[1, 2], layers=["head"], retraining=once)
 
 
 EXAMPLES = {
@@ -216,7 +209,8 @@ EXAMPLES = {
         {"model": MODEL, "inputs": PICTURES[:1]},
     ),
     "Relevance": Example(
-        lambda: relevance(MODEL, PICTURES[:2], 0), {"model": MODEL, "inputs": PICTURES[:2]}
+        lambda: relevance(MODEL, PICTURES[:2], 0, tolerance=1e9),
+        {"model": MODEL, "inputs": PICTURES[:2]},
     ),
     "ExpertCurves": Example(
         lambda: expert_curves(MODEL, LOADER, "1", 0, {"mine": [1, 0]}, replace="mean"), OF_CLASSES
@@ -240,7 +234,10 @@ EXAMPLES = {
         lambda: InfluenceProfile.over(influence(), LOADER, group_by="label"),
         {"influence": influence(), "loader": LOADER},
     ),
-    "LayerScores": Example(lambda: INFLUENCE.scores(OF_TRAINING["queries"]), OF_TRAINING),
+    "LayerScores": Example(
+        lambda: INFLUENCE.scores(OF_TRAINING["queries"]),
+        {"layer_influence": INFLUENCE, "inputs": OF_TRAINING["queries"]},
+    ),
     "BiasReport": Example(
         lambda: bias_report(INFLUENCE, OF_TRAINING["groups"], top=1), OF_TRAINING
     ),

@@ -302,7 +302,7 @@ def test_copies_pickles_and_names() -> None:
 
 
 def test_there_is_no_asynchronous_form() -> None:
-    with pytest.raises(NotImplementedError, match="use attribute"):
+    with pytest.raises(NotImplementedError, match="call attribute with the same"):
         DistributionalInfluence(_smooth(), "2").attribute_future()
 
 

@@ -200,10 +200,13 @@ class _Writer:
     def _container(self, value: Any, name: str) -> str:
         if len(value) > _LISTED or name in _DATA or _holds_findings(value):
             return self.named(value, name)
+        # An entry has a name of its own: the argument's is the whole argument's, where it is run.
         if isinstance(value, Mapping):
-            items = (f"{self.write(k, name)}: {self.write(v, name)}" for k, v in value.items())
+            items = (
+                f"{self.write(k, name)}: {self.write(v, f'{name}_{k}')}" for k, v in value.items()
+            )
             return f"{{{', '.join(items)}}}"
-        inner = ", ".join(self.write(item, name) for item in value)
+        inner = ", ".join(self.write(item, f"{name}_{n}") for n, item in enumerate(value))
         comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
         return f"({inner}{comma})" if isinstance(value, tuple) else f"[{inner}]"
 

@@ -56,7 +56,7 @@ def test_the_call_names_what_is_yours(report: BiasReport) -> None:
         "from captum_influence.training import GradientShapley",
     )
     assert report.call.startswith("bias_report(\n    influence, groups,\n    top=2,\n")
-    assert "retrainings=[retrainings]" in report.call
+    assert "retrainings=retrainings," in report.call
     assert set(report.asked.names) == {"influence", "groups", "retrainings"}
     assert report.settings["class_names"] == ["dark", "bright"]
 
