@@ -13,6 +13,8 @@ from tqdm import tqdm
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
 from captum_influence.metrics.options import ROWS
+from captum_influence.network.inputs import network_of
+from captum_influence.network.modes import without_graph
 
 __all__ = ["PixelReplace", "Removal", "removing_pixels", "replaced_pixels"]
 
@@ -73,14 +75,14 @@ def removing_pixels(
     """
     height, width = inputs.shape[2:]
     down, across = -(-height // patch), -(-width // patch)
-    rows = run.internal_batch_size or ROWS
+    rows, network = run.internal_batch_size or ROWS, network_of(model, run.output)
     if quantity.needs_reference:
-        with torch.no_grad():
-            quantity = quantity.resolve(model(inputs))
+        with without_graph():
+            quantity = quantity.resolve(network(inputs))
 
     def answer(pictures: Tensor, examples: Tensor) -> Tensor:
-        with torch.no_grad():
-            return quantity.rows(examples)(model(pictures))
+        with without_graph():
+            return quantity.rows(examples)(network(pictures))
 
     def spread(mask: Tensor) -> Tensor:
         squares = mask.reshape(-1, 1, down, across)

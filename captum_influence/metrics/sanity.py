@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from captum_influence.metrics.ranks import spearman
 from captum_influence.metrics.result import Columns, Metric
 from captum_influence.network.inputs import network_of
+from captum_influence.network.modes import without_graph
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.words import counted
 from captum_influence.visualization.lines import bar_figure, line_figure
@@ -341,7 +342,7 @@ def _top(values: Tensor, count: int) -> Tensor:
 
 
 def _permute(module: nn.Module, generator: torch.Generator) -> None:
-    with torch.no_grad():
+    with without_graph():
         for parameter in module.parameters(recurse=False):
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))

@@ -6,19 +6,13 @@ when the block ends.
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
 from functools import partial
-from types import FunctionType
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
 from torch.nn import Module
 
 from captum_influence.network.cuts import (
@@ -44,6 +38,7 @@ from captum_influence.network.passes.hooks import (
     Visit,
     handed_on,
 )
+from captum_influence.network.passes.known import Known
 from captum_influence.network.passes.probe import (
     Passed,
     Probe,
@@ -52,45 +47,12 @@ from captum_influence.network.passes.probe import (
     same_draws,
     settle,
 )
-from captum_influence.network.passes.replay import Prefix, Recorder
+from captum_influence.network.passes.replay import Prefix, Recorder, Replays
 from captum_influence.network.passes.rows import AsManyRows, Layout
+from captum_influence.network.passes.seen import Reading, Trace
+from captum_influence.network.passes.sizes import Sizes, deeper_than_hooks, measured
 
-__all__ = ["Reading", "Sizes", "Slice", "Trace"]
-
-# Nested modules up to which all are hooked: each hook adds frames to Python's stack of 1000.
-_DEEPEST = 60
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """What a plain pass saw: the tensors at each cut and the output at ``measure_at``."""
-
-    cuts: tuple[Tensors, ...]
-    output: Any
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """What a pass with a graph saw: an edge per tensor per cut, and the output to differentiate."""
-
-    edges: tuple[tuple[GradientEdge, ...], ...]
-    like: tuple[Tensors, ...]
-    output: Any
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Bytes that modules return for one row.
-
-    Attributes:
-        anywhere: the largest tensor.
-        behind_cuts: the largest behind the first cut.
-        kept: all behind the first cut, which the graph may keep.
-    """
-
-    anywhere: int
-    behind_cuts: int
-    kept: int
+__all__ = ["Slice"]
 
 
 class Slice:
@@ -127,9 +89,7 @@ class Slice:
         self._modules = modules_of(self._forward)
         self._shared = any(cut.shared for cut in self.cuts)
         self._verified = False
-        self._prefixes: list[Prefix] = []
-        self._count = 0
-        self._hidden: Counter[Module] = Counter()
+        self._replays = Replays()
         self._probe: Probe | None = None
         self._stand: Stand | None = None
         for cut in (self.sample_at, self.measure_at):
@@ -173,14 +133,13 @@ class Slice:
             ValueError: if a cut has no examples in its first dimension, or the network takes
                 batches of one size only.
         """
-        known = _known_probes.setdefault(self._forward, {}) if _lasting(self._forward) else {}
-        key = (self._key(inputs, arguments), rows == 1)
-        if key not in known:
+
+        def find() -> Probe:
             check_modes(self._modules, alone=rows == 1)
-            known[key] = Prober(self._passed, self._modules, self.cuts).probe(
-                inputs, arguments, rows
-            )
-        self._probe = known[key]
+            return Prober(self._passed, self._modules, self.cuts).probe(inputs, arguments, rows)
+
+        key = (self._key(inputs, arguments), rows == 1)
+        self._probe = _probes.get(self._forward, key, find)
         if self._probe.buffers and self._stand is None:
             self._stand = Stand(self._probe.buffers)
         if self._probe.size not in (None, rows):
@@ -203,11 +162,9 @@ class Slice:
         """
         if not arguments.asked:
             return arguments
-        known = _known_owners.setdefault(self._forward, {}) if _lasting(self._forward) else {}
         key = (self._key(inputs, arguments), arguments.examples, arguments.own)
-        if key not in known:
-            known[key] = settle(self._passed, inputs, arguments)
-        return arguments.shared(*known[key])
+        find = partial(settle, self._passed, inputs, arguments)
+        return arguments.shared(*_owners.get(self._forward, key, find))
 
     def _key(self, inputs: Tensors, arguments: Arguments) -> Hashable:
         """Return what a probe's findings hold for."""
@@ -259,7 +216,7 @@ class Slice:
         readers = [Read(cut, stop=cuts_only and len(cuts) == 1) for cut in cuts]
         # A pass that ends at a cut doesn't come to what the quantity reads.
         measured = not (cuts_only and len(cuts) == 1)
-        with torch.set_grad_enabled(self.differentiable), self._replayed(examples):
+        with torch.set_grad_enabled(self.differentiable), self._replays.replayed(examples):
             output = self._run(
                 inputs, bound, [*overwriters, *readers], stop=False, measured=measured
             )
@@ -295,7 +252,8 @@ class Slice:
         reading = Reading(tuple(reader.found for reader in readers), output)
         if [call.module for call in recorder.calls] == [module for module, _ in probe.calls]:
             layouts = [found for _, found in probe.calls]
-            self._remember(Prefix.of(recorder, layouts, rows), reading, inputs, arguments)
+            same = partial(self._same, reading, inputs, arguments)
+            self._replays.remember(Prefix.of(recorder, layouts, rows), rows, same)
         return reading
 
     def trace(self, inputs: Tensors, bound: Bound, points: Tensors, examples: Tensor) -> Trace:
@@ -313,7 +271,7 @@ class Slice:
         with (
             torch.set_grad_enabled(grad),
             self._regions(),
-            self._replayed(examples),
+            self._replays.replayed(examples),
         ):
             output = self._run(
                 inputs, bound, [*overwriters, *roots], stop=self._verified, rooted=self._shared
@@ -331,39 +289,18 @@ class Slice:
         key = (
             tuple((x.shape, x.dtype, x.device) for x in inputs),
             tuple(None if c is None else (id(c.module), c.side, c.call) for c in places),
-            bool(self._prefixes),
+            self._replays.any,
         )
-        if not isinstance(self._forward, Module):
-            return self._measured(inputs, bound)
-        known = _known_sizes.setdefault(self._forward, {})
-        if key not in known:
-            known[key] = self._measured(inputs, bound)
-        return known[key]
+        return _sizes.get(self._forward, key, partial(self._measured, inputs, bound))
 
     def _measured(self, inputs: Tensors, bound: Bound) -> Sizes:
-        before, behind, begun = [max(x.nbytes for x in inputs)], [0], threading.Event()
-
-        thread = threading.get_ident()
-
-        def measure(module: Module, args: Any, output: Any) -> None:
-            if threading.get_ident() != thread:
-                return
-            for tensor in tensors_in(output):
-                size = 0 if 0 in tensor.stride() else tensor.nbytes
-                (behind if begun.is_set() else before).append(size)
-
-        marks = [Mark(cut, begun.set) for cut in self.cuts]
         enter = [] if self.sample_at is None else [Fill(self.sample_at)]
-        modules = self._forward.modules() if isinstance(self._forward, Module) else ()
-        shallow = not isinstance(self._forward, Module) or _depth(self._forward) <= _DEEPEST
-        first = torch.zeros(1, dtype=torch.long)
-        hooks = ExitStack()
-        with torch.no_grad(), self._replayed(first), noted(hooks.close):
-            for module in modules:
-                if not isinstance(module, torch.jit.ScriptModule) and shallow:  # scripted: no hooks
-                    hooks.callback(module.register_forward_hook(measure).remove)
-            self._run(inputs, bound, [*enter, *marks], stop=False)
-        return Sizes(max(*before, *behind), max(behind), sum(behind))
+
+        def run(marks: Sequence[Visit]) -> None:
+            with self._replays.replayed(torch.zeros(1, dtype=torch.long)):
+                self._run(inputs, bound, [*enter, *marks], stop=False)
+
+        return measured(run, self._forward, inputs, self.cuts)
 
     def _can_replay(self) -> bool:
         return (
@@ -371,24 +308,9 @@ class Slice:
             and isinstance(self._forward, Module)
             and not self.differentiable
             and not any(isinstance(m, torch.jit.ScriptModule) for m in self._forward.modules())
-            and _depth(self._forward) <= _DEEPEST
-            and (not self._count or bool(self._prefixes))
+            and not deeper_than_hooks(self._forward)
+            and self._replays.open
         )
-
-    def _remember(
-        self, found: Prefix, reading: Reading, inputs: Tensors, arguments: Arguments
-    ) -> None:
-        """Keep a prefix if a replay of it leads to the same output; the first one decides."""
-        candidates = [found, found.all_needed()]
-        if self._prefixes:
-            candidates = [replace(found, needed=self._prefixes[0].needed)]
-        first = not self._prefixes
-        self._count += len(inputs[0])
-        for candidate in candidates:
-            self._prefixes.append(candidate.slimmed())
-            if not first or self._same(reading, inputs, arguments):
-                return
-            self._prefixes.clear()
 
     def _same(self, reading: Reading, inputs: Tensors, arguments: Arguments) -> bool:
         """Return whether a replay ends as the plain run did: in reverse, the last one twice."""
@@ -417,20 +339,6 @@ class Slice:
         with compiled_regions(self._forward, modules, self._compile_mode, self._compiled):
             yield
 
-    @contextmanager
-    def _replayed(self, examples: Tensor | None) -> Iterator[None]:
-        if examples is None or not self._prefixes:
-            yield
-            return
-        if len(self._prefixes) > 1:
-            self._prefixes = [Prefix.joined(self._prefixes)]
-        prefix, self._hidden = self._prefixes[0], self._prefixes[0].hidden
-        try:
-            with prefix.replayed(examples):
-                yield
-        finally:
-            self._hidden = Counter()
-
     def _run(
         self,
         inputs: Tensors,
@@ -458,7 +366,7 @@ class Slice:
         visits = visits if measure is None else [*visits, measure]
         with ExitStack() as hooks:
             for visit in visits:
-                hooks.enter_context(visit.hooked(self._hidden))
+                hooks.enter_context(visit.hooked(self._replays.hidden))
             hooks.enter_context(self._repeatable())
             # Copies: the network may begin with an in-place module.
             given = tuple(x.clone() for x in inputs)
@@ -485,16 +393,6 @@ class Slice:
             yield
 
 
-def _depth(network: Module) -> int:
-    return max(str(name).count(".") for name, _ in network.named_modules())
-
-
-def _lasting(forward_func: Forward) -> bool:
-    """Return whether a function can be remembered without being kept: a bound method can't."""
-    return isinstance(forward_func, Module | FunctionType | partial)
-
-
-_known_sizes: weakref.WeakKeyDictionary[Any, dict[Any, Sizes]] = weakref.WeakKeyDictionary()
-_known_owners: weakref.WeakKeyDictionary[Any, dict[Any, frozenset[int]]]
-_known_owners = weakref.WeakKeyDictionary()
-_known_probes: weakref.WeakKeyDictionary[Any, dict[Any, Probe]] = weakref.WeakKeyDictionary()
+_probes: Known[Probe] = Known()
+_owners: Known[frozenset[int]] = Known()
+_sizes: Known[Sizes] = Known()

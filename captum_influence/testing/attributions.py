@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from captum_influence.network.cuts import Cut
+from captum_influence.network.interventions import intervene
 from captum_influence.network.slices import Slice
 from captum_influence.testing.agreement import agree, require
 from captum_influence.testing.models import linear_model, relu_model
@@ -131,11 +132,9 @@ def _check_failure(network: Any, attribute: Callable[..., list[Tensor]]) -> None
         raise _Planted
 
     with unchanged(network), preserved(check="attribute(), when it fails,"):
-        planted = network.register_forward_hook(fail)
         try:
-            attribute()
+            with intervene(network, Cut(network), fail):
+                attribute()
         except _Planted:
             return
-        finally:
-            planted.remove()
     raise AssertionError("attribute() swallowed an error of the network")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from captum_influence.network.modes import without_graph
 from captum_influence.testing.values import numbers
 
 __all__ = ["AnalyticModel", "bilinear_model", "gru_model", "linear_model", "relu_model"]
@@ -56,7 +57,7 @@ def relu_model() -> AnalyticModel:
     first, last = _linear(3, 6), _linear(6, 2)
 
     def on_path(inputs: Tensors, baselines: Tensors, target: int) -> Tensor:
-        with torch.no_grad():
+        with without_graph():
             start, end = first(baselines[0]), first(inputs[0])
             crossing = start / (start - end)
             share = torch.where(end > 0, 1 - crossing, crossing)
@@ -87,7 +88,7 @@ def bilinear_model() -> AnalyticModel:
     model = _Bilinear().eval()
 
     def on_path(inputs: Tensors, baselines: Tensors, target: int) -> Tensor:
-        with torch.no_grad():
+        with without_graph():
             middle: Tensor = model.right((inputs[1] + baselines[1]) / 2)
             return model.scores.weight[target] * middle
 
@@ -100,7 +101,7 @@ class _ScoreEveryStep(Module):
     def __init__(self) -> None:
         super().__init__()
         self.gru = torch.nn.GRU(3, 4, batch_first=True).double()
-        with torch.no_grad():
+        with without_graph():
             for number, parameter in enumerate(self.gru.parameters()):
                 parameter.copy_(numbers(*parameter.shape) / (2 + number))
         self.states = torch.nn.Identity()
@@ -128,7 +129,7 @@ def gru_model() -> AnalyticModel:
 
 def _linear(inputs: int, outputs: int) -> torch.nn.Linear:
     linear = torch.nn.Linear(inputs, outputs).double()
-    with torch.no_grad():
+    with without_graph():
         linear.weight.copy_(numbers(outputs, inputs) / 2)
         linear.bias.copy_(numbers(outputs) / 5)
     return linear

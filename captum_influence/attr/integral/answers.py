@@ -14,7 +14,7 @@ from captum_influence.attr.integral.engine import read
 from captum_influence.attr.integral.problem import Layers, Options, Problem
 from captum_influence.attr.integral.sums import Integral
 from captum_influence.attr.points import Tensors, Values, values_like
-from captum_influence.network.slices import Reading
+from captum_influence.network.passes.seen import Reading
 
 __all__ = ["Answer", "Question", "answer", "by_cut", "expanded"]
 

@@ -17,9 +17,10 @@ from captum_influence.attr.integral.sums import Integral, Sums
 from captum_influence.attr.points import Block, Tensors
 from captum_influence.attr.quantities import Quantity
 from captum_influence.network.cuts import Cut, concatenated, mapped
+from captum_influence.network.modes import without_graph
 from captum_influence.network.passes.arguments import Bound
 from captum_influence.network.passes.memory import freed_memory_kept
-from captum_influence.network.slices import Reading, Trace
+from captum_influence.network.passes.seen import Reading, Trace
 
 __all__ = ["expected_gradient", "read"]
 
@@ -161,7 +162,7 @@ def _check_own(problem: Problem, block: Block, trace: Trace, values: Sequence[Te
     found, last = problem.slice.layout, torch.tensor([len(block) - 1])
     if not found.has_rows:
         return
-    with torch.no_grad():
+    with without_graph():
         own = found.taken(mapped(Tensor.detach, trace.output), last)
         for quantity, together in zip(problem.quantities, values, strict=True):
             try:

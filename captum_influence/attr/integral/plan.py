@@ -12,7 +12,8 @@ from torch import Tensor
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.points import Block, Tensors, column
 from captum_influence.network.cuts import Cut
-from captum_influence.network.slices import Sizes, Trace
+from captum_influence.network.passes.seen import Trace
+from captum_influence.network.passes.sizes import Sizes
 
 __all__ = ["Plan"]
 

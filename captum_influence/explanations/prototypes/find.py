@@ -19,6 +19,8 @@ from captum_influence.explanations.prototypes.result import Prototype
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.devices import device_of, dtype_of
 from captum_influence.network.inputs import network_of
+from captum_influence.network.modes import with_graph
+from captum_influence.network.outputs import Output
 from captum_influence.network.passes.arguments import Bound
 from captum_influence.network.slices import Slice
 from captum_influence.reports.asked import Asked
@@ -38,6 +40,7 @@ class PrototypeOptions(TypedDict, total=False):
     shown: Shown
     seed: int
     show_progress: bool
+    output: Output
     run: Run
 
 
@@ -88,7 +91,8 @@ def prototype(
     """
     asked, began = Asked.of(prototype, locals()), time.perf_counter()
     (names, run), shape = _told(options), _shape(size, steps)
-    prior, network = Prior() if prior is None else prior, network_of(model)
+    prior = Prior() if prior is None else prior
+    network = network_of(model, run.output)
     quantity = _quantity(target, layer, unit, names)
     cut = None if layer is None else Cut.ensure(layer)
     look = _Look(network, quantity, cut, preprocess or _as_it_is)
@@ -147,7 +151,7 @@ class _Look:
         self, canvas: Canvas, prior: Prior, generator: torch.Generator
     ) -> tuple[float, Tensor]:
         """Return the quantity on a canvas seen askew, and which way its waves should not go."""
-        with torch.enable_grad():
+        with with_graph():
             picture = canvas.picture()
             seen = askew(picture[None], prior, generator)
             value, gradient = self._gradient(seen)
@@ -158,7 +162,7 @@ class _Look:
 
     def _gradient(self, pictures: Tensor) -> tuple[float, Tensor]:
         """Return the quantity on pictures (1, 3, height, width), and its gradient there."""
-        with torch.enable_grad():
+        with with_graph():
             leaf = pictures.detach().requires_grad_()
             inputs = self.preprocess(leaf).to(dtype_of(self.model))
             value, slope = self._slope(inputs)

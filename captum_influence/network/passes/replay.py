@@ -18,7 +18,7 @@ from captum_influence.network.cuts import mapped, tensors_in
 from captum_influence.network.passes.holding import noted
 from captum_influence.network.passes.rows import Layout
 
-__all__ = ["Call", "Prefix", "Recorder"]
+__all__ = ["Call", "Prefix", "Recorder", "Replays"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +153,59 @@ class Prefix:
         else:
             value = layout.spread(value, len(examples))
         return layout.as_came(value, len(examples))
+
+
+class Replays:
+    """What is replayed of the examples that were recorded, and nothing if it isn't the same.
+
+    Attributes:
+        hidden: during a replay, how many earlier calls of a module it leaves out.
+    """
+
+    def __init__(self) -> None:
+        self.hidden: Counter[Module] = Counter()
+        self._prefixes: list[Prefix] = []
+        self._recorded = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether anything will be replayed."""
+        return bool(self._prefixes)
+
+    @property
+    def open(self) -> bool:
+        """Whether more may be recorded: the first recording decides for all."""
+        return self.any or not self._recorded
+
+    def remember(self, found: Prefix, rows: int, same: Callable[[], bool]) -> None:
+        """Keep a prefix if a replay of it leads to the ``same`` output."""
+        first = not self._prefixes
+        candidates = (
+            [found, found.all_needed()]
+            if first
+            else [replace(found, needed=self._prefixes[0].needed)]
+        )
+        self._recorded += rows
+        for candidate in candidates:
+            self._prefixes.append(candidate.slimmed())
+            if not first or same():
+                return
+            self._prefixes.clear()
+
+    @contextmanager
+    def replayed(self, examples: Tensor | None) -> Iterator[None]:
+        """Let the recorded modules return what they did for these of the examples."""
+        if examples is None or not self._prefixes:
+            yield
+            return
+        if len(self._prefixes) > 1:
+            self._prefixes = [Prefix.joined(self._prefixes)]
+        self.hidden = self._prefixes[0].hidden
+        try:
+            with self._prefixes[0].replayed(examples):
+                yield
+        finally:
+            self.hidden = Counter()
 
 
 def _hollow(tensor: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from captum_influence import (
 )
 from captum_influence.attr import Execution
 from captum_influence.attr.integral.plan import rows_that_fit
-from captum_influence.network.slices import Sizes
+from captum_influence.network.passes.sizes import Sizes
 
 X = torch.sin(torch.arange(5 * 3 * 64, dtype=torch.float64)).reshape(5, 3, 8, 8)
 MB = 2**20
