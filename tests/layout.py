@@ -1,7 +1,8 @@
-"""How the house is built, derived from its own imports: ``python tests/layout.py`` prints it.
+"""How the house is built, derived from its own files: ``python tests/layout.py`` prints it.
 
-Nothing here is a list of exceptions: what the tests of ``test_layout.py`` ask for, they ask for of
-every file of the package.
+Nothing here is a list of exceptions: what ``test_layout.py`` asks for, it asks for of every file.
+What a folder alone may do is asked of all that stand below it in the reading order; those above
+can't import it, and know no network or file of a user's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,15 @@ ROW = re.compile(r"^\| `(\w+)/` +\|", re.MULTILINE)
 FOLDERS = tuple(ROW.findall(ARCHITECTURE.read_text(encoding="utf-8")))  # in reading order
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+LONG = 400  # lines
+# What is done to a network, and to files: by the names of the methods that do it.
+TOUCHING = re.compile(
+    r"register_(module_)?(forward|full_backward|backward|state_dict|load_state_dict)\w*"
+    r"|no_grad|enable_grad|inference_mode|set_grad_enabled"
+)
+WRITING = re.compile(r"write_text|write_bytes|mkdir|makedirs|unlink|rmdir|rmtree|touch|save_file")
+LOADERS = re.compile(r"(\w+\.)*_?(data)?_?loaders?")
 
 
 @dataclass(frozen=True)
@@ -221,10 +231,72 @@ def stems() -> list[str]:
     return found
 
 
+def below(folder: str) -> Iterator[Module]:
+    """The modules of the folders that stand further down in the reading order."""
+    rest = FOLDERS[FOLDERS.index(folder) + 1 :]
+    yield from (module for module in MODULES.values() if module.folder in rest)
+
+
+def touching() -> list[str]:
+    """Places below ``network/`` that hook, switch autograd, or call or replace a ``forward``."""
+    return [
+        f"{module.name}:{node.lineno}: {node.attr}"
+        for module in below("network")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and _touches(module, node)
+    ]
+
+
+def _touches(module: Module, node: ast.Attribute) -> bool:
+    if node.attr != "forward":
+        return TOUCHING.fullmatch(node.attr) is not None
+    called = {id(n.func) for n in ast.walk(module.tree) if isinstance(n, ast.Call)}
+    return id(node) in called or isinstance(node.ctx, ast.Store)
+
+
+def writing() -> list[str]:
+    """Places below ``data/`` that write, move or delete a file by themselves."""
+    return [
+        f"{module.name}:{node.lineno}: {ast.unparse(node.func)}"
+        for module in below("data")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and _writes(node)
+    ]
+
+
+def _writes(node: ast.Call) -> bool:
+    called = ast.unparse(node.func)
+    if called == "open" or called.endswith(".open"):
+        modes = [a.value for a in (*node.args, *(k.value for k in node.keywords)) if _text(a)]
+        return any(set(str(mode)) & set("wax+") for mode in modes if len(str(mode)) <= 3)
+    method = isinstance(node.func, ast.Attribute) and WRITING.fullmatch(node.func.attr)
+    return bool(method) or called in ("torch.save", "numpy.save", "np.save", "json.dump")
+
+
+def _text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def iterating() -> list[str]:
+    """Places below ``data/`` that go through a loader by themselves."""
+    return [
+        f"{module.name}:{node.iter.lineno}: {ast.unparse(node.iter)}"
+        for module in below("data")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.For | ast.comprehension)
+        and LOADERS.fullmatch(ast.unparse(node.iter))
+    ]
+
+
 def mirror(module: Module) -> Path:
     """Where the tests of a module are."""
     inside = module.path.relative_to(PACKAGE)
     return ROOT / "tests" / inside.with_name(f"test_{inside.name}")
+
+
+def alone() -> list[str]:
+    """Modules without a file of tests of their name."""
+    return [m.name for m in MODULES.values() if not m.is_init and not mirror(m).is_file()]
 
 
 def shares() -> dict[str, float]:
@@ -241,15 +313,23 @@ def fullest() -> tuple[str, int]:
     return most, levels.count(most)
 
 
+def long_modules() -> list[str]:
+    return [m.name for m in MODULES.values() if m.lines >= LONG]
+
+
+def long_tests() -> list[str]:
+    tests = (ROOT / "tests").rglob("*.py")
+    return [p.name for p in tests if p.read_text("utf-8").count("\n") >= LONG]
+
+
 def main() -> None:
     modules = MODULES.values()
     lengths = sorted(code_lines(m, f) for m in modules for f in m.functions)
     many = [(parameters(f), name) for _, name, f in public_functions()]
     share = max((s, f) for f, s in shares().items())
     strays = [p.name for p in PACKAGE.iterdir() if p.is_file() and p.stem != "__init__"]
-    alone = [m.name for m in modules if not m.is_init and not mirror(m).is_file()]
-    long = [m.name for m in modules if m.lines >= 400]
-    tests = [p for p in (ROOT / "tests").rglob("*.py") if p.read_text("utf-8").count("\n") >= 400]
+    long = long_modules()
+    tests = long_tests()
     deferred = [m.name for m in modules for i in m.imports if i.late]
     print(f"files, lines: {len(MODULES)}, {sum(m.lines for m in modules)}")
     print(f"folders: {len(FOLDERS)}; beside them: {', '.join(strays)}")
@@ -262,8 +342,10 @@ def main() -> None:
     print(f"public signatures over 10 parameters: {sorted(p for p in many if p[0] > 10)}")
     print(f"code lines per function: median {statistics.median(lengths)}, most {lengths[-1]}")
     print(f"functions over 40 code lines: {sum(n > 40 for n in lengths)}")
-    print(f"modules, tests of 400 lines or more: {long}, {[p.name for p in tests]}")
-    print(f"modules without a mirror: {len(alone)} of {len(MODULES)}: {alone}")
+    print(f"modules, tests of {LONG} lines or more: {long}, {tests}")
+    print(f"modules without a mirror: {len(alone())} of {len(MODULES)}: {alone()}")
+    print(f"below network/ that touch a network: {touching()}")
+    print(f"below data/ that write files: {writing()}; that go through a loader: {iterating()}")
 
 
 if __name__ == "__main__":

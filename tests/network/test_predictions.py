@@ -40,7 +40,9 @@ def test_classes_come_by_name_in_the_order_asked_for() -> None:
     assert [p.probability for p in found] == pytest.approx(expected[[2, 0]].tolist())
 
 
-@pytest.mark.parametrize("output", [SCORES, SimpleNamespace(logits=SCORES)])
+@pytest.mark.parametrize(
+    "output", [SCORES, SimpleNamespace(logits=SCORES), {"scores": SCORES}, (SCORES,)]
+)
 def test_the_first_are_those_with_the_highest_scores(output) -> None:
     assert [p.index for p in top_predictions(output, None, 3)] == [1, 2, 0]
 
@@ -51,7 +53,14 @@ def test_half_precision_is_read_in_full() -> None:
 
 
 @pytest.mark.parametrize(
-    "output", [torch.zeros(1, 1), torch.zeros(1, 3, 2), {"scores": SCORES}, (SCORES,)]
+    "output", [torch.zeros(1, 1), torch.zeros(1, 3, 2), {"a": SCORES, "b": SCORES}, "none"]
 )
 def test_an_output_without_a_score_per_class_has_none(output) -> None:
     assert top_predictions(output, None) == ()
+
+
+def test_of_equal_scores_the_first_comes_first() -> None:
+    scores = torch.zeros(1, 64)
+    scores[0, [9, 40, 63]] = 1.0
+    assert [p.index for p in top_predictions(scores, None, 4)] == [9, 40, 63, 0]
+    assert top_predictions(scores, None, 1)[0].index == int(scores.argmax())

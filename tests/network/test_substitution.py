@@ -57,6 +57,11 @@ def test_scores_are_one_per_class() -> None:
     scores = torch.rand(2, 3)
     assert class_scores(scores) is scores
     assert class_scores(SimpleNamespace(logits=scores)) is scores
-    for other, came in ((torch.rand(2, 1), r"\(2, 1\)"), ({"a": 1}, "dict")):
-        with pytest.raises(TypeError, match=f"got {came}: wrap it in a Module that does"):
+    assert class_scores({"scores": scores, "loss": torch.tensor(0.5)}) is scores
+    for other, words in (
+        (torch.rand(2, 1), r"got \(2, 1\): turn what it returns into scores with output="),
+        ({"a": 1}, "returned a dict with {'a': 'int'}"),
+        ({"a": scores, "b": scores}, "say which is meant with output='a'"),
+    ):
+        with pytest.raises(TypeError, match=words):
             class_scores(other)

@@ -36,11 +36,11 @@ class Net(nn.Module):
 
 @pytest.mark.parametrize("reentrant", KINDS)
 @pytest.mark.parametrize("create_graph", [False, True])
-@pytest.mark.parametrize("layer", ["a", "b", "c", "d"])
-@pytest.mark.parametrize("sample_at", [None, "b"])
+@pytest.mark.parametrize(
+    ("layer", "sample_at"),
+    [*((layer, None) for layer in "abcd"), *((layer, "b") for layer in "bcd")],
+)
 def test_influences(reentrant: bool, create_graph: bool, layer: str, sample_at: Any) -> None:
-    if sample_at == "b" and layer == "a":
-        pytest.skip("a isn't behind the points")
     asked = {"distribution": LinearPath(0.0, 4), "sample_at": sample_at}
     found, expected = (
         DistributionalInfluence(net, layer, **asked).attribute(
