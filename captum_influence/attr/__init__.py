@@ -29,6 +29,7 @@ from captum_influence.attr.quantities import (
     Quantity,
     Unit,
 )
+from captum_influence.attr.run import Run
 
 __all__ = [
     "Baselines",
@@ -51,6 +52,7 @@ __all__ = [
     "Quantity",
     "RightRiemann",
     "Rule",
+    "Run",
     "Samples",
     "StratifiedPath",
     "Trapezoid",
