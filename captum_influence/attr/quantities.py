@@ -21,6 +21,7 @@ from captum_influence.attr.targets import (
     with_labels,
 )
 from captum_influence.data.labels import Names, class_name
+from captum_influence.network.outputs import tensor_of
 from captum_influence.reports.asked import Write, code_of
 
 __all__ = [
@@ -382,11 +383,7 @@ def _combine(left: Quantity, a: float, right: object, b: float) -> Quantity:
 
 
 def _as_tensor(output: Any, quantity: Quantity) -> Tensor:
-    if isinstance(output, Tensor):
-        return output
-    names = f" {list(output)}" if isinstance(output, dict) else ""
-    raise TypeError(
-        f"{type(quantity).__name__} reads a tensor, but the network returned a "
-        f"{type(output).__name__}{names}: pick the tensor with "
-        "measure_at=Cut(model, select=...), or use Function"
-    )
+    try:
+        return tensor_of(output)
+    except TypeError as error:
+        raise TypeError(f"{type(quantity).__name__} reads one tensor: {error}") from None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from captum_influence.network.outputs import Output
+
 __all__ = ["Run"]
 
 
@@ -21,6 +23,9 @@ class Run:
         internal_batch_size: (example, point) rows per pass; None: as many as run fastest.
         seed: of all that is drawn at random; the global random state is left as it was.
         show_progress: show progress bars.
+        output: which tensor of what the network returns is meant: a key or a field, a place in a
+            tuple, or a function of it; None: the tensor itself, ``logits``, ``out``, or the only
+            one.
 
     Raises:
         TypeError: if a number isn't whole.
@@ -30,6 +35,7 @@ class Run:
     internal_batch_size: int | None = None
     seed: int = 0
     show_progress: bool = False
+    output: Output = None
 
     def __post_init__(self) -> None:
         for name in ("internal_batch_size", "seed"):

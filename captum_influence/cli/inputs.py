@@ -26,6 +26,7 @@ from captum_influence.demo.scene_net import demo_scene, load_demo_network
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.network.cuts import Cut
 from captum_influence.network.loading import load_model
+from captum_influence.network.outputs import scores_in
 
 __all__ = ["DEMO_LAYER", "Collection", "Network", "Subject", "chosen_layer", "require"]
 
@@ -105,8 +106,8 @@ class Network:
                 f"that fails on them ({type(error).__name__}: {error}): change --size, or the "
                 "network"
             ) from error
-        scores = getattr(found, "logits", found)
-        if not isinstance(scores, Tensor) or scores.ndim != 2:
+        scores = scores_in(found)
+        if scores is None:
             return None
         classes = int(scores.shape[1])
         if self.names and max(self.names) >= classes:

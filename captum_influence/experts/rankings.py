@@ -25,6 +25,7 @@ from captum_influence.data.labels import Names, class_index, class_name
 from captum_influence.network.cuts import layer_name
 from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of
+from captum_influence.network.outputs import answering
 from captum_influence.network.reading import activations
 from captum_influence.network.slices import Slice
 from captum_influence.reports.asked import Asked
@@ -85,9 +86,10 @@ def class_rankings(
         >>> len(found["activation"])
         96
     """
-    asked, network = Asked.of(class_rankings, locals()), network_of(model)
+    asked = Asked.of(class_rankings, locals())
     given, known = cast(Options, options), RankingOptions
     chosen = Chosen.of("class_rankings", layer, given, known=known)
+    network = network_of(model, chosen.run.output)
     _check(by, ends)
     names = chosen.shown.class_names
     number = class_index(target, names)
@@ -242,7 +244,7 @@ class _ClassQuestion:
             )
         module = Slice(self.model, [cut]).cuts[0].module  # also inside a compiled network
         rows = self.run.internal_batch_size or 64
-        found: Tensor = LayerConductance(self.model, module).attribute(
+        found: Tensor = LayerConductance(answering(self.model), module).attribute(
             images,
             target=self.target,
             n_steps=self.n_steps,

@@ -21,6 +21,7 @@ from captum_influence.methods.catalogue import METHODS, Method, MethodQuestion, 
 from captum_influence.methods.result import Comparison
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.inputs import network_of
+from captum_influence.network.outputs import Output, answering, tensor_of
 from captum_influence.network.slices import Slice
 from captum_influence.network.tracing import out_of_place
 from captum_influence.reports.asked import Asked
@@ -52,6 +53,7 @@ class CompareOptions(TypedDict, total=False):
     internal_batch_size: int | None
     seed: int
     show_progress: bool
+    output: Output
     run: Run
     example: int
 
@@ -100,7 +102,7 @@ def compare(
     """
     asked = Asked.of(compare, locals())
     shown, run, example = _told(inputs, options)
-    network, classes = network_of(model), numbered(target, shown.class_names)
+    network, classes = network_of(model, run.output), numbered(target, shown.class_names)
     question, output = _question(network, inputs, layer, classes, points, run)
     geometry = _geometry(question)
     answers, reasons = _answers(_chosen(methods), question, geometry, run)
@@ -272,23 +274,26 @@ def _question(
     slice_ = Slice(copied, [cut])
     with slice_.opened():
         reading = slice_.read((slice_.admitted(inputs),), (), cuts=slice_.cuts)
+    if not isinstance(reading.output, Tensor):
+        copied = answering(copied)  # which Captum can ask
+    scores = tensor_of(reading.output)
     question = MethodQuestion(
         model=copied,
         inputs=inputs,
         cut=cut,
-        target=_classes(reading.output, target, len(inputs)),
+        target=_classes(scores, target, len(inputs)),
         units=reading.cuts[0][0],
         points=points,
         internal_batch_size=run.internal_batch_size,
     )
-    return question, reading.output
+    return question, scores
 
 
-def _classes(scores: Any, target: Any, examples: int) -> Tensor:
-    if not isinstance(scores, Tensor) or scores.ndim != 2:
+def _classes(scores: Tensor, target: Any, examples: int) -> Tensor:
+    if scores.ndim != 2:
         raise TypeError(
-            "expected a network with scores (examples, classes), got "
-            f"{tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__}"
+            f"expected a network with scores (examples, classes), got {tuple(scores.shape)}: turn "
+            "what it returns into scores with output=, a function"
         )
     asked = scores.argmax(1) if target is None else torch.as_tensor(target).long().reshape(-1)
     asked = asked.expand(examples) if len(asked) == 1 else asked

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from captum_influence.attr.run import Run
 from captum_influence.data.labels import Names
+from captum_influence.network.outputs import Output
 from captum_influence.units.axes import AxisLike
 from captum_influence.units.options import Chosen, Options, check_options, collected
 from captum_influence.units.units_of import LayerLike
@@ -27,6 +28,7 @@ class RunOptions(TypedDict, total=False):
     internal_batch_size: int | None
     seed: int
     show_progress: bool
+    output: Output
     run: Run
 
 

@@ -51,7 +51,7 @@ def removing_units(
     Raises:
         ValueError: if the layer has no such units, or there is no such replacement.
     """
-    network, cut = network_of(model), chosen.units.cut
+    network, cut = network_of(model, chosen.run.output), chosen.units.cut
     with reruns(network, cut, inputs) as runs:
         axis = chosen.units.along(tuple(runs.activations.shape[1:]))
         fixed = quantity.resolve(runs.output)

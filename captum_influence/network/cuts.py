@@ -91,6 +91,8 @@ class Cut:
             TypeError: if it is scripted (such modules can't be observed).
         """
         module = self.module
+        if isinstance(forward_func, Module) and module is getattr(forward_func, "stands_for", None):
+            module = forward_func  # see network/outputs.py
         inside = set(forward_func.modules()) if isinstance(forward_func, Module) else None
         if isinstance(module, str):
             module = _named(forward_func, module)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from captum_influence.network.outputs import Output, answering, scores_in
 from captum_influence.network.reading import output_of
 
 __all__ = ["network_of", "one_input"]
 
 
-def network_of(model: nn.Module) -> nn.Module:
+def network_of(model: nn.Module, output: Output = None) -> nn.Module:
     """Return the network inside torch.compile or DataParallel, which own no layers.
+
+    Args:
+        model: the network, as a user has it.
+        output: which tensor of what it returns is meant; None: it is returned as it is.
 
     Raises:
         TypeError: if it is no network.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected the network as a torch.nn.Module, got {type(model).__name__}")
+    if output is not None:
+        return answering(network_of(model), output)
     if isinstance(model, nn.DataParallel):
         return network_of(model.module)
     inner = getattr(model, "_orig_mod", None)
@@ -72,5 +79,5 @@ def _fit(model: nn.Module, inputs: Tensor) -> int:
         output = output_of(model, inputs)  # which leaves the network as it was, also if it fails
     except Exception:  # whatever a network says of a shape that it doesn't take
         return 0
-    scores = getattr(output, "logits", output)
-    return 2 if isinstance(scores, Tensor) and scores.ndim == 2 and len(scores) == 1 else 1
+    scores = scores_in(output)
+    return 2 if scores is not None and len(scores) == 1 else 1

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_influence.data.labels import Names, class_name
+from captum_influence.network.outputs import scores_in
 
 __all__ = ["Prediction", "named_predictions", "probabilities", "top_predictions"]
 
@@ -49,8 +50,9 @@ def named_predictions(row: Tensor, classes: Iterable[int], names: Names) -> tupl
 
 def top_predictions(output: Any, names: Names, count: int = 5) -> tuple[Prediction, ...]:
     """Return the classes with the highest scores, if the output holds one score per class."""
-    scores = getattr(output, "logits", output)
-    if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < 2:
+    scores = scores_in(output)
+    if scores is None or scores.shape[1] < 2:
         return ()
-    best = scores[0].detach().argsort(descending=True)[:count].tolist()
+    # Stable: of equal scores the first comes first, as for argmax, which PredictedClass goes by.
+    best = scores[0].detach().argsort(descending=True, stable=True)[:count].tolist()
     return named_predictions(scores[0], best, names)

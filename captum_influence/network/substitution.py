@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.network.cuts import Cut
+from captum_influence.network.outputs import tensor_of
 from captum_influence.network.reading import one_tensor
 from captum_influence.network.slices import Slice
 
@@ -86,11 +87,10 @@ def class_scores(output: Any) -> Tensor:
     Raises:
         TypeError: if it isn't one score per class.
     """
-    scores = getattr(output, "logits", output)
-    if isinstance(scores, Tensor) and scores.ndim == 2 and scores.shape[1] > 1:
+    scores = tensor_of(output)
+    if scores.ndim == 2 and scores.shape[1] > 1:
         return scores
-    came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
     raise TypeError(
-        f"expected a network that returns scores (examples, classes), got {came}: wrap it in a "
-        "Module that does"
+        f"expected a network that returns scores (examples, classes), got {tuple(scores.shape)}: "
+        "turn what it returns into scores with output=, a function"
     )

@@ -21,6 +21,7 @@ from captum_influence.attr.run import Run
 from captum_influence.data.labels import Names
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.inputs import network_of
+from captum_influence.network.outputs import Output
 from captum_influence.network.reading import activations
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.shown import Shown
@@ -50,6 +51,7 @@ class RankingOptions(TypedDict, total=False):
     internal_batch_size: int | None
     seed: int
     show_progress: bool
+    output: Output
     run: Run
 
 
@@ -322,8 +324,9 @@ def rank_layers(
         >>> len(found), list(found.layers)
         (3, ['relu4', 'relu5'])
     """
-    asked, network = Asked.of(rank_layers, locals()), network_of(model)
-    units, shown, run = _chosen(network, layers, options)
+    asked = Asked.of(rank_layers, locals())
+    units, shown, run = _chosen(network_of(model), layers, options)
+    network = network_of(model, run.output)
     wanted = question(target, versus=versus, quantity=quantity, names=shown.class_names)
     path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
     with run.seeded():

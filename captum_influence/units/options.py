@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from captum_influence.attr.run import Run
 from captum_influence.data.labels import Names
+from captum_influence.network.outputs import Output
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Focus, Shown
 from captum_influence.units.axes import Aggregate, AxisLike
@@ -42,6 +43,7 @@ class SurveyOptions(TypedDict, total=False):
     internal_batch_size: int | None
     seed: int
     show_progress: bool
+    output: Output
     run: Run
 
 

@@ -224,9 +224,10 @@ def test_targets_of_unequal_length_are_refused() -> None:
         ClassScore([(0, 1), (1,)])
 
 
-def test_structures_need_to_be_picked_from() -> None:
-    with pytest.raises(TypeError, match=r"reads a tensor.*dict \['logits'\].*Cut\(model, select"):
-        ClassScore(1)({"logits": SCORES})
+def test_scores_are_found_in_structures_where_it_is_clear_which_are_meant() -> None:
+    assert ClassScore(1)({"logits": SCORES}).tolist() == SCORES[:, 1].tolist()
+    with pytest.raises(TypeError, match=r"ClassScore reads one tensor.*output='a'.*Cut\(model"):
+        ClassScore(1)({"a": SCORES, "b": -SCORES})
 
 
 @pytest.mark.parametrize("other", [3, SCORES, "q"])

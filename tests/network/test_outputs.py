@@ -245,7 +245,7 @@ def test_output_is_a_field_of_run_too(nets) -> None:
 
 
 def test_pictures_are_flipped_in_a_network_that_returns_more(nets) -> None:
-    maps = {"one": torch.rand(8, 1, 8, 8)}
+    maps = torch.rand(8, 1, 8, 8)
     found = [
         flip_pixels(nets[name], IMAGES, maps, ClassScore(1), patch=4, **options)
         for name, options in (("plain", {}), ("logits", {}), ("two", {"output": "main"}))

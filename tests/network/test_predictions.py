@@ -53,7 +53,7 @@ def test_half_precision_is_read_in_full() -> None:
 
 
 @pytest.mark.parametrize(
-    "output", [torch.zeros(1, 1), torch.zeros(1, 3, 2), {"a": SCORES, "b": SCORES}, "none"]
+    "output", [torch.zeros(1, 1), torch.zeros(1, 3, 2), {"a": SCORES, "b": -SCORES}, "none"]
 )
 def test_an_output_without_a_score_per_class_has_none(output) -> None:
     assert top_predictions(output, None) == ()

@@ -61,7 +61,7 @@ def test_scores_are_one_per_class() -> None:
     for other, words in (
         (torch.rand(2, 1), r"got \(2, 1\): turn what it returns into scores with output="),
         ({"a": 1}, "returned a dict with {'a': 'int'}"),
-        ({"a": scores, "b": scores}, "say which is meant with output='a'"),
+        ({"a": scores, "b": -scores}, "say which is meant with output='a'"),
     ):
         with pytest.raises(TypeError, match=words):
             class_scores(other)

@@ -25,6 +25,7 @@ from captum_influence.data.sharding import Shard
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of
+from captum_influence.network.outputs import tensor_of
 
 __all__ = ["Aggregate", "Group", "GroupBy", "Questioner", "State", "merged", "passed"]
 
@@ -186,10 +187,10 @@ class Questioner:
 
 
 def _answers(output: Any) -> list[int]:
-    scores = getattr(output, "logits", output)
-    if isinstance(scores, Tensor) and scores.ndim == 2:
+    scores = tensor_of(output)
+    if scores.ndim == 2:
         return list(scores.argmax(dim=1).tolist())
-    came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+    came = tuple(scores.shape)
     raise TypeError(
         'group_by="predicted" expects a network that returns scores (examples, classes), got '
         f"{came}: give a function of (inputs, labels)"

@@ -22,6 +22,8 @@ from captum_influence.experts.expert import Expert
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.inputs import network_of
 from captum_influence.network.interventions import intervene
+from captum_influence.network.modes import without_graph
+from captum_influence.network.outputs import Output
 from captum_influence.network.reading import activations
 from captum_influence.reports.asked import Asked
 from captum_influence.units.axes import Axis
@@ -52,6 +54,7 @@ class CombinationOptions(TypedDict, total=False):
     internal_batch_size: int | None
     seed: int
     show_progress: bool
+    output: Output
     run: Run
 
 
@@ -101,7 +104,7 @@ def combine(
     asked, began = Asked.of(combine, locals()), time.perf_counter()
     check_options("combine", options, CombinationOptions)
     run: Run = collected("combine", "run", Run, options)
-    network, names = network_of(model), options.get("class_names")
+    network, names = network_of(model, run.output), options.get("class_names")
     wanted = question(target, versus=versus, quantity=quantity, names=names)
     with run.seeded():
         answer = answered(network, inputs, wanted)
@@ -210,7 +213,7 @@ class _Measured:
 
     def fall(self, members: Sequence[_Members]) -> Tensor:
         """Return how far the quantity falls, (examples,), when they are all removed."""
-        with ExitStack() as stack, torch.no_grad():
+        with ExitStack() as stack, without_graph():
             for each in members:
                 stack.enter_context(each.removed())
             # A clone: the network may begin in place.
@@ -250,7 +253,7 @@ class _Measured:
 
             return look
 
-        with ExitStack() as stack, torch.no_grad():
+        with ExitStack() as stack, without_graph():
             for each in members:
                 stack.enter_context(intervene(self.model, each.cut, seen(each)))
             self.model(self.inputs[:1].clone())

@@ -19,6 +19,7 @@ from captum_influence.experts.curves.result import ExpertCurves, OneAgainstRest
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of
+from captum_influence.network.outputs import Output
 from captum_influence.network.substitution import Reruns, reruns
 from captum_influence.reports.asked import Asked
 from captum_influence.units.axes import AxisLike
@@ -46,6 +47,7 @@ class CurveOptions(TypedDict, total=False):
     class_names: Names
     seed: int
     show_progress: bool
+    output: Output
     run: Run
 
 
@@ -93,7 +95,8 @@ def expert_curves(
     run: Run = collected("expert_curves", "run", Run, options)
     if mode not in ("keep", "remove"):
         raise ValueError(f'expected mode="keep" or mode="remove", got {mode!r}')
-    network, cut, names = network_of(model), UnitsOf.ensure(layer).cut, options.get("class_names")
+    network, cut = network_of(model, run.output), UnitsOf.ensure(layer).cut
+    names = options.get("class_names")
     number, selections = class_index(target, names), _selections(layer, rankings, options)
     ks = _checked_ks(ks, selections)
     replacement = Replacement.with_loader(replace, network, cut, loader, run.seed)

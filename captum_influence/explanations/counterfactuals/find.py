@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
@@ -27,6 +26,7 @@ from captum_influence.explanations.counterfactuals.search import (
 )
 from captum_influence.network.cuts import layer_name
 from captum_influence.network.inputs import network_of, one_input
+from captum_influence.network.modes import without_graph
 from captum_influence.network.predictions import named_predictions
 from captum_influence.network.substitution import class_scores, reruns
 from captum_influence.reports.asked import Asked
@@ -108,7 +108,7 @@ def counterfactual(
     asked, began = Asked.of(counterfactual, locals()), time.perf_counter()
     chosen = Chosen.of("counterfactual", layer, options, known=CounterfactualOptions)
     wanted = _Wanted(true, predicted, max_units, options.get("controls", 20))
-    network, names = network_of(model), chosen.shown.class_names
+    network, names = network_of(model, chosen.run.output), chosen.shown.class_names
     trial = _trial(network, image, chosen, wanted, replace, distribution)
     return Counterfactual(
         asked=asked,
@@ -253,7 +253,7 @@ def _verified(search: Search, units: Selection, inputs: Tensor) -> Tensor:
     """Return the scores (1, classes) of the network itself, with the units removed."""
     model, cut = search.measurement.model, search.measurement.cut
     without = Expert(model, cut, units, "remove", search.replacement) if len(units) else model
-    with torch.no_grad():
+    with without_graph():
         return class_scores(without(inputs.clone()))  # it may begin in place
 
 

@@ -99,7 +99,7 @@ def essence(
     """
     asked, began = Asked.of(essence, locals()), time.perf_counter()
     chosen = Chosen.of("essence", layer, options, by="influence", known=EssenceOptions)
-    network, shown = network_of(model), chosen.shown
+    network, shown = network_of(model, chosen.run.output), chosen.shown
     number = class_index(target, shown.class_names)
     wanted = question(number if quantity is None else quantity, names=shown.class_names)
     tried = HeldOut.ensure("essence", held_out, options)

@@ -78,7 +78,7 @@ def explain(
     """
     asked, began = Asked.of(explain, locals()), time.perf_counter()
     chosen = Chosen.of("explain", layer, options)
-    shown, network = chosen.shown, network_of(model)
+    shown, network = chosen.shown, network_of(model, chosen.run.output)
     wanted = question(target, versus=versus, quantity=quantity, names=shown.class_names)
     with chosen.run.seeded():
         inputs = one_input(network, image)

@@ -96,7 +96,7 @@ def pair(
     """
     asked, began = Asked.of(pair, locals()), time.perf_counter()
     chosen = Chosen.of("pair", layer, options, known=PairOptions)
-    network, names = network_of(model), chosen.shown.class_names
+    network, names = network_of(model, chosen.run.output), chosen.shown.class_names
     tried = HeldOut.ensure("pair", held_out, options)
     first, second = class_index(target, names), class_index(versus, names)
     _check(first, second, top, chosen.by)

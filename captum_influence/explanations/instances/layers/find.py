@@ -84,7 +84,7 @@ def explain_layers(
     change = None
     if chosen.by == "contribution":
         with chosen.run.seeded():
-            change = _change(network_of(model), image, wanted, path)
+            change = _change(network_of(model, chosen.run.output), image, wanted, path)
     rows = [_placed(row, name, change) for name, one in found.items() for row in one.units]
     rows.sort(key=lambda row: -row.unit.share)
     return LayerExplanations(
