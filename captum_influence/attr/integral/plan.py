@@ -17,6 +17,9 @@ from captum_influence.network.passes.sizes import Sizes
 
 __all__ = ["Plan"]
 
+# Measured on CPUs: below 6 rows the overhead of a pass shows; above 48 MB in one activation the
+# caches no longer help and memory is fetched anew from the system; while an activation stays within
+# 8 MB, rows are nearly free, and more than 64 of them pay.
 _BLOCK_BYTES, _SMALL_BYTES = 48 * 2**20, 8 * 2**20
 _FEWEST_ROWS, _MANY_ROWS = 6, 64
 
