@@ -32,7 +32,7 @@ html_copy_source = False
 # Notebooks are kept without outputs. They run here, each in a fresh kernel: a claim that no longer
 # holds, a warning on stderr or a cell that hangs fails the build.
 nb_execution_mode = "force"
-nb_execution_timeout = 120
+nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_output_stderr = "warn"
