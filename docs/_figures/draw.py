@@ -1,6 +1,6 @@
 """The pictures of README and of the pages, made anew: ``python docs/_figures/draw.py``.
 
-``points.png``, a measurement, comes from ``python -m benchmarks.points``.
+``points.png``, a measurement, comes from ``python -m benchmarks.accuracy.points``.
 """
 
 from __future__ import annotations
