@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any, cast
 
+import torch
 from torch import Tensor, fx, nn
 from torch.nn import Module
+from torch.overrides import TorchFunctionMode
 
-from captum_influence.network.cuts import unwrapped
+from captum_influence.network.cuts import tensors_in, unwrapped
 
 __all__ = ["fold_batchnorm"]
 
@@ -19,7 +22,7 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-def fold_batchnorm(model: Module) -> Module:
+def fold_batchnorm(model: Module, inputs: Tensor | None = None) -> Module:
     r"""Return a copy in which each BatchNorm is part of the convolution or linear layer before it.
 
     With :math:`s = \gamma / \sqrt{\sigma^2 + \epsilon}` the layer's weights become :math:`s W`, its
@@ -32,10 +35,11 @@ def fold_batchnorm(model: Module) -> Module:
 
     Args:
         model: the network, in eval mode; it isn't touched.
+        inputs: run where torch.fx can't trace it: then what a pass over these hands on is folded.
 
     Raises:
         RuntimeError: if a part of it is in train mode.
-        ValueError: if torch.fx can't trace it.
+        ValueError: if torch.fx can't trace it, and there are no inputs.
 
     Example:
         >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4)).eval()
@@ -44,8 +48,17 @@ def fold_batchnorm(model: Module) -> Module:
     """
     network = cast(Module, unwrapped(model))
     _check_mode(network)
-    pairs = list(_pairs(_traced(copy.deepcopy(network)), dict(network.named_modules())))
     folded = copy.deepcopy(network)
+    if not any(isinstance(module, _NORMS) for module in folded.modules()):
+        return folded
+    try:
+        graph = _traced(copy.deepcopy(network))
+    except ValueError:
+        if inputs is None:
+            raise
+        pairs = list(_seen_pairs(folded, inputs))
+    else:
+        pairs = list(_pairs(graph, dict(network.named_modules())))
     for layer, norm in pairs:
         _fold(folded.get_submodule(layer), folded.get_submodule(norm))
         _replace(folded, folded.get_submodule(norm))
@@ -86,6 +99,60 @@ def _pairs(graph: fx.Graph, modules: dict[str, Module]) -> Iterator[tuple[str, s
         layer, norm = (modules[name] for name in names)
         if counts[layer] == counts[norm] == 1 and _foldable(layer, norm):
             yield names
+
+
+def _seen_pairs(network: Module, inputs: Tensor) -> list[tuple[str, str]]:
+    """Return the same as a pass shows it: what each BatchNorm is given, and who made that."""
+    made: dict[int, str] = {}
+    calls, given = Counter[str](), dict[str, Any]()
+
+    def watch(name: str) -> Any:
+        def look(module: Module, args: Any, output: Any) -> None:
+            calls[name] += 1
+            if isinstance(module, _NORMS):
+                given[name] = args[0] if args else None
+            else:
+                made[id(output)] = name
+
+        return look
+
+    reads = _Reads()
+    with ExitStack() as hooks, torch.no_grad():
+        for name, module in network.named_modules():
+            if not list(module.children()):
+                hooks.callback(module.register_forward_hook(watch(name)).remove)
+        with reads:
+            returned = network(inputs.clone())
+    reads.note(tensors_in(returned))
+    return [
+        (made[id(value)], norm)
+        for norm, value in given.items()
+        if id(value) in made
+        and reads.counts[id(value)] == calls[norm] == calls[made[id(value)]] == 1
+        and _foldable(network.get_submodule(made[id(value)]), network.get_submodule(norm))
+    ]
+
+
+class _Reads(TorchFunctionMode):
+    """Counts how many functions read each tensor; it keeps all, so that ids stay their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts = Counter[int]()
+        self._kept: list[Any] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if tensors_in(result):  # shapes may be asked for by anyone
+            self.note(tensors_in((tuple(args), dict(kwargs or {}))))
+        self._kept.append(result)
+        return result
+
+    def note(self, tensors: Iterable[Tensor]) -> None:
+        """Count one more reader of each."""
+        self.counts.update({id(tensor) for tensor in tensors})
 
 
 def _foldable(layer: Module, norm: Module) -> bool:

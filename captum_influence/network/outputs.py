@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from captum_influence.network.cuts import tensors_in
 
-__all__ = ["Output", "answering", "scores_in", "tensor_of"]
+__all__ = ["Output", "answering", "rebuilt", "scores_in", "tensor_of"]
 
 Output = str | int | Callable[[Any], Tensor] | None
 """A key or a field, a place in a tuple, or a function of what the network returns; None: found."""
@@ -63,6 +63,18 @@ def answering(network: nn.Module, output: Output = None) -> nn.Module:
     # Results name the network by its class, and it is the network's answer that they are about.
     kind = cast(type[_Answering], type(type(network).__name__, (_Answering,), {}))
     return kind(network, output)
+
+
+def rebuilt(network: nn.Module, change: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """Return a changed network that answers as it did: what :func:`answering` put round it stays.
+
+    Args:
+        network: the network, or what stands for it.
+        change: returns another in its place, given the network itself.
+    """
+    if isinstance(network, _Answering):
+        return answering(change(network.__dict__["stands_for"]), network.__dict__["output"])
+    return change(network)
 
 
 class _Answering(nn.Module):

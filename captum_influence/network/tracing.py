@@ -69,21 +69,31 @@ def out_of_place(model: nn.Module) -> nn.Module:
     """
     try:
         copied = copy.deepcopy(model).eval()
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise TypeError(f"expected a network that can be copied, got {error}") from error
+    except Exception as error:  # whatever the network's own parts raise: FSDP's assert
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise TypeError(
+            f"expected a network that can be copied, got a {type(model).__name__} that can't be "
+            f"({reason.removesuffix(':')}): {_cure(model)}"
+        ) from error
     for module in copied.modules():
         if getattr(module, "inplace", False):
             setattr(module, "inplace", False)  # noqa: B010  # mypy takes it for a Tensor
     return copied
 
 
-def prepared(model: nn.Module) -> nn.Module:
-    """Return such a copy, its reshaping modules made invisible to Captum.
+def _cure(model: nn.Module) -> str:
+    """Return how a network that can't be copied becomes one that can."""
+    kinds = {kind.__name__ for module in model.modules() for kind in type(module).__mro__}
+    if kinds & {"FSDPModule", "FullyShardedDataParallel"}:
+        return (
+            "its weights are sharded by FSDP; load get_model_state_dict(model, "
+            "options=StateDictOptions(full_state_dict=True)) into a network that isn't, and ask it"
+        )
+    return "leave out of it what can't be, such as open files, locks and tensors with a history"
 
-    Raises:
-        TypeError: if the network can't be copied.
-    """
-    copied = out_of_place(model)
+
+def prepared(copied: nn.Module) -> nn.Module:
+    """Return a network, a copy that is changed, with reshaping modules made invisible to Captum."""
     for name, module in list(copied.named_modules()):
         if type(module) in _RESHAPES and name:
             parent, _, own = name.rpartition(".")

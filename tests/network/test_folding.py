@@ -199,3 +199,33 @@ def test_a_compiled_network_comes_back_plain() -> None:
     folded = fold_batchnorm(torch.compile(model))
     assert type(folded) is Residual
     assert isinstance(folded.bn1, nn.Identity)
+
+
+class Branching(nn.Module):
+    """A network that torch.fx can't follow; what the second BatchNorm reads has another reader."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+        self.norm, self.other = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        for norm in (self.norm, self.other):
+            norm.running_mean.uniform_(-0.5, 0.5)
+            norm.running_var.uniform_(0.5, 2.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[0] == 0 or bool(x.isnan().any()):
+            return x
+        h = self.norm(self.first(x)).relu()
+        z = self.second(h)
+        return self.other(z) + z.mean()
+
+
+def test_where_fx_can_not_follow_a_pass_shows_what_is_folded() -> None:
+    network, x = Branching().double().eval(), torch.rand(2, 3, 8, 8).double()
+    with pytest.raises(ValueError, match="can't be"):
+        fold_batchnorm(network)
+    folded = fold_batchnorm(network, x)
+    assert isinstance(folded.norm, nn.Identity)
+    assert isinstance(folded.other, nn.BatchNorm2d)
+    torch.testing.assert_close(folded(x), network(x))

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from captum_influence import compare
 from captum_influence.network.tracing import (
     Moved,
     Watch,
@@ -86,21 +87,23 @@ def test_a_network_that_can_not_be_copied_is_refused() -> None:
         def __deepcopy__(self, memo: object) -> nn.Module:
             raise RuntimeError("not this one")
 
-    with pytest.raises(TypeError, match="that can be copied, got not this one"):
+    with pytest.raises(
+        TypeError, match=r"got a Uncopied that can't be \(RuntimeError: not this one\): leave out"
+    ):
         out_of_place(Uncopied())
 
 
 def test_modules_that_only_move_values_become_invisible_and_answer_the_same() -> None:
     model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(72, 2))
-    copied = prepared(model)
+    copied = prepared(out_of_place(model))
     assert isinstance(copied[1], Moved)
     assert torch.equal(copied(IMAGES), model(IMAGES))
-    single = prepared(nn.Linear(3, 2))
+    single = prepared(out_of_place(nn.Linear(3, 2)))
     assert isinstance(single, nn.Sequential)  # Captum looks at modules inside
 
 
 def test_obstacles_are_named_once_and_modules_as_they_run() -> None:
-    found, order = obstacles(prepared(Mixed()), IMAGES)
+    found, order = obstacles(prepared(out_of_place(Mixed())), IMAGES)
     assert found == (
         "module relu runs 2 times",
         "module mine is a Mine, for which there is no rule",
@@ -112,7 +115,7 @@ def test_obstacles_are_named_once_and_modules_as_they_run() -> None:
 
 def test_a_chain_of_modules_has_none() -> None:
     model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2))
-    assert obstacles(prepared(model), IMAGES) == ((), ("0", "1", "3"))
+    assert obstacles(prepared(out_of_place(model)), IMAGES) == ((), ("0", "1", "3"))
 
 
 def test_many_of_a_kind_are_counted() -> None:
@@ -126,3 +129,22 @@ def test_many_of_a_kind_are_counted() -> None:
         "module x (and 1 more) is a GELU, for which there is no rule",
         "module z is a Tanh, for which there is no rule",
     ]
+
+
+def test_a_sharded_network_is_refused_in_words(tmp_path) -> None:
+    fsdp = pytest.importorskip("torch.distributed.fsdp")
+    shard = getattr(fsdp, "fully_shard", None)
+    if shard is None or torch.distributed.is_initialized():
+        pytest.skip("torch.distributed is in use, or has no fully_shard")
+    from torch.distributed.device_mesh import init_device_mesh
+
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
+        shard(model, mesh=init_device_mesh("cpu", (1,)))
+        with pytest.raises(TypeError, match="sharded by FSDP; load get_model_state_dict"):
+            compare(model, IMAGES, "1", 0)
+    finally:
+        torch.distributed.destroy_process_group()

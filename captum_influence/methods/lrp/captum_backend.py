@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from captum.attr import LRP
 from torch import Tensor, nn
 
 from captum_influence.attr.quantities import Quantity
-from captum_influence.methods.lrp.rules import Composite
+from captum_influence.methods.lrp.copies import readied
+from captum_influence.methods.lrp.rules import Composite, Epsilon
 from captum_influence.network.cuts import Cut
+from captum_influence.network.modes import with_graph
 from captum_influence.network.reading import gradients
 from captum_influence.network.tracing import Moved, obstacles, prepared
 
-__all__ = ["ByCaptum", "Propagated", "Propagation", "Unsuited"]
+__all__ = ["ByCaptum", "Propagated", "Propagation", "Unsuited", "a_bias"]
 
 
 class Unsuited(ValueError):
@@ -90,21 +91,38 @@ class ByCaptum(Propagation):
         composite: Composite | None,
         layers: Sequence[Cut],
     ) -> Propagated:
-        copied = prepared(model)
+        ready, answer = readied(model, inputs)
+        copied = prepared(ready)
         found, order = obstacles(copied, inputs)
         if found:
             raise Unsuited("; ".join(found))
+        output = Quantity.ensure(target)(answer).detach()
         rules = _attached(copied, order, composite or Composite())
-        with torch.no_grad():
-            output = Quantity.ensure(target)(copied(inputs)).detach()
+        _spare_the_idle(copied, order)
         inside = [_contained(copied, cut) for cut in layers]
         with ExitStack() as stack:
             kept = [stack.enter_context(gradients(copied, cut)) for cut in inside]
             values = _distributed(copied, inputs, target)
         scores = [output.reshape(-1, *[1] * (k[0].ndim - 1)) for k in kept]
         inner = tuple(k[0] * s for k, s in zip(kept, scores, strict=True))  # Captum hands down ones
-        biased = next((n for n, _ in model.named_parameters() if n.endswith("bias")), None)
-        return Propagated(map=values, output=output, rules=rules, layers=inner, biased=biased)
+        return Propagated(
+            map=values, output=output, rules=rules, layers=inner, biased=a_bias(copied, order)
+        )
+
+
+def a_bias(network: nn.Module, names: Iterable[str]) -> str | None:
+    """Return the name of a bias of one of these modules, or None if they have none."""
+    for name in names:
+        if network.get_submodule(name)._parameters.get("bias") is not None:
+            return f"{name}.bias"
+    return None
+
+
+def _spare_the_idle(copied: nn.Module, order: Collection[str]) -> None:
+    """Let Captum pass modules that never ran: it asks for a rule of every one that there is."""
+    for name, module in copied.named_modules():
+        if not list(module.children()) and name not in order:
+            module.rule = Epsilon().made()
 
 
 def _contained(copied: nn.Module, cut: Cut) -> Cut:
@@ -120,7 +138,7 @@ def _contained(copied: nn.Module, cut: Cut) -> Cut:
 
 
 def _distributed(copied: nn.Module, inputs: Tensor, target: Any) -> Tensor:
-    with torch.enable_grad(), warnings.catch_warnings():
+    with with_graph(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that inputs were made to require gradients
         found: Tensor = LRP(copied).attribute(inputs.clone().requires_grad_(), target=target)
     return found.detach()

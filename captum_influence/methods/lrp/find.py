@@ -18,6 +18,7 @@ from captum_influence.methods.lrp.rules import Composite
 from captum_influence.methods.lrp.zennit_backend import ByZennit
 from captum_influence.network.cuts import Cut
 from captum_influence.network.inputs import network_of
+from captum_influence.network.outputs import Output
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
@@ -31,11 +32,12 @@ Layer = Cut | nn.Module | str
 
 
 class RelevanceOptions(TypedDict, total=False):
-    """What :func:`relevance` takes by keyword out of :class:`Shown`."""
+    """What :func:`relevance` takes by keyword out of :class:`Shown`, and ``output``."""
 
     class_names: Names
     display: Callable[[Tensor], Tensor | Display] | None
     picture: Tensor | None
+    output: Output
     shown: Shown
 
 
@@ -52,9 +54,11 @@ def relevance(
 ) -> Relevance:
     r"""Distribute a score over the inputs, so that :math:`\sum_i R_i = f(x)` without biases.
 
-    The rules are Captum's, or zennit's where relevance passes through more than modules that run
-    once: there Captum is silently wrong. That is looked for first, by watching one forward pass.
-    They run on a deep copy, so that neither weights nor rules of your own are touched.
+    Captum propagates, or zennit where relevance passes through more than modules that run once:
+    there Captum is silently wrong. That is looked for first, by watching one forward pass. Either
+    does it by the same formulas, those of the rules, on a deep copy: in it each BatchNorm is part
+    of the layer before it, and one that can't be is a layer with the ε rule. Sums, differences
+    and scalings have the ε rule; activations and all else that is elementwise hand on what comes.
 
     Args:
         model: the network; in eval mode on the copy.
@@ -64,8 +68,8 @@ def relevance(
         layers: where relevance is noted on its way; also at an ``nn.ReLU``.
         by: who propagates; None: Captum where it is right, else zennit if it is installed.
         tolerance: a conservation error above it is warned about, with its likely reason.
-        options: ``class_names``, and how inputs are shown: ``display`` or ``picture``, see
-            :class:`Shown`.
+        options: ``class_names``; ``output``, see :class:`Run`; and how inputs are shown:
+            ``display`` or ``picture``, see :class:`Shown`.
 
     Raises:
         ValueError: if relevance would be wrong, with the parts of the network that are to blame.
@@ -85,7 +89,7 @@ def relevance(
     asked, began = Asked.of(relevance, locals()), time.perf_counter()
     check_options("relevance", options, RelevanceOptions)
     shown: Shown = collected("relevance", "shown", Shown, options)
-    network, detached = network_of(model), inputs.detach()
+    network, detached = network_of(model, options.get("output")), inputs.detach()
     classes = numbered(target, shown.class_names)
     cuts = _cuts(network, layers)
     who, found = _propagated(by, network, detached, classes, composite, tuple(cuts.values()))

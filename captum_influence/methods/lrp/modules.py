@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from captum_influence.methods.lrp.terms import Terms, follows, leaf_of, terms
+from captum_influence.network.modes import with_graph
 from captum_influence.network.tracing import MOVES, Watch, repeated, ruleless
 
-__all__ = ["Pooled", "Staged", "Summed", "unruled"]
+__all__ = ["Pooled", "Scaled", "Staged", "Summed", "unruled"]
 
 
 class Summed(nn.Module):
@@ -19,6 +21,20 @@ class Summed(nn.Module):
 
     def forward(self, branches: Tensor) -> Tensor:
         return branches.sum(-1)
+
+
+class Scaled(nn.Softsign):
+    """A value times what doesn't depend on the inputs, which counts as an activation.
+
+    One entry comes of one entry, so that it hands on all of its relevance, as an activation does.
+    """
+
+    def __init__(self, factor: Tensor | float) -> None:
+        super().__init__()
+        self.factor = factor.detach() if isinstance(factor, Tensor) else factor
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values * self.factor
 
 
 class Pooled(nn.AdaptiveAvgPool1d):
@@ -32,7 +48,6 @@ class Pooled(nn.AdaptiveAvgPool1d):
         return self.over(values, *self.dims, **self.settings)
 
 
-_SUMS = frozenset({"add", "__add__", "__radd__", "add_", "__iadd__", "iadd"})
 _ACTIVATIONS: Mapping[str, Callable[..., nn.Module]] = {
     "relu": nn.ReLU,
     "relu_": nn.ReLU,
@@ -53,6 +68,7 @@ _POOLS: Mapping[str, Callable[..., nn.Module]] = {
     "sum": partial(Pooled, torch.sum),
 }
 _WINNERS = ("max_pool2d", "max_pool1d", "adaptive_max_pool2d", "amax")  # the gradient is the rule
+_RULED = frozenset({*_ACTIVATIONS, *_POOLS, *_WINNERS, *MOVES})
 
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
@@ -70,7 +86,8 @@ _PASSING = (
 class Staged(nn.Module):
     """A network in which sums, activations and means by functions run as modules.
 
-    The modules are made in the first pass, in the order in which they are called.
+    The modules are made in the first pass, in the order in which they are called. What requires a
+    graph is taken to follow the inputs; functions of anything else run as they are.
 
     Args:
         network: in eval mode, nothing in it in place.
@@ -104,17 +121,32 @@ class _Stage(Watch):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         name, given = getattr(func, "__name__", str(func)), dict(kwargs or {})
-        values = [a for a in args if isinstance(a, Tensor)]
-        if self._depth or not values or not values[0].is_floating_point():
+        if self._depth or not any(map(follows, (*args, *given.values()))):
             return func(*args, **given)
-        if name in _SUMS and len(args) == 2 and not given:
-            return self._called(self._staged.summed)(_beside(*args))
+        found = terms(name, args, given)
+        if found is not None:
+            return self._summed(found)
         if name in _ACTIVATIONS:
             given.pop("inplace", None)
             return self._called(lambda: _ACTIVATIONS[name](*args[1:], **given))(args[0])
         if name in _POOLS:
             return self._called(lambda: _POOLS[name](*args[1:], **given))(args[0])
         return func(*args, **given)
+
+    def _summed(self, found: Terms) -> Tensor:
+        """Return the sum of values times factors; each that follows the inputs by a module."""
+        scaled = [self._scaled(value, factor) for value, factor in found]
+        total: Tensor = scaled[0]
+        if len(scaled) > 1:
+            total = self._called(self._staged.summed)(_beside(*scaled))
+        return total
+
+    def _scaled(self, value: Any, factor: Any) -> Any:
+        if not isinstance(factor, Tensor) and factor == 1:
+            return value
+        if not follows(value):
+            return value * factor
+        return self._called(lambda: Scaled(factor))(value)
 
     def _called(self, made: Callable[[], nn.Module]) -> nn.Module:
         functions = self._staged.functions
@@ -132,17 +164,43 @@ def _beside(first: Any, second: Any) -> Tensor:
 
 
 def unruled(network: nn.Module, inputs: Tensor) -> tuple[str, ...]:
-    """Return what rules can't be attached to, in words, also if functions run as modules."""
-    watch = Watch(into_foreign=True)
-    with torch.no_grad(), watch.on(network), watch:
-        network(inputs)
+    """Return what rules can't be attached to, in words, also if functions run as modules.
+
+    Args:
+        network: in eval mode, its parameters frozen: what requires a graph follows the inputs.
+        inputs: run with a graph.
+    """
+    watch = _Look(into_foreign=True)
+    with with_graph(), watch.on(network), watch:
+        network(leaf_of(inputs).clone())
     kinds = {name: type(network.get_submodule(name)) for name in dict.fromkeys(watch.calls)}
     often = (*_PASSING, *_ELEMENTWISE, *_NORMS)
     known = (*_WEIGHTED, *_AVERAGES, *often)
     found = repeated(watch, [name for name, kind in kinds.items() if kind not in often])
     found += ruleless({name: kind for name, kind in kinds.items() if kind not in known})
-    ruled = {*_SUMS, *_ACTIVATIONS, *_POOLS, *_WINNERS, *MOVES}
-    found += [
-        f"the function {name}" for name in dict.fromkeys(watch.functions) if name not in ruled
-    ]
+    found += [f"the function {name}" for name in dict.fromkeys(watch.functions)]
     return tuple(found)
+
+
+class _Look(Watch):
+    """Notes the functions that there is no way to hand relevance through."""
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        name, given, before = (
+            getattr(func, "__name__", str(func)),
+            kwargs or {},
+            len(self.functions),
+        )
+        # Before it runs: in place, it may change what follows the inputs.
+        ruled = name in _RULED or terms(name, args, given) is not None
+        ruled = ruled or not any(map(follows, (*args, *given.values())))
+        result = super().__torch_function__(func, types, args, given)
+        if ruled:
+            del self.functions[before:]
+        return result

@@ -1,4 +1,8 @@
-"""Rules of relevance propagation as values, the z^B rule that Captum lacks, and composites."""
+"""Rules of relevance propagation as values, the z^B rule that Captum lacks, and composites.
+
+A rule is its formula here, whoever propagates: biases stay as they are, and inputs may have either
+sign. Where that isn't what you mean, zennit's own composites go into ``ByZennit(composite)``.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,11 @@ class Epsilon(RelevanceRule):
 
 @dataclass(frozen=True)
 class Gamma(RelevanceRule):
-    """The γ rule: weights count as w + γ max(w, 0), which favours positive contributions.
+    r"""The γ rule: weights count as :math:`w + \gamma w^+`, which favours positive contributions.
+
+    :math:`R_i = \sum_j \frac{a_i (w_{ij} + \gamma w_{ij}^+)}{\sum_{i'} a_{i'} (w_{i'j} +
+    \gamma w_{i'j}^+) + b_j} R_j`. For inputs that aren't negative, as behind a ReLU; on negative
+    ones it favours what counts against, where zennit's ``Gamma`` doesn't.
 
     Attributes:
         gamma: 0 is the ε rule; large is the α1β0 rule.
@@ -59,7 +67,12 @@ class Gamma(RelevanceRule):
 
 @dataclass(frozen=True)
 class AlphaBeta(RelevanceRule):
-    """The α1β0 rule, z+: only positive weights count; for layers whose inputs aren't negative."""
+    r"""The α1β0 rule, z+: only positive weights count; for layers whose inputs aren't negative.
+
+    :math:`R_i = \sum_j \frac{a_i w_{ij}^+}{\sum_{i'} a_{i'} w_{i'j}^+ + b_j} R_j`, with the bias as
+    it is, as Captum has it. Bach et al. (2015) take only its positive part, and of negative inputs
+    those with negative weights, as zennit's ``ZPlus`` does.
+    """
 
     def made(self) -> Any:
         return Alpha1_Beta0_Rule()
