@@ -11,83 +11,33 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tqdm.auto import tqdm
 
+from captum_influence.data.batch import Batch
 from captum_influence.data.identity import told
-from captum_influence.data.items import ANYTHING, Accepts, Split, columns, image_pair, pair
+from captum_influence.data.items import ANYTHING, Accepts, Item, Split, columns, image_pair, pair
 from captum_influence.data.orders import (
     Order,
     drawn,
     in_own_order,
     is_indexed,
+    iterates_itself,
     length_of,
     refuse_shared_out,
     reordered,
     sampling_told,
     slices,
 )
-from captum_influence.data.samples import Trail, sampled
+from captum_influence.data.own_order import OwnOrder
+from captum_influence.data.samples import Trail, refuse_shares, sampled
 from captum_influence.data.sharding import Shard
+from captum_influence.data.workers import workers_watched
 
 __all__ = [
-    "Batch",
     "Batches",
     "images_of",
     "labelled",
     "maybe_labelled",
     "repeatable",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """One batch and its place in the data set.
-
-    Attributes:
-        number: its own.
-        start: how many examples came before it.
-        inputs: what the network takes first, each (examples, ...).
-        target: the labels or another target; None where the loader gives none.
-        further: the network's arguments after the inputs.
-        indices: of its examples in the data set; None: from ``start`` on.
-    """
-
-    number: int
-    start: int
-    inputs: tuple[Any, ...]
-    target: Any
-    further: tuple[Any, ...] = ()
-    indices: Sequence[int] | None = None
-
-    def __len__(self) -> int:
-        tensors = (x for x in (*self.inputs, self.target) if isinstance(x, Tensor) and x.ndim)
-        return len(next(tensors, self.inputs[0]))
-
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        """All that the network takes."""
-        return (*self.inputs, *self.further)
-
-    @property
-    def places(self) -> Tensor:
-        """The indices of its examples in the data set, (examples,)."""
-        if self.indices is None:
-            return torch.arange(self.start, self.start + len(self))
-        return torch.tensor(self.indices)
-
-    def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device; copies from pinned memory don't wait."""
-        inputs, further = _moved(self.inputs, device), _moved(self.further, device)
-        return replace(self, inputs=inputs, further=further, target=_moved(self.target, device))
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, tuple | list):
-        return type(value)([_moved(item, device) for item in value])
-    if not isinstance(value, Tensor):
-        return value
-    return value.to(device, non_blocking=device.type == "cuda" and value.is_pinned())
-
-
-# In which order
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +202,8 @@ class Batches:
             found = self._loaded(self.order, first, shard)
         if bar is not None and shard.rank == 0:
             found = _with_bar(found, self.total, first, bar)
-        yield from found
+        with workers_watched(self.loader):
+            yield from found
 
     def _loaded(self, order: Order, first: int, shard: Shard) -> Iterator[Batch]:
         """Load only this process's batches, as the loader would."""
@@ -268,8 +219,13 @@ class Batches:
 
     def _counted(self, first: int, shard: Shard, trail: Trail | None) -> Iterator[Batch]:
         start = number = 0
+        own = self._own_order()
         for number, item in enumerate(_yielded(self.loader), start=1):
+            if number == 1 and shard == Shard.current():
+                refuse_shares(shard, item)
             batch = self._batch(number - 1, start, item)
+            if own is not None:
+                own.check(Item(batch.inputs, batch.target), start, len(batch))
             start += len(batch)
             if trail is not None:
                 trail.add(number - 1, item)
@@ -277,12 +233,23 @@ class Batches:
                 yield batch
         if trail is not None:
             trail.end(number)
+        if own is not None:
+            own.end()
         if self.expected not in (None, start):
             raise ValueError(
                 f"expected a loader that goes once through its {self.expected} examples, which are "
                 f"numbered by their place in the data set's order, got {start} from a "
                 f"{type(self.loader).__name__}: pass the data set itself, or a Subset of it"
             )
+
+    def _own_order(self) -> OwnOrder | None:
+        """Return what compares the batches with the data set, if examples must be known by it."""
+        loader = self.loader
+        if self.expected is None or not isinstance(loader, DataLoader):
+            return None
+        if not iterates_itself(loader) or isinstance(loader.dataset, IterableDataset):
+            return None
+        return OwnOrder(loader, lambda item: self.split(item, self.accepts))
 
     def _batch(
         self, number: int, start: int, item: Any, indices: Sequence[int] | None = None
@@ -369,8 +336,9 @@ def _yielded(loader: Iterable[Any]) -> Iterator[Any]:
             "batches will do"
         )
     number = -1
-    for number, item in enumerate(loader):  # noqa: B007  # counts on after the loop
-        yield item
+    with workers_watched(loader):
+        for number, item in enumerate(loader):  # noqa: B007  # counts on after the loop
+            yield item
     _refuse_empty(number + 1)
 
 

@@ -126,6 +126,7 @@ def in_own_order(loader: DataLoader[Any]) -> tuple[DataLoader[Any], Order | None
         ValueError: if the loader leaves examples out or repeats them, or that can't be known.
     """
     if isinstance(loader.dataset, IterableDataset):
+        _refuse_mixed_streams(loader)
         return loader, None
     if iterates_itself(loader):
         _refuse_other_orders(loader)
@@ -217,6 +218,21 @@ def _refuse_other_orders(loader: DataLoader[Any]) -> None:
             f"expected a DataLoader that leaves no example out of its order, got a "
             f"{type(loader).__name__} with an iteration of its own and drop_last=True: make it "
             "with drop_last=False"
+        )
+
+
+def _refuse_mixed_streams(loader: DataLoader[Any]) -> None:
+    """Refuse a stream that doesn't come through whole and in its own order."""
+    if loader.num_workers > 1:
+        raise ValueError(
+            "expected a stream that one worker reads, since examples are numbered by their place "
+            f"in its order, got {loader.num_workers} workers, each of which reads it or a part of "
+            "it: make the DataLoader with num_workers=1"
+        )
+    if getattr(loader, "drop_last", False):
+        raise ValueError(
+            "expected a DataLoader that leaves no example of its stream out, since they are "
+            "numbered by their place in its order, got drop_last=True: make it with drop_last=False"
         )
 
 

@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 
 from captum_influence.data.identity import UNKNOWN, told
 from captum_influence.data.orders import length_of, reordered
+from captum_influence.data.sharding import Shard
 
-__all__ = ["Trail", "sampled"]
+__all__ = ["Trail", "refuse_shares", "sampled"]
 
 _COUNT = 4  # examples
 _ENTRIES = 64  # of each tensor of a batch
@@ -125,6 +126,25 @@ class Trail:
             f"differ, since the loader yields {came}; a loader that is read in a new order each "
             "time can't be taken up: give one that keeps its order, remove the file, or name "
             "another"
+        )
+
+
+def refuse_shares(shard: Shard, item: Any) -> None:
+    """Refuse loaders that yield something else in each process, as shares of a stream do.
+
+    Args:
+        shard: of this process; all of them must come here.
+        item: the first batch.
+
+    Raises:
+        ValueError: if the processes have different ones.
+    """
+    found = shard.gather(json.dumps([_brief(leaf) for leaf in _leaves(item)]))
+    if len(set(found)) > 1:
+        raise ValueError(
+            f"expected the same batches in each of {shard.world} processes, which share them out "
+            "themselves, got others from process to process: make the loader without a share of "
+            "its own, and with the same seed everywhere"
         )
 
 

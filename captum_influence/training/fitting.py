@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from captum_influence.data.batches import Batch, Batches
+from captum_influence.data.batch import Batch
+from captum_influence.data.batches import Batches
 from captum_influence.data.resume import Resume
 from captum_influence.data.samples import Trail
 from captum_influence.data.sharding import Shard
+from captum_influence.data.workers import workers_watched
 from captum_influence.training.curvature import Estimator
 from captum_influence.training.losses import ExampleLoss, Fisher
 from captum_influence.training.whole import LayerRecorder
@@ -81,12 +83,13 @@ class CurvatureFit:
         active = [e for e in estimators if stage < e.stages]
         bar = f"curvature, stage {stage + 1}" if show_progress else None
         trail = None if resume.path is None else Trail(begin.trail, begin.next)
-        for batch in self.source.iterate(resume.shard, begin.next, bar=bar, trail=trail):
-            self._add(stage, active, batch.to(self.device))
-            count += len(batch)
-            if resume.is_due(batch.number):
-                seen = "" if trail is None else trail.digest
-                resume.write(_state(stage, batch.number + 1, count, estimators, seen))
+        with workers_watched(self.source.loader):
+            for batch in self.source.iterate(resume.shard, begin.next, bar=bar, trail=trail):
+                self._add(stage, active, batch.to(self.device))
+                count += len(batch)
+                if resume.is_due(batch.number):
+                    seen = "" if trail is None else trail.digest
+                    resume.write(_state(stage, batch.number + 1, count, estimators, seen))
         total = _combine(stage, active, count, resume.shard)
         for estimator in active:
             estimator.finish(stage, total)

@@ -13,11 +13,13 @@ from torch.nn import Module
 from torch.utils.data import DataLoader
 from typing_extensions import Unpack
 
-from captum_influence.data.batches import Batch, Batches
+from captum_influence.data.batch import Batch
+from captum_influence.data.batches import Batches
 from captum_influence.data.identity import told
 from captum_influence.data.items import Accepts, columns
 from captum_influence.data.resume import Resume
 from captum_influence.data.sharding import Shard
+from captum_influence.data.workers import workers_watched
 from captum_influence.network.captum_private import KMostInfluentialResults
 from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
@@ -291,7 +293,7 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         self._fit.ensure(show_progress)
         shard, device = Shard.current(), self._fit.device
         path = None if resume is None else Path(resume)
-        with self._fit.recording(None) as recorder:
+        with workers_watched(source.loader), self._fit.recording(None) as recorder:
             asked: list[Any] = []
             scorers = self._scorers(recorder, inputs, None if path is None else asked)
             identity = {} if path is None else self._identity(source, sinks, asked)

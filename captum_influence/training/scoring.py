@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from captum_influence.data.batches import Batch
+from captum_influence.data.batch import Batch
 from captum_influence.network.recording import Record
 from captum_influence.training.curvature import Block
 from captum_influence.training.gradients import LayerGradient

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_influence.data.batches import Batch
+from captum_influence.data.batch import Batch
 from captum_influence.network.recording import Record, Recorder
 from captum_influence.training.gradients import LayerGradient
 from captum_influence.training.shared import gathered

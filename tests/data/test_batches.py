@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
+from captum_influence.data.batch import Batch
 from captum_influence.data.batches import (
-    Batch,
     Batches,
     images_of,
     labelled,

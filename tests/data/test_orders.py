@@ -231,3 +231,15 @@ def test_the_same_way_at_random_is_the_same_way() -> None:
     )
     sequential = SequentialSampler(DATA)
     assert _told(batch_size=4) == _told(batch_size=4, sampler=sequential)
+
+
+@pytest.mark.parametrize(
+    ("settings", "cure"),
+    [({"num_workers": 2}, {"num_workers": 1}), ({"drop_last": True}, {"drop_last": False})],
+)
+def test_a_stream_that_is_mixed_or_cut_short_is_refused(
+    settings: dict[str, Any], cure: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=f"order, got .*: make .* with {next(iter(cure))}="):
+        in_own_order(DataLoader(Stream(), 4, **settings))
+    assert in_own_order(DataLoader(Stream(), 4, **cure))[1] is None

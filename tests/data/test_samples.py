@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from captum_influence.data.identity import UNKNOWN
-from captum_influence.data.samples import Trail, sampled
+from captum_influence.data.samples import Trail, refuse_shares, sampled
+from captum_influence.data.sharding import Shard
 
 N = 40
 
@@ -108,3 +109,17 @@ def test_more_batches_than_a_finished_pass_had_are_refused() -> None:
     known = _followed(_batches()[:3], Trail())
     with pytest.raises(ValueError, match="other batches than those that it had read, 5 of them"):
         _followed(_batches(), Trail(known, None))
+
+
+def test_processes_that_read_something_else_each_are_refused() -> None:
+    class Two(Shard):
+        other: Any = None
+
+        def gather(self, value: Any) -> list[Any]:
+            return [value, Two.other or value]
+
+    shard = Two(0, 2)
+    refuse_shares(shard, (torch.ones(2, 3), [1, 2]))
+    Two.other = "something else"
+    with pytest.raises(ValueError, match="the same batches in each of 2 processes"):
+        refuse_shares(shard, (torch.ones(2, 3), [1, 2]))

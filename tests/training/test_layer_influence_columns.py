@@ -160,3 +160,27 @@ def test_rows_are_those_of_the_queries() -> None:
     influence, wanted = _influence(DATA), _gradients(X, Y) @ _gradients(X, Y).T
     for queries in (DataLoader(DATA, 4, shuffle=True), {"input": X, "labels": Y}, Named(), (X, Y)):
         torch.testing.assert_close(influence.influence(queries), wanted)
+
+
+class Reversed(DataLoader[Any]):
+    def __iter__(self) -> Any:
+        return iter(list(super().__iter__())[::-1])
+
+
+def _some(items: list[Any]) -> Any:
+    return torch.utils.data.default_collate(items[:3])
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        Reversed(DATA, 4),
+        DataLoader(DATA, 4, collate_fn=_some),
+        DataLoader(Stream(), 4, num_workers=2),
+        DataLoader(Stream(), 4, drop_last=True),
+    ],
+    ids=["own order", "a collate_fn that leaves out", "a stream of workers", "a stream cut short"],
+)
+def test_examples_of_unknown_place_are_refused(loader: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected a .* order"):
+        _influence(loader).influence((X[:Q], Y[:Q]))

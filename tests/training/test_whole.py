@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from captum_influence import LayerInfluence
-from captum_influence.data.batches import Batch
+from captum_influence.data.batch import Batch
 from captum_influence.network.recording import Recorder
 from captum_influence.training.selection import treatable_layers
 from captum_influence.training.shared import modules_of

@@ -15,13 +15,15 @@ from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.profile.moments import Moments
 from captum_influence.attr.quantities import Quantity
-from captum_influence.data.batches import Batch, Batches
+from captum_influence.data.batch import Batch
+from captum_influence.data.batches import Batches
 from captum_influence.data.identity import told
 from captum_influence.data.items import Accepts
 from captum_influence.data.orders import Order
 from captum_influence.data.resume import Resume
 from captum_influence.data.samples import Trail
 from captum_influence.data.sharding import Shard
+from captum_influence.data.workers import workers_watched
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of
@@ -240,12 +242,13 @@ def passed(
     state = State(0, {}, batches.order) if before is None else before
     bar = "profile" if show_progress else None
     trail = None if resume.path is None else Trail(state.trail, state.next)
-    for batch in batches.iterate(shard, state.next, bar=bar, trail=trail):
-        state = _advanced(state, batch.number + 1, questioner.moments(batch))
-        if trail is not None:
-            state = replace(state, trail=trail.digest)
-        if resume.is_due(batch.number):
-            resume.write(state)
+    with workers_watched(loader):
+        for batch in batches.iterate(shard, state.next, bar=bar, trail=trail):
+            state = _advanced(state, batch.number + 1, questioner.moments(batch))
+            if trail is not None:
+                state = replace(state, trail=trail.digest)
+            if resume.is_due(batch.number):
+                resume.write(state)
     if shard.world > 1:  # the others may never come
         resume.write(state)
     return state.moments

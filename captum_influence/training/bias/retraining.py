@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from captum_influence.data.batches import Batch, Batches
+from captum_influence.data.batch import Batch
+from captum_influence.data.batches import Batches
 from captum_influence.data.items import Accepts
 from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of

@@ -201,17 +201,6 @@ def test_a_checkpoint_is_not_mixed_with_another_quantity_or_distribution(
 # Bad input ----------------------------------------------------------------------------------------
 
 
-class Named(nn.Module):
-    """A network that returns its scores by name."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return {"scores": self.net(x)}
-
-
 def test_bad_questions_are_refused() -> None:
     influence = DistributionalInfluence(
         profiled.model(), "1", distribution=Point(), quantity=ClassScore(0)
@@ -234,14 +223,14 @@ def test_bad_questions_are_refused() -> None:
     halves = [(x, y + 0.5) for x, y in profiled.loader()]
     with pytest.raises(ValueError, match=r"as each example's group, got 0\.5"):
         InfluenceProfile.over(influence, halves, group_by="label")
-    named = DistributionalInfluence(
-        Named(profiled.model()),
-        "net.1",
+    flat = DistributionalInfluence(
+        nn.Sequential(profiled.model(), nn.Flatten(0)),
+        "0.1",
         distribution=Point(),
-        quantity=lambda out: out["scores"][:, 0],
+        quantity=lambda out: out[:1],
     )
-    with pytest.raises(TypeError, match=r"scores \(examples, classes\), got dict"):
-        InfluenceProfile.over(named, profiled.loader(), group_by="predicted")
+    with pytest.raises(TypeError, match=r"scores \(examples, classes\), got \("):
+        InfluenceProfile.over(flat, profiled.loader(), group_by="predicted")
     with pytest.raises(TypeError, match="got a mapping with"):
         InfluenceProfile.over(influence, [{"image": "cat.png"}])
 

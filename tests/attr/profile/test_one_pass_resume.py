@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from captum_influence import (
     Noise,
     Samples,
 )
+from captum_influence.attr.profile.one_pass import Questioner
 
 pytest.importorskip("safetensors")
 N, STOP = 40, 21
@@ -322,3 +324,12 @@ def test_labels_of_a_loss_are_part_of_the_question(tmp_path: Path) -> None:
     _cut_off(tmp_path / "checkpoint", asked(0))
     with pytest.raises(ValueError, match=r"quantity \("):
         _over(asked(1), tmp_path / "checkpoint")
+
+
+def test_every_argument_of_the_question_is_part_of_its_identity() -> None:
+    """What is added to the measure must be added here, or not change the numbers."""
+    arguments = set(inspect.signature(DistributionalInfluence).parameters)
+    unchanging = {"device_ids", "execution"}
+    called = {"forward_func": "network", "layer": "layers"}
+    named = {called.get(argument, argument) for argument in arguments - unchanging}
+    assert named <= Questioner(_influence(), None, "sum", 1, None).identity.keys()

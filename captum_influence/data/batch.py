@@ -1,0 +1,72 @@
+"""A batch, and the place of its examples in the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One batch and its place in the data set.
+
+    Attributes:
+        number: its own.
+        start: how many examples came before it.
+        inputs: what the network takes first, each (examples, ...).
+        target: the labels or another target; None where the loader gives none.
+        further: the network's arguments after the inputs.
+        indices: of its examples in the data set; None: from ``start`` on.
+    """
+
+    number: int
+    start: int
+    inputs: tuple[Any, ...]
+    target: Any
+    further: tuple[Any, ...] = ()
+    indices: Sequence[int] | None = None
+
+    def __len__(self) -> int:
+        tensors = (x for x in (*self.inputs, self.target) if isinstance(x, Tensor) and x.ndim)
+        return len(next(tensors, self.inputs[0]))
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """All that the network takes."""
+        return (*self.inputs, *self.further)
+
+    @property
+    def places(self) -> Tensor:
+        """The indices of its examples in the data set, (examples,).
+
+        Raises:
+            ValueError: if there are more or fewer examples than were asked for.
+        """
+        if self.indices is None:
+            return torch.arange(self.start, self.start + len(self))
+        if len(self.indices) != len(self):
+            raise ValueError(
+                f"expected a batch of the {len(self.indices)} examples that were asked for, which "
+                f"are known by their order, got {len(self)}: collate_fn leaves some out or adds "
+                "some; pass Subset(dataset, indices) of those that can be used"
+            )
+        return torch.tensor(self.indices)
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device; copies from pinned memory don't wait."""
+        inputs, further = _moved(self.inputs, device), _moved(self.further, device)
+        return replace(self, inputs=inputs, further=further, target=_moved(self.target, device))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, tuple | list):
+        return type(value)([_moved(item, device) for item in value])
+    if not isinstance(value, Tensor):
+        return value
+    return value.to(device, non_blocking=device.type == "cuda" and value.is_pinned())
