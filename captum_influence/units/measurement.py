@@ -18,6 +18,7 @@ from captum_influence.network.reading import activations, one_tensor, output_of
 from captum_influence.reports.shown import Focus
 from captum_influence.units.axes import Axis, Selector
 from captum_influence.units.ranking import By, UnitValues
+from captum_influence.units.replacement import Replacement
 from captum_influence.units.units_of import UnitsOf
 
 __all__ = ["Answer", "Measurement", "answered"]
@@ -57,6 +58,8 @@ class Measurement:
         by: influences, or contributions: influences times displacements.
         focus: whether maps show what raises the quantity through a unit, or what raises the unit.
         run: how it is run.
+        replacement: what displacements count from: what a removal would put in a unit's place.
+            None: the activations at the distribution's reference.
     """
 
     model: nn.Module
@@ -66,6 +69,7 @@ class Measurement:
     by: By = "contribution"
     focus: Focus = "quantity"
     run: Run = field(default_factory=Run)
+    replacement: Replacement | None = None
 
     @property
     def cut(self) -> Cut:
@@ -73,8 +77,12 @@ class Measurement:
         return self.units.cut
 
     def values(self, inputs: Tensor) -> tuple[Tensor, float | None]:
-        """Return what each unit did (examples, ...), and for contributions the first's delta."""
-        return self._measured(inputs, self.by == "contribution")
+        """Return what each unit did (examples, ...), and along a path the first's delta."""
+        if self.by == "influence" or self.replacement is None:
+            return self._measured(inputs, self.by == "contribution")
+        influences, _ = self._measured(inputs, multiply=False)
+        here = activations(self.model, inputs, self.cut)
+        return influences * (here - self.replacement.like(here)).to(influences), None
 
     def _measured(self, inputs: Tensor, multiply: bool) -> tuple[Tensor, float | None]:
         measure = DistributionalInfluence(
@@ -98,11 +106,16 @@ class Measurement:
         """Return what each unit did, with their activations, and the delta."""
         values, delta = self.values(inputs)
         axis = self.units.along(tuple(values.shape[1:]))
-        begin = self.distribution.reference((inputs,)) if self.by == "contribution" else None
-        reference = None if begin is None else activations(self.model, begin[0], self.cut)
-        here = activations(self.model, inputs, self.cut)
-        aggregate = self.units.aggregate
-        return UnitValues.pooled(values, axis, aggregate, here, reference), delta
+        here, aggregate = activations(self.model, inputs, self.cut), self.units.aggregate
+        there = self._reference(inputs, here) if self.by == "contribution" else None
+        return UnitValues.pooled(values, axis, aggregate, here, there), delta
+
+    def _reference(self, inputs: Tensor, here: Tensor) -> Tensor | None:
+        """Return the activations that displacements count from; None: zero."""
+        if self.replacement is not None:
+            return self.replacement.like(here).expand_as(here)
+        begin = self.distribution.reference((inputs,))
+        return None if begin is None else activations(self.model, begin[0], self.cut)
 
     def maps(self, inputs: Tensor, axis: Axis, indices: Sequence[tuple[int, ...]]) -> Tensor:
         """Return what each entry of one input does to or through each unit: (units, ...).

@@ -18,7 +18,7 @@ from captum_influence.units.axes import Axis
 
 __all__ = ["Constant", "MeanActivation", "Replace", "Replacement", "Resample"]
 
-Replace = float | Literal["mean", "resample"] | Tensor
+Replace = float | Literal["zero", "mean", "resample"] | Tensor
 
 
 class Replacement(ABC):
@@ -40,7 +40,7 @@ class Replacement(ABC):
         reference: Tensor | Iterable[Any] | None = None,
         seed: int = 0,
     ) -> Replacement:
-        """Return a number, a tensor, ``"mean"`` or ``"resample"`` as the object that it means.
+        """Return a number, a tensor, ``"zero"``, ``"mean"`` or ``"resample"`` as what it means.
 
         Raises:
             ValueError: if there is no such replacement, or it lacks its reference.
@@ -55,26 +55,38 @@ class Replacement(ABC):
                 f'expected replace="mean" or "resample" beside a reference, got {replace!r}: leave '
                 "one out"
             )
+        if replace == "zero":
+            return Constant(torch.zeros(()))
         if isinstance(replace, str):
             raise ValueError(
-                f'expected replace as a number, a tensor, "mean" or "resample", got {replace!r}'
+                'expected replace as a number, a tensor, "zero", "mean" or "resample", got '
+                f"{replace!r}"
             )
         return Constant(torch.as_tensor(replace))
 
     @staticmethod
     def with_loader(
-        replace: Replace | Replacement,
+        replace: Replace | Replacement | None,
         model: nn.Module,
         cut: Cut,
         loader: Iterable[Any] | None,
         seed: int = 0,
     ) -> Replacement:
-        """Return the replacement that is meant where a loader is at hand, read only if need be.
+        """Return the replacement that is meant where a loader may be at hand, read if need be.
+
+        Args:
+            replace: as :meth:`ensure` takes it; None: the mean where there is a loader, else zero.
+            model: the network.
+            cut: where units are removed.
+            loader: of examples.
+            seed: of a draw.
 
         Raises:
             ValueError: if there is no such replacement, or the loader is missing.
         """
-        known = loader if isinstance(replace, str) else None
+        if replace is None:
+            return _mean_or_zero(model, cut, loader)
+        known = loader if isinstance(replace, str) and replace != "zero" else None
         return Replacement.ensure(replace, model, cut, known, seed)
 
 
@@ -99,9 +111,19 @@ class MeanActivation(Replacement):
 
     @staticmethod
     def of(batches: Iterable[Tensor]) -> MeanActivation:
-        """Return the mean over batches of activations (examples, ...)."""
+        """Return the mean over batches of activations (examples, ...).
+
+        Raises:
+            ValueError: if they differ in shape.
+        """
         total, count = torch.zeros((), dtype=torch.float64), 0
         for batch in batches:
+            if count and batch.shape[1:] != total.shape:
+                raise ValueError(
+                    f"expected activations of one shape, got {tuple(total.shape)} and "
+                    f"{tuple(batch.shape[1:])}: there is no mean of them. Give a loader whose inputs "
+                    'have one size, or replace="zero"'
+                )
             total, count = total + batch.double().sum(dim=0).cpu(), count + len(batch)
         return MeanActivation(total / count)
 
@@ -150,6 +172,17 @@ class Resample(Replacement):
 
     def in_words(self) -> str:
         return "its activation on another example"
+
+
+def _mean_or_zero(model: nn.Module, cut: Cut, loader: Iterable[Any] | None) -> Replacement:
+    """Return the mean over a loader; zero without one, or if its inputs differ in size."""
+    if loader is not None:
+        try:
+            return Replacement.ensure("mean", model, cut, loader)
+        except ValueError as error:
+            if "of one shape" not in str(error):
+                raise
+    return Constant(torch.zeros(()))
 
 
 def _reference(

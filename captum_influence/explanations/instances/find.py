@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from captum_influence.attr.distributions import Distribution
-from captum_influence.attr.paths import LinearPath
-from captum_influence.attr.quadrature import Midpoint
+from captum_influence.attr.distributions import Distribution, Point
 from captum_influence.attr.quantities import ClassScore, Quantity
+from captum_influence.explanations.cautions import baseline_cautions, warn_of
+from captum_influence.explanations.effects import Effects, removal_effects
 from captum_influence.explanations.instances.examples import top_examples
 from captum_influence.explanations.instances.result import Explanation
 from captum_influence.network.cuts import layer_name
@@ -28,6 +29,7 @@ from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.measurement import Answer, Measurement, answered
 from captum_influence.units.options import Chosen, Options
 from captum_influence.units.ranking import UnitInfluence, UnitValues
+from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike
 
@@ -43,14 +45,18 @@ def explain(
     versus: int | str | None = None,
     quantity: TargetLike = None,
     distribution: Distribution | None = None,
+    replace: Replace | Replacement | None = None,
     top: int = 5,
     **options: Unpack[Options],
 ) -> Explanation:
-    r"""Find the units of a layer that matter most for one input, and what each looks at.
+    r"""Find the units of a layer that matter most for one input, what each looks at, and test it.
 
-    Units are ranked by their contribution :math:`\chi_j \cdot (z_j(x) - z_j(x_0))`, so that a unit
-    which is silent here can't rank high; ``by="influence"`` ranks by :math:`\chi_j` alone, as
-    Leino et al. (2018) do. The same is asked of every top unit at the input, in one pass.
+    Units are ranked by their contribution :math:`\chi_j \cdot (z_j(x) - r_j)`, where :math:`r_j`
+    is what ``replace`` puts in a unit's place: it estimates what the unit's removal does to the
+    quantity. Then the shown units are removed for real, one by one and together, beside as many
+    random ones, see :class:`Effects`. ``by="influence"`` ranks by :math:`\chi_j` alone, as Leino et
+    al. (2018) do; it compares units across inputs. The same is asked of every top unit at the
+    input, in one pass.
 
     Args:
         model: the network, in eval mode.
@@ -60,9 +66,12 @@ def explain(
         target: the class to explain, by number or name, or a quantity; None: the predicted class.
         versus: another class: why the target rather than this one?
         quantity: the same as ``target``.
-        distribution: over which inputs; None: 50 midpoints of the path from 0, so that the whole
-            way from "nothing" to the input counts (midpoints are the most exact on ReLUs). Give
-            a :class:`LinearPath` from your own neutral input where 0 isn't neutral.
+        distribution: over which inputs; None: at the input, :class:`Point`. Along a path, such as
+            :class:`LinearPath`, contributions count from its baseline and add up to the quantity's
+            change, unless ``replace`` is given; a baseline that isn't neutral is warned of.
+        replace: what takes a removed unit's place: a number, ``"zero"``, ``"mean"`` or
+            ``"resample"`` (over ``loader``), or a :class:`Replacement`; None: the mean with a
+            ``loader``, else zero.
         top: how many units to interpret.
         options: those of every verb, see :class:`Options`; units' top examples are taken from
             ``loader``.
@@ -82,7 +91,8 @@ def explain(
     wanted = question(target, versus=versus, quantity=quantity, names=shown.class_names)
     with chosen.run.seeded():
         inputs = one_input(network, image)
-        said = _measured(network, inputs, chosen, wanted, distribution, top)
+        said = _measured(network, inputs, chosen, wanted, distribution, replace, top)
+    warn_of(said.cautions)
     return Explanation(
         asked=asked,
         network=type(network).__name__,
@@ -96,6 +106,8 @@ def explain(
         display=said.display,
         value=float(said.answer.value[0]),
         delta=said.delta,
+        effects=said.effects,
+        cautions=said.cautions,
         by=chosen.by,
         aggregate=chosen.units.aggregate,
         focus=shown.focus,
@@ -112,6 +124,8 @@ class _Measured:
     measurement: Measurement
     values: UnitValues
     delta: float | None
+    effects: Effects
+    cautions: tuple[str, ...]
     display: Display
     units: tuple[InterpretedUnit, ...]
 
@@ -122,21 +136,32 @@ def _measured(
     chosen: Chosen,
     wanted: Quantity,
     distribution: Distribution | None,
+    replace: Replace | Replacement | None,
     top: int,
 ) -> _Measured:
     display = display_of(inputs[0], chosen.shown, explained=True)
     answer, shown = answered(network, inputs, wanted), chosen.shown
-    path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
+    over = Point() if distribution is None else distribution
+    removed = Replacement.with_loader(
+        replace, network, chosen.units.cut, shown.loader, chosen.run.seed
+    )
+    # Along a path displacements count from its baseline, where contributions add up.
+    counted = removed if replace is not None or over.reference((inputs,)) is None else None
     measurement = Measurement(
-        network, chosen.units, answer.quantity, path, chosen.by, shown.focus, chosen.run
+        network, chosen.units, answer.quantity, over, chosen.by, shown.focus, chosen.run, counted
     )
     values, delta = measurement.pooled(inputs)
-    units = _interpreted(measurement, values.highest(top), values.axis, inputs, display)
+    best = values.highest(top)
+    units = _interpreted(measurement, best, values.axis, inputs, display)
     return _Measured(
         answer=answer,
         measurement=measurement,
         values=values,
         delta=delta,
+        effects=removal_effects(
+            network, inputs, answer.quantity, removed, chosen, values=values, shown=best
+        ),
+        cautions=baseline_cautions(network, inputs, answer, over, delta, shown.class_names),
         display=display,
         units=_with_examples(units, measurement, values.axis, shown),
     )
@@ -162,7 +187,9 @@ def _with_examples(
     if shown.loader is None:
         return units
     found = top_examples(measurement, axis, [row.unit.index for row in units], shown)
-    return tuple(replace(unit, examples=e) for unit, e in zip(units, found, strict=True))
+    return tuple(
+        dataclasses.replace(unit, examples=e) for unit, e in zip(units, found, strict=True)
+    )
 
 
 def _rival(answer: Answer, shown: Shown) -> str | None:
@@ -177,9 +204,17 @@ def _rival(answer: Answer, shown: Shown) -> str | None:
     return shown.name(second.class_index) if fits and second.class_index is not None else None
 
 
+def _counts_from(measurement: Measurement) -> str:
+    """Return what a unit's activation is compared with, in words."""
+    if measurement.replacement is None:
+        return "its activation where the path starts"
+    return measurement.replacement.in_words()
+
+
 def _facts(measurement: Measurement, inputs: Tensor) -> Mapping[str, Any]:
     return {
         "distribution": measurement.distribution.in_words(),
+        "counts_from": _counts_from(measurement),
         "points": measurement.distribution.size,
         "image": list(inputs.shape[1:]),
         "dtype": str(inputs.dtype).removeprefix("torch."),

@@ -44,6 +44,11 @@ def explanation_page(explanation: Explanation, command: str | None = None) -> Pa
         "noun": explanation.display.noun,
         "table": _table(explanation),
         "referenced": any(row.unit.reference is not None for row in explanation.units),
+        "effects": explanation.effects,
+        "tested": [
+            explanation.effects.together_in_words(explanation.quantity),
+            explanation.effects.agreement_in_words(),
+        ],
         "cards": [_card(row, explanation) for row in explanation.units],
         "method": _method(explanation),
         "facts": list(_facts(explanation)),
@@ -78,6 +83,7 @@ class _TableRow:
     unit: UnitInfluence
     anchor: str
     bar: Bar
+    effect: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +114,10 @@ def _others(explanation: Explanation) -> list[UnitInfluence]:
 def _table(explanation: Explanation) -> list[_TableRow]:
     units = [row.unit for row in explanation.units] + _others(explanation)
     drawn, interpreted = bars([unit.share for unit in units]), len(explanation.units)
+    effects = [*explanation.effects.alone, *[None] * (len(units) - interpreted)]
     return [
-        _TableRow(unit, f"unit-{i}" if i <= interpreted else "", bar)
-        for i, (unit, bar) in enumerate(zip(units, drawn, strict=True), start=1)
+        _TableRow(unit, f"unit-{i}" if i <= interpreted else "", bar, effect)
+        for i, (unit, bar, effect) in enumerate(zip(units, drawn, effects, strict=True), start=1)
     ]
 
 
@@ -133,11 +140,13 @@ def _method(explanation: Explanation) -> str:
     facts, axis, by = explanation.facts, explanation.units[0].unit.axis, explanation.by
     times = ""
     if by == "contribution":
-        times = ", times how far its activation moved from where the path starts"
+        times = f", times what its activation is more than {facts['counts_from']}"
     return (
         f"A unit's {by} is the gradient of {explanation.quantity} at the unit, "
         f"averaged over {facts['distribution']}{times}; the {explanation.aggregate} over all that "
-        f"belongs to one {axis} is taken with its sign. The maps ask the same at the "
+        f"belongs to one {axis} is taken with its sign. Its effect is what the quantity loses when "
+        f"the unit is removed at the layer, with {explanation.effects.replacement} in its place, "
+        "and the network goes on from there. The maps ask at the "
         f"input, of {_FOCUS[explanation.focus]}."
     )
 
@@ -184,15 +193,11 @@ def _caveats(explanation: Explanation) -> Iterator[str]:
         "say what it stands "
         "for elsewhere; examples out of a data set, or a profile over one, say more."
     )
+    yield from explanation.cautions
     yield (
-        "Influence is a gradient, averaged. It tells what small changes would do, not what happens "
-        "when a unit is removed: that takes an intervention."
+        "What takes a removed unit's place may lie far from what the layer ever says, and another "
+        "replacement gives another answer: try zero and the mean."
     )
-    if explanation.by == "contribution":
-        yield (
-            "Contributions count from where the path starts. Another start gives another answer: "
-            "pick one that means “nothing” to this network."
-        )
     yield (
         "Shares compare units of this layer only. What flows around the layer, by a skip "
         "connection, isn't counted."

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
+from captum_influence.explanations.effects import Effects
 from captum_influence.explanations.instances.headline import (
     answer_in_words,
     place_in_words,
@@ -46,7 +47,10 @@ class Explanation(Finding):
         values: what every unit of the layer did, one entry each.
         display: the input, as it is shown; ``picture`` is (3, height, width) in [0, 1].
         value: the quantity on the input.
-        delta: for contributions, how far their sum is from the quantity's change; else None.
+        delta: along a path, how far the sum of contributions is from the quantity's change; else
+            None.
+        effects: what removing the shown units did, beside the estimates and random units.
+        cautions: what speaks against the path's baseline, in sentences.
         by: what ranks units.
         aggregate: how a unit's entries are pooled.
         focus: what maps show, see :class:`Shown`.
@@ -72,6 +76,8 @@ class Explanation(Finding):
     display: Display
     value: float
     delta: float | None
+    effects: Effects
+    cautions: tuple[str, ...]
     by: By
     aggregate: Aggregate
     focus: Focus
@@ -84,9 +90,19 @@ class Explanation(Finding):
         parts = (
             answer_in_words(self.predictions, self.rival),
             unit_in_words(first, self.layer, self.quantity, self.by),
+            self._tested,
             place_in_words(first, self.focus),
+            *self.cautions,
         )
         return " ".join(part for part in parts if part)
+
+    @property
+    def _tested(self) -> str:
+        """What the removal of the first unit did, and whether ranking and removal agree."""
+        if self.units[0].unit.value <= 0:
+            return ""
+        effects = self.effects
+        return f"{effects.first_in_words(self.quantity)} {effects.agreement_in_words()}"
 
     @property
     def picture(self) -> Tensor:
@@ -120,6 +136,8 @@ class Explanation(Finding):
                 "quantity": self.quantity,
                 "value": self.value,
                 "delta": self.delta,
+                "effects": self.effects.to_dict(),
+                "cautions": self.cautions,
                 "by": self.by,
                 "aggregate": self.aggregate,
                 "focus": self.focus,
@@ -145,4 +163,6 @@ class Explanation(Finding):
         named = {row.unit.index: row.unit for row in self.units}
         named |= {unit.index: unit for unit in reversed(self.against) if unit.index not in named}
         columns = ("name", "value", "share", "activation", "reference")
-        return frame({c: [getattr(unit, c) for unit in named.values()] for c in columns})
+        table = {c: [getattr(unit, c) for unit in named.values()] for c in columns}
+        effects = [*self.effects.alone, *[None] * (len(named) - len(self.units))]
+        return frame({**table, "effect": effects})

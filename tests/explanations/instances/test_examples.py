@@ -17,7 +17,8 @@ def test_top_examples_of_a_loader(model, image) -> None:
     images[:, 0, 0, 7] = torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0])  # only for the unit
     labels = torch.tensor([0, 1, 2, 0, 1, 2, 0])
     loader = DataLoader(TensorDataset(images, labels), batch_size=3)
-    found = explain(model, image, "relu", quantity=0, top=1, loader=loader, class_names=NAMES)
+    asked = {"quantity": 0, "top": 1, "replace": "zero"}
+    found = explain(model, image, "relu", loader=loader, class_names=NAMES, **asked)
     examples = [(e.kind, e.number, e.value, e.label_name) for e in found.units[0].examples]
     assert examples == [
         ("activation", 1, pytest.approx(14.0), "green"),

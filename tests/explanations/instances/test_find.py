@@ -10,13 +10,11 @@ from captum_influence import (
     Cut,
     Explanation,
     Function,
-    LinearPath,
     Noise,
     Point,
     PredictedClass,
     explain,
 )
-from captum_influence.attr import Midpoint
 from captum_influence.attr.run import Run
 from captum_influence.reports.shown import Shown
 from captum_influence.units.units_of import UnitsOf
@@ -26,13 +24,14 @@ NAMES = ["red", "green", "dark"]
 
 def test_the_unit_behind_a_score_is_found_and_so_is_what_it_sees(model, image) -> None:
     found = explain(model, image, "relu", quantity=0, top=2, smoothing=0)
+    assert found.effects.alone == (pytest.approx(16.0), 0.0)
     first, second = found.units
     assert (first.unit.name, first.unit.share) == ("channel 0", 1.0)
     assert first.unit.value == pytest.approx(16.0)
     assert (first.unit.activation, first.unit.reference) == (32.0, 0.0)  # upper left and right
     assert second.unit.value == 0.0
     assert found.value == 16.0
-    assert found.delta == pytest.approx(0.0, abs=1e-12)
+    assert found.delta is None
     seen = torch.zeros(8, 8, dtype=torch.float64)
     seen[:4, :4] = 1.0
     torch.testing.assert_close(first.map, seen)
@@ -71,14 +70,15 @@ def test_by_influence_a_unit_counts_though_it_is_silent(model, image) -> None:
     assert found.delta is None
 
 
-def test_default_is_the_predicted_class_along_midpoints_from_zero(model, image) -> None:
+def test_default_is_the_predicted_class_at_the_input_counted_from_zero(model, image) -> None:
     plain = explain(model, image[None], "relu", class_names={0: "red"})
     same = explain(
         model,
         image,
         model.relu,
         quantity=PredictedClass(),
-        distribution=LinearPath(0.0, 50, Midpoint()),
+        distribution=Point(),
+        replace="zero",
         class_names={0: "red"},
     )
     assert plain.quantity == "score(red)"

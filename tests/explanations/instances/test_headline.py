@@ -13,11 +13,18 @@ NAMES = ["red", "green", "dark"]
 def test_a_comparison_is_named_with_its_rival(model, image) -> None:
     asked = ClassScore(0) - ClassScore(1)
     found = explain(model, image, "relu", quantity=asked, class_names=NAMES, smoothing=0)
-    answer, unit, place = found.headline.split(". ")
+    answer, unit, tested, agreement, place = found.headline.split(". ")
     assert answer == "The network says red (over 99\u00a0%) rather than green"
     assert unit == (
         "Channel 0 of relu raises score(red) − score(green) most, with 89\u00a0% of all "
         "contributions there"
+    )
+    assert tested == (
+        "Removing it (0 in its place) lowers score(red) − score(green) by 16.0; estimated: 16.0"
+    )
+    assert agreement == (
+        "Over all 3 units of the layer, removed one by one, estimate and effect have a rank "
+        "correlation of 1.00"
     )
     assert place == (
         "100\u00a0% of what raises this through it lies in one region, in the upper left of the "

@@ -13,6 +13,7 @@ from captum_influence import (
     ClassScore,
     Explanation,
     Function,
+    LinearPath,
     Point,
     explain,
 )
@@ -29,7 +30,8 @@ def explanation() -> Explanation:
         model.eval(),
         images[0],
         "1",
-        quantity=ClassScore(0) - ClassScore(1),
+        quantity=ClassScore(1) - ClassScore(0),
+        distribution=LinearPath(0.0, 50),
         top=3,
         loader=[(images[1:], torch.tensor([0, 1, 2, 3]))],
         class_names=HOSTILE,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
-from captum_influence.attr.paths import LinearPath
-from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import Quantity
 from captum_influence.explanations.instances.find import explain
 from captum_influence.explanations.instances.layers.result import LayerExplanations
@@ -21,6 +19,7 @@ from captum_influence.reports.asked import Asked
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.measurement import answered
 from captum_influence.units.options import Chosen, Options
+from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike, UnitsOf
 
@@ -36,14 +35,16 @@ def explain_layers(
     versus: int | str | None = None,
     quantity: TargetLike = None,
     distribution: Distribution | None = None,
+    replace: Replace | Replacement | None = None,
     top: int = 5,
     **options: Unpack[Options],
 ) -> LayerExplanations:
     """Explain an input at several layers, and put their units in one order.
 
-    An :class:`Explanation` is one layer's: its shares, its convergence delta and its page say how
-    that layer's units make up the quantity. Units of several layers are compared by their share of
-    how far the quantity moved, as :func:`rank_layers` has it; such shares don't add up.
+    An :class:`Explanation` is one layer's: its shares, its removals and its page say how that
+    layer's units make up the quantity. Units of several layers are compared by what they did, which
+    is in the quantity's units at each layer. What they did doesn't add up: it is counted at one
+    layer and again at the next.
 
     Args:
         model: the network, in eval mode.
@@ -52,7 +53,9 @@ def explain_layers(
         target: the class to explain, by number or name, or a quantity; None: the predicted class.
         versus: another class: why the target rather than this one?
         quantity: the same as ``target``.
-        distribution: over which inputs; None: 50 midpoints of the path from 0.
+        distribution: over which inputs; None: at the input. Along a path shares are of how far the
+            quantity moved, as :func:`rank_layers` has it.
+        replace: what takes a removed unit's place, as :func:`explain` takes it.
         top: how many units to name, of each layer and of all.
         options: those of every verb, see :class:`Options`.
 
@@ -73,20 +76,29 @@ def explain_layers(
         )
     chosen = Chosen.of("explain_layers", layers[0], options)
     wanted = question(target, versus=versus, quantity=quantity, names=chosen.shown.class_names)
-    path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
     each = [
-        explain(model, image, layer, wanted, distribution=path, top=top, **options)
+        explain(
+            model,
+            image,
+            layer,
+            wanted,
+            distribution=distribution,
+            replace=replace,
+            top=top,
+            **options,
+        )
         for layer in layers
     ]
     found = {one.layer: one for one in each}
     if len(found) < len(each):
         raise ValueError(f"expected each layer once, got {[one.layer for one in each]}")
     change = None
-    if chosen.by == "contribution":
+    if chosen.by == "contribution" and distribution is not None and replace is None:
         with chosen.run.seeded():
-            change = _change(network_of(model, chosen.run.output), image, wanted, path)
+            change = _change(network_of(model, chosen.run.output), image, wanted, distribution)
     rows = [_placed(row, name, change) for name, one in found.items() for row in one.units]
-    rows.sort(key=lambda row: -row.unit.share)
+    # Influences of different layers are slopes in different units: their shares are compared.
+    rows.sort(key=lambda row: -(row.unit.value if chosen.by == "contribution" else row.unit.share))
     return LayerExplanations(
         asked=asked,
         units=tuple(rows[:top]),
@@ -99,7 +111,7 @@ def explain_layers(
 def _placed(row: InterpretedUnit, layer: str, change: float | None) -> InterpretedUnit:
     """Return a unit that knows its layer, with its share of the change."""
     share = row.unit.share if change is None else row.unit.value / abs(change)
-    return replace(row, unit=replace(row.unit, layer=layer, share=share))
+    return dataclasses.replace(row, unit=dataclasses.replace(row.unit, layer=layer, share=share))
 
 
 def _change(

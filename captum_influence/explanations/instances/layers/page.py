@@ -55,6 +55,7 @@ class _TableRow:
     unit: UnitInfluence
     anchor: str
     bar: Bar
+    effect: float
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class _Layer:
     first: UnitInfluence
     total: float
     delta: float | None
+    agreement: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +100,8 @@ def _figures(found: LayerExplanations) -> Iterator[tuple[str, Figure]]:
 def _table(found: LayerExplanations) -> list[_TableRow]:
     units = [row.unit for row in found.units]
     drawn = bars([unit.share for unit in units])
-    rows = enumerate(zip(units, drawn, strict=True), start=1)
-    return [_TableRow(unit, f"unit-{i}", bar) for i, (unit, bar) in rows]
+    rows = enumerate(zip(units, drawn, found.effects, strict=True), start=1)
+    return [_TableRow(unit, f"unit-{i}", bar, effect) for i, (unit, bar, effect) in rows]
 
 
 def _layers(found: LayerExplanations) -> list[_Layer]:
@@ -110,6 +112,7 @@ def _layers(found: LayerExplanations) -> list[_Layer]:
             one.units[0].unit,
             float(one.values.double().sum()),
             one.delta,
+            one.effects.agreement,
         )
         for name, one in found.layers.items()
     ]
@@ -119,11 +122,13 @@ def _method(found: LayerExplanations) -> str:
     first, of = found.first, "its layer's sum of absolute values"
     if found.change is not None:
         of = f"how far {first.quantity} moves along the way, {number(found.change)}"
+    counted = f", times what its activation is more than {first.facts['counts_from']}"
+    times = counted if first.by == "contribution" else ""
     return (
         f"Each layer was asked alone: a unit's {first.by} is the gradient of {first.quantity} at "
         f"the unit, averaged over {first.facts['distribution']}"
-        f"{', times how far its activation moved' if first.by == 'contribution' else ''}. Units of "
-        f"all layers are put in one order by their share of {of}."
+        f"{times}. Its effect is what the quantity loses when it is removed at the layer, with "
+        f"{first.effects.replacement} in its place. Shares are of {of}."
     )
 
 
@@ -145,10 +150,7 @@ def _caveats(found: LayerExplanations) -> Iterator[str]:
         "Shares of different layers don't add up: what passes through one layer and then the next "
         "is counted in both. What units of several layers do together, removing them tells."
     )
-    yield (
-        "Influence is a gradient, averaged. It tells what small changes would do, not what happens "
-        "when a unit is removed: that takes an intervention."
-    )
+    yield from found.cautions
     if found.change is None:
-        yield "Without a start to compare with, a layer of few units has large shares."
+        yield "Shares are of each unit's own layer: a layer of few units has large ones."
     yield f"This is about one {found.first.display.noun}."

@@ -15,6 +15,7 @@ from captum_influence.reports.display import Row
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
 from captum_influence.units.interpreted import InterpretedUnit
+from captum_influence.units.ranking import UnitInfluence
 from captum_influence.visualization.numbers import percent
 
 if TYPE_CHECKING:
@@ -46,9 +47,24 @@ class LayerExplanations(Finding):
         return next(iter(self.layers.values()))
 
     @property
+    def effects(self) -> tuple[float, ...]:
+        """What the removal of each of the units alone did."""
+        return tuple(self._effect(row.unit) for row in self.units)
+
+    def _effect(self, unit: UnitInfluence) -> float:
+        found = self.layers[str(unit.layer)]
+        places = [row.unit.index for row in found.units]
+        return found.effects.alone[places.index(unit.index)]
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What speaks against the path's baseline, in sentences."""
+        return tuple(dict.fromkeys(c for one in self.layers.values() for c in one.cautions))
+
+    @property
     def headline(self) -> str:
         answer = answer_in_words(self.first.predictions, self.first.rival)
-        return f"{answer} {self._strongest()}".strip()
+        return " ".join([answer, self._strongest(), *self.cautions]).strip()
 
     def _strongest(self) -> str:
         unit, asked = self.units[0].unit, self.first.quantity
@@ -56,7 +72,11 @@ class LayerExplanations(Finding):
             return f"No unit of {', '.join(self.layers)} raises {asked}."
         name = unit.name[:1].upper() + unit.name[1:]
         whole = f"all {self.first.by}s there" if self.change is None else "how far that moves"
-        return f"{name} raises {asked} most, with {percent(unit.share)} of {whole}."
+        effects = self.layers[str(unit.layer)].effects
+        return (
+            f"{name} raises {asked} most, with {percent(unit.share)} of {whole}. "
+            f"{effects.first_in_words(asked)}"
+        )
 
     def plot(self) -> Figure:
         """Return the finding as one Matplotlib figure: the input, the units, their maps."""
@@ -72,6 +92,8 @@ class LayerExplanations(Finding):
                 "headline": self.headline,
                 "change": self.change,
                 "units": [row.to_dict() for row in self.units],
+                "effects": self.effects,
+                "cautions": self.cautions,
                 "layers": {name: one.to_dict() for name, one in self.layers.items()},
                 "call": self.call,
                 "settings": self.settings,
@@ -88,4 +110,5 @@ class LayerExplanations(Finding):
             ImportError: if pandas isn't installed.
         """
         columns = ("layer", "name", "value", "share", "activation", "reference")
-        return frame({c: [getattr(row.unit, c) for row in self.units] for c in columns})
+        table = {c: [getattr(row.unit, c) for row in self.units] for c in columns}
+        return frame({**table, "effect": list(self.effects)})

@@ -3,21 +3,24 @@
 import pytest
 import torch
 
-from captum_influence import ClassScore, Point, explain
+from captum_influence import ClassScore, LinearPath, Point, explain
 from captum_influence.experts import combine
 from captum_influence.explanations import explain_layers
 from captum_influence.units import rank_layers
 from captum_influence.units.units_of import UnitsOf
 
 ASKED = ClassScore(0) - ClassScore(1)
+PATH = LinearPath(0.0, 50)
 
 
 def test_each_layer_is_as_alone_and_the_order_is_that_of_rank_layers(model, image) -> None:
-    found = explain_layers(model, image, ["eyes", "relu"], quantity=ASKED, top=2)
-    ranking = rank_layers(model, image[None], ["eyes", "relu"], quantity=ASKED, top=2)
+    found = explain_layers(model, image, ["eyes", "relu"], quantity=ASKED, distribution=PATH, top=2)
+    ranking = rank_layers(
+        model, image[None], ["eyes", "relu"], quantity=ASKED, distribution=PATH, top=2
+    )
     assert [row.unit.name for row in found.units] == [unit.name for unit in ranking]
     assert [row.unit.share for row in found.units] == pytest.approx([u.share for u in ranking])
-    alone = explain(model, image, "relu", quantity=ASKED, top=2)
+    alone = explain(model, image, "relu", quantity=ASKED, distribution=PATH, top=2)
     torch.testing.assert_close(found.layers["relu"].values, alone.values)
     for row in found.units:
         (same,) = [r for r in found.layers["relu"].units if r.unit.index == row.unit.index]
@@ -26,9 +29,22 @@ def test_each_layer_is_as_alone_and_the_order_is_that_of_rank_layers(model, imag
 
 def test_shares_are_of_how_far_the_quantity_moves(model, image) -> None:
     # q = 16 − 2: the first eye alone gives 16 of 14
-    found = explain_layers(model, image, ["eyes", "relu"], quantity=ASKED, top=1)
+    found = explain_layers(model, image, ["eyes", "relu"], quantity=ASKED, distribution=PATH, top=1)
     assert found.change == pytest.approx(14.0)
     assert found.units[0].unit.share == pytest.approx(16 / 14)
+
+
+def test_by_default_units_are_in_the_order_of_what_their_removal_is_said_to_do(
+    model, image
+) -> None:
+    found = explain_layers(model, image, ["eyes", "relu"], quantity=ASKED, top=2)
+    assert found.change is None
+    values = [row.unit.value for row in found.units]
+    assert values == sorted(values, reverse=True)
+    for row, effect in zip(found.units, found.effects, strict=True):
+        own = found.layers[str(row.unit.layer)]
+        assert effect in own.effects.alone
+        assert effect == pytest.approx(row.unit.value)  # each eye is piecewise linear, and on
 
 
 def test_without_a_reference_shares_are_of_the_layer(model, image) -> None:

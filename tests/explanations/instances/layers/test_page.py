@@ -2,7 +2,7 @@
 
 import pytest
 
-from captum_influence import ClassScore, Point, explain_layers
+from captum_influence import ClassScore, LinearPath, Point, explain_layers
 from captum_influence.visualization.numbers import number
 
 pytest.importorskip("jinja2", reason="pages are drawn with Jinja")
@@ -11,7 +11,8 @@ ASKED = ClassScore(0) - ClassScore(1)
 
 
 def test_it_shows_every_layer_and_every_named_unit(model, image) -> None:
-    found = explain_layers(model, image, ["eyes", "relu"], ASKED, top=2)
+    path = LinearPath(0.0, 50)
+    found = explain_layers(model, image, ["eyes", "relu"], ASKED, distribution=path, top=2)
     page = found.page("captum-influence such").html()
     assert page.count('<article class="card"') == 2
     for i, row in enumerate(found.units, start=1):
@@ -29,7 +30,7 @@ def test_without_a_change_shares_are_of_each_layer(model, image) -> None:
     found = explain_layers(model, image, ["relu"], ASKED, distribution=Point(), top=1)
     page = found.page().html()
     assert "of the sum of the absolute contributions of the unit's own layer" in page
-    assert "a layer of few units has large shares" in page
+    assert "a layer of few units has large ones" in page
 
 
 def test_figures_are_those_of_the_input_and_of_each_unit(model, image) -> None:

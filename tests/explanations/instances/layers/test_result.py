@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from captum_influence import ClassScore, LayerExplanations, Point, explain_layers
+from captum_influence import ClassScore, LayerExplanations, LinearPath, Point, explain_layers
 from captum_influence.testing import check_finding
 
 ASKED = ClassScore(0) - ClassScore(1)
@@ -11,15 +11,20 @@ ASKED = ClassScore(0) - ClassScore(1)
 
 @pytest.fixture
 def found(model, image) -> LayerExplanations:
-    return explain_layers(model, image, ["eyes", "relu"], ASKED, top=3)
+    path = LinearPath(0.0, 50)
+    return explain_layers(model, image, ["eyes", "relu"], ASKED, distribution=path, top=3)
 
 
 def test_the_headline_names_the_first_unit_and_its_layer(found) -> None:
-    answer, strongest = found.headline.split(". ")
+    answer, strongest, tested = found.headline.split(". ")
     assert answer == "The network says class 0 (over 99\u00a0%) rather than class 1"
     assert strongest == (
         "Channel 0 of eyes raises score(class 0) − score(class 1) most, with 114\u00a0% of how far "
-        "that moves."
+        "that moves"
+    )
+    assert tested == (
+        "Removing it (0 in its place) lowers score(class 0) − score(class 1) by 16.0; estimated: "
+        "16.0."
     )
 
 
