@@ -1,1 +1,1 @@
-"""What the documentation claims about speed, memory and accuracy, measured."""
+"""What the documentation claims, measured; README.md says what measures what."""

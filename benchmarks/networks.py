@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,30 +16,55 @@ class VGG16(nn.Module):
 
     def __init__(self, inplace: bool = True) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        channels = 3
-        for width in self.widths:
-            if width == 0:
-                layers.append(nn.MaxPool2d(2))
-                continue
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace)]
-            channels = width
+        layers, channels = convolutions(self.widths, inplace)
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(512 * 49, 4096),
+            nn.Linear(channels * 49, 4096),
             nn.ReLU(inplace),
             nn.Linear(4096, 4096),
             nn.ReLU(inplace),
             nn.Linear(4096, 1000),
         )
-        self.convolutions = [
-            f"features.{i}" for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)
-        ]
+        self.convolutions = _names(layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return class scores, (examples, 1000)."""
         return self.classifier(self.features(x))
+
+
+class SmallVGG(nn.Module):
+    """VGG16's 13 convolutions an eighth as wide, and one linear layer: for any size from 32 px."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers, channels = convolutions([width // 8 for width in VGG16.widths], inplace=True)
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 20)
+        )
+        self.convolutions = _names(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return class scores, (examples, 20)."""
+        return self.classifier(self.features(x))
+
+
+def convolutions(widths: Sequence[int], inplace: bool) -> tuple[list[nn.Module], int]:
+    """Return rectified 3x3 convolutions of these widths, 0 for a pooling, and the last width."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for width in widths:
+        if width == 0:
+            layers.append(nn.MaxPool2d(2))
+            continue
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace)]
+        channels = width
+    return layers, channels
+
+
+def _names(layers: Sequence[nn.Module]) -> list[str]:
+    return [f"features.{i}" for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
 
 
 class Bottleneck(nn.Module):

@@ -1,11 +1,8 @@
-"""Timing two ways of doing the same thing in turn, and memory in processes of their own."""
+"""Timing two ways of doing the same thing in turn."""
 
 from __future__ import annotations
 
-import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,20 +41,6 @@ def in_turn(peer: Run, ours: Run, *, rounds: int, share: float = 1.0) -> Timing:
     ratio = statistics.median(row[0] / row[1] for row in rows)
     ratio_wall = statistics.median(row[2] / row[3] for row in rows)
     return Timing(*medians, ratio, ratio_wall, _difference(theirs, found))
-
-
-def peak_memory(arguments: Sequence[str]) -> float:
-    """Run ``python -m benchmarks ...`` afresh and return the MB that its last line reports."""
-    command = [sys.executable, "-m", "benchmarks", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.strip().splitlines()[-1])
-
-
-def growth_of_memory(run: Run) -> float:
-    """Return by how many MB the process grew beyond what it held before the run."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
 def _clocked(run: Run) -> tuple[Sequence[Tensor], float, float]:

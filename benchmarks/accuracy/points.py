@@ -1,4 +1,4 @@
-"""``python -m benchmarks.points``: how many points are enough.
+"""``python -m benchmarks.accuracy.points``: how many points are enough.
 
 Every rule against a fine midpoint rule, on smooth and ReLU networks, trained and random; how
 often the error estimate bounds the error; what ``n="auto"`` takes; the mean of a class from a
@@ -9,17 +9,17 @@ there (see ``benchmarks/trained.py``) are left out.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.__main__ import machine
+from benchmarks.provenance import keep
 from benchmarks.trained import Subject, digits, scenes, squeezenet, tutorial
 from captum_influence import Distribution, DistributionalInfluence, LinearPath, PredictedClass
 from captum_influence.attr import Execution, Rule, StratifiedPath
@@ -49,28 +49,40 @@ class Error:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure everything, write JSON and the figure."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.points", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy.points", description=__doc__
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/points.json"))
     parser.add_argument("--figure", type=Path, default=Path("docs/_static/points.png"))
+    parser.add_argument("--pictures", type=int, default=1000, help="at most, of each network")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    start, found = time.perf_counter(), {"machine": machine("cpu")}
-    smooth = [scenes(smooth=True), digits(smooth=True), digits(smooth=True, train=False)]
-    rough = [scenes(), digits(), digits(train=False)]
-    counts = {"demo": 3, "digits": 10}
-    compared = [s.head(counts[s.name.split(",")[0]]) for s in (*rough, *smooth)]
-    found["curves"] = [asdict(row) for subject in compared for row in curve(subject)]
-    trained = [scenes().head(32), digits().head(100), tutorial(), squeezenet(4)]
-    found["bounds"] = [row for s in trained if s is not None for row in bounds(s)]
-    pooled = digits(smooth=True, pooling=False)
-    found["auto"] = [auto(s.head(32)) for s in (*smooth, pooled)]
-    found["class_means"] = [class_mean(scenes(), "conv5", 0), class_mean(digits(), "conv2")]
+    start = time.perf_counter()
+    found = measured(asked.pictures)
     found["seconds"] = round(time.perf_counter() - start)
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(asked.out, found)
     draw(found["curves"], asked.figure)
     print(f"{found['seconds']} s; wrote {asked.out} and {asked.figure}")
     return 0
+
+
+def measured(most: int) -> dict[str, Any]:
+    """Return the rows of every table, from so many pictures of each network at most."""
+    found: dict[str, Any] = {}
+    smooth = [scenes(smooth=True), digits(smooth=True), digits(smooth=True, train=False)]
+    rough = [scenes(), digits(), digits(train=False)]
+    counts = {"demo": 3, "digits": 10}
+    compared = [s.head(min(counts[s.name.split(",")[0]], most)) for s in (*rough, *smooth)]
+    found["curves"] = [asdict(row) for subject in compared for row in curve(subject)]
+    trained = [scenes().head(32), digits().head(100), tutorial(), squeezenet(4)]
+    found["bounds"] = [row for s in trained if s is not None for row in bounds(s.head(most))]
+    pooled = digits(smooth=True, pooling=False)
+    found["auto"] = [auto(s.head(min(32, most))) for s in (*smooth, pooled)]
+    found["class_means"] = [
+        class_mean(scenes(), "conv5", min(128, most), label=0),
+        class_mean(digits(), "conv2", min(128, most)),
+    ]
+    return found
 
 
 def influences(
@@ -145,10 +157,12 @@ def auto(subject: Subject) -> dict[str, object]:
     return row
 
 
-def class_mean(subject: Subject, layer: str, label: int | None = None) -> dict[str, object]:
-    """Compare the mean over 128 pictures, from 4 points each, with its sampling error."""
-    images = subject.images if label is None else _of_class(label, 128)
-    one = Subject(subject.name, subject.model, images[:128], subject.labels[:128], (layer,))
+def class_mean(
+    subject: Subject, layer: str, count: int, *, label: int | None = None
+) -> dict[str, object]:
+    """Compare the mean over pictures, from 4 points each, with its sampling error."""
+    images = subject.images[:count] if label is None else _of_class(label, count)
+    one = Subject(subject.name, subject.model, images, subject.labels[:count], (layer,))
     ((exact,),) = influences(one, midpoints(162))
     ((rough,),) = influences(one, StratifiedPath(0.0, n=4))
     ((plain,),) = influences(one, midpoints(4))

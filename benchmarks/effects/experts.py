@@ -1,4 +1,4 @@
-"""``python -m benchmarks.experts``: do the rankings name the units whose removal matters?
+"""``python -m benchmarks.effects.experts``: do the rankings name the units whose removal matters?
 
 On the demo network and the network of Captum's CIFAR-10 tutorial: Spearman's correlation of each
 unit's influence, contribution, activation and conductance with what happens when that unit alone
@@ -14,14 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.__main__ import machine
+from benchmarks.provenance import keep
 from benchmarks.trained import TutorialNet, data_folder
 from captum_influence import (
     ClassScore,
@@ -57,10 +57,20 @@ class Subject:
     classes: tuple[str, ...]
     stride: int  # every how manieth held-out picture is ablated unit by unit
 
+    def thinned(self, every: int) -> Subject:
+        """Return the same with every so manieth picture only."""
+        seen, held_out = (
+            (images[::every], labels[::every]) for images, labels in (self.seen, self.held_out)
+        )
+        return replace(self, seen=seen, held_out=held_out)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure both networks, print the tables, and keep numbers and figures if asked."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.experts", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.effects.experts", description=__doc__
+    )
+    parser.add_argument("--every", type=int, default=1, help="take every so manieth picture only")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args(arguments)
     if asked.out:
@@ -70,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         if subject is None:
             print("no CIFAR-10: set CAPTUM_INFLUENCE_DATA")
             continue
+        subject = subject.thinned(asked.every)
         for layer in subject.layers:
             for name, distribution in DISTRIBUTIONS.items():
                 row = agreement(subject, layer, distribution)
@@ -81,9 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.out:
             stem = subject.name.replace(" ", "_")
             curves[0].plot().savefig(asked.out / f"experts_{stem}.png", dpi=110)
-    if asked.out:
-        content = {"machine": machine("cpu"), "rows": found}
-        (asked.out / "experts.json").write_text(json.dumps(content, indent=1))
+    keep(asked.out and asked.out / "experts.json", {"rows": found})
     return 0
 
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.pointing``: does the top unit look at the part that tells twins apart?
+"""``python -m benchmarks.effects.pointing``: does the top unit look where twins differ?
 
 Coupe and convertible differ in the roof, sailboat and motorboat in the sail. For each picture and
 layer the unit is taken that ranks first, for the comparative quantity, score(class) − score(twin),
@@ -23,7 +23,7 @@ from captum.attr import InputXGradient, IntegratedGradients, LayerAttribution, L
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from benchmarks.__main__ import machine
+from benchmarks.provenance import keep
 from captum_influence import (
     ClassScore,
     Cut,
@@ -120,14 +120,16 @@ class Weighed(Quantity):
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure each pair, print the rows, and keep the numbers if asked."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pointing", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.effects.pointing", description=__doc__
+    )
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--weights", type=Path, nargs="+", metavar="FILE")
     asked = parser.parse_args(arguments)
     if asked.weights:
         rows = [row for file in asked.weights for row in _other_network(file, asked.images)]
-        _keep(rows, asked.out, "pointing_networks.json")
+        keep(asked.out and asked.out / "pointing_networks.json", {"rows": rows})
         return 0
     rows = []
     for name, twin, distributions in TWINS:
@@ -136,15 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
         for found in _rows(subject, distributions):
             rows.append({**about, **found})
             print(json.dumps(rows[-1]), flush=True)
-    _keep(rows, asked.out, "pointing.json")
+    keep(asked.out and asked.out / "pointing.json", {"rows": rows})
     return 0
-
-
-def _keep(rows: list[Row], folder: Path | None, name: str) -> None:
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        content = {"machine": machine("cpu"), "rows": rows}
-        (folder / name).write_text(json.dumps(content, indent=1))
 
 
 def _other_network(weights: Path, count: int) -> Iterator[Row]:

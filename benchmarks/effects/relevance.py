@@ -1,4 +1,4 @@
-"""``python -m benchmarks.relevance``: what relevance keeps, and what gradients lose.
+"""``python -m benchmarks.effects.relevance``: what relevance keeps, and what gradients lose.
 
 Shattering: the autocorrelation of explanations along straight paths between random inputs in
 [0, 1], at a distance of an eighth of the path, for random ReLU networks of growing depth (He's
@@ -23,7 +23,7 @@ import torch
 from captum.attr import InputXGradient, IntegratedGradients, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
-from benchmarks.__main__ import machine
+from benchmarks.provenance import machine
 from captum_influence import compare
 from captum_influence.demo import load_demo_network, make_scene
 from captum_influence.methods import AlphaBeta, Bounded, Composite, Gamma, RelevanceRule, relevance
@@ -35,7 +35,9 @@ Attribute = Callable[[Tensor], Tensor]
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the tables, and keep them if asked."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.relevance", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.effects.relevance", description=__doc__
+    )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--scenes", type=int, default=48)
     parser.add_argument("--out", type=Path)
@@ -45,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         "conservation": conserved(asked.scenes),
         "value_or_variation": explained(asked.scenes),
     }
-    where = ", ".join(f"{key} {value}" for key, value in machine("cpu").items())
+    where = ", ".join(f"{key} {value}" for key, value in machine().items())
     for name, text in tables.items():
         print(f"{name}\n\n{text}\n")
         if asked.out is not None:

@@ -1,9 +1,10 @@
-"""``python -m benchmarks.wrong_answers``: wrong answers of SqueezeNet, righted by removing units.
+"""``python -m benchmarks.effects.wrong_answers``: wrong answers, righted by removing units.
 
-For each wrong answer on the ImageNet pictures of $CAPTUM_INFLUENCE_DATA (or ../shared/data): the
-units of the last fire module, ranked by contribution to score(predicted) − score(true), without
-which the answer is the true one; random sets of the same size beside them; and what the removal
-does to the pictures that were answered right. ``--out FOLDER`` keeps the figures and the numbers.
+For each wrong answer of SqueezeNet on ImageNet pictures: the units of the last fire module, ranked
+by contribution to score(predicted) − score(true), without which the answer is the true one; random
+sets of the same size beside them; and what the removal does to the pictures that were answered
+right. Needs the data of CAPTUM_INFLUENCE_DATA (or ../shared/data). ``--out FOLDER`` keeps the
+figures and the numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.__main__ import machine
+from benchmarks.provenance import keep
 from benchmarks.trained import data_folder, squeezenet
 from captum_influence import Cut, Distribution, Expert, LinearPath, Point, counterfactual
 from captum_influence.attr import Midpoint
@@ -33,7 +34,9 @@ DISTRIBUTIONS: dict[str, Distribution] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Ask about every wrong answer, print the shares, and keep numbers and figures if asked."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.wrong_answers", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.effects.wrong_answers", description=__doc__
+    )
     parser.add_argument("--images", type=int, default=117)
     parser.add_argument("--max-units", type=int, default=16)
     parser.add_argument("--controls", type=int, default=100)
@@ -79,9 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(json.dumps(rows[-1]), flush=True)
             if asked.out and (replace, name) == ("0", "path of 50"):
                 _keep(found, asked.out)
-    if asked.out:
-        content = {"machine": machine("cpu"), "rows": rows}
-        (asked.out / "wrong_answers.json").write_text(json.dumps(content, indent=1))
+    keep(asked.out and asked.out / "wrong_answers.json", {"rows": rows})
     return 0
 
 

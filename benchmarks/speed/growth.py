@@ -1,4 +1,4 @@
-"""``python -m benchmarks.growth``: how the cost grows with what is asked, and the figure of it.
+"""``python -m benchmarks.speed.growth``: how the cost grows with what is asked.
 
 CPU seconds of ours and of Captum against the points, layers, quantities, examples and pixels of
 one question about a small VGG. Captum is asked once per layer and class, each with the
@@ -8,7 +8,6 @@ micro-batch that it is given here; where that takes long it is left out.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -26,8 +25,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from benchmarks.__main__ import machine
-from benchmarks.scenarios import FAST
+from benchmarks.networks import convolutions
+from benchmarks.provenance import keep
+from benchmarks.speed.scenarios import FAST
 from captum_influence import ClassScore, DistributionalInfluence
 
 WIDTHS = (16, 0, 32, 0, 64, 64, 0, 128, 128)
@@ -77,14 +77,7 @@ class Question:
 
     def _subject(self) -> tuple[nn.Module, Tensor]:
         torch.manual_seed(0)
-        layers: list[nn.Module] = []
-        channels = 3
-        for width in WIDTHS:
-            if width == 0:
-                layers.append(nn.MaxPool2d(2))
-                continue
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
-            channels = width
+        layers, channels = convolutions(WIDTHS, inplace=True)
         head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 20))
         x = torch.randn(self.examples, 3, self.pixels, self.pixels)
         return nn.Sequential(*layers, *head).eval(), x
@@ -101,7 +94,7 @@ GROWTH: dict[str, tuple[int, ...]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, write JSON and the figure."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.growth", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/growth.json"))
     parser.add_argument("--figure", type=Path, default=Path("docs/_static/growth.png"))
@@ -114,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
             ours, theirs = _seconds(question.ours(), question.captum(), asked.rounds)
             rows.append({"what": what, "ours": ours, "captum": theirs, **asdict(question)})
             print(what, value, f"ours {ours:.3f} s", "" if theirs is None else f"{theirs:.3f} s")
-    asked.out.write_text(json.dumps({"machine": machine("cpu"), "rows": rows}, indent=1))
+    keep(asked.out, {"rows": rows})
     figure(rows).savefig(asked.figure, dpi=150)
     return 0
 

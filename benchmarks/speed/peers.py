@@ -1,4 +1,4 @@
-"""``python -m benchmarks.peers``: other comparisons of one layer and 50 points.
+"""``python -m benchmarks.speed.peers``: other comparisons of one layer and 50 points.
 
 - Captum on a network that the user has converted to channels last already, which we then read in
   that layout too; and Captum on the network as it is against ours with BatchNorms folded in.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,10 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.__main__ import machine
-from benchmarks.measure import Run, in_turn
 from benchmarks.networks import images, network
-from benchmarks.scenarios import FAST, find
+from benchmarks.provenance import keep
+from benchmarks.speed.scenarios import FAST, find
+from benchmarks.timing import Run, in_turn
 from captum_influence import ClassScore, DistributionalInfluence, LinearPath
 from captum_influence.attr import Rule
 from captum_influence.network import fold_batchnorm
@@ -56,7 +55,7 @@ class Duel:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what can be run, print a table, and write JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.peers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/peers.json"))
     asked = parser.parse_args(arguments)
@@ -71,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"difference {timing.difference:.1e}",
             flush=True,
         )
-    asked.out.write_text(json.dumps({"machine": machine("cpu"), "rows": rows}, indent=1))
+    keep(asked.out, {"rows": rows})
     return 0
 
 

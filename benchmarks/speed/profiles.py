@@ -1,6 +1,7 @@
-"""``python -m benchmarks.profiles``: a profile of CIFAR-10 in one pass, its memory and its sharing.
+"""``python -m benchmarks.speed.profiles``: a profile of CIFAR-10 in one pass.
 
-Captum's tutorial network, all its layers, ten quantities; needs the data of CAPTUM_INFLUENCE_DATA
+Its seconds, its memory, and how it is shared by two processes; of
+Captum's tutorial network, all its layers, ten quantities. Needs the data of CAPTUM_INFLUENCE_DATA
 (or ../shared/data). ``--images`` and ``--points`` choose one run; without them, all are made.
 """
 
@@ -78,7 +79,9 @@ def one(images: int, points: int) -> dict[str, float]:
 
 def main() -> int:
     """Make one run, or all of them in fresh processes."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.profiles", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.profiles", description=__doc__
+    )
     parser.add_argument("--images", type=int)
     parser.add_argument("--points", type=int, default=4)
     parser.add_argument("--out", type=Path)
@@ -92,7 +95,14 @@ def main() -> int:
     for images, points, processes in ((200, 4, 1), (2000, 4, 1), (2000, 50, 1), (2000, 50, 2)):
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command = [sys.executable, *(launcher if processes > 1 else [])]
-        command += ["-m", "benchmarks.profiles", "--images", str(images), "--points", str(points)]
+        command += [
+            "-m",
+            "benchmarks.speed.profiles",
+            "--images",
+            str(images),
+            "--points",
+            str(points),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         row = json.loads(done.stdout.strip().splitlines()[-1])
         rows.append(row | {"processes": processes})

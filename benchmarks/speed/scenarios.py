@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from captum.attr import InternalInfluence, LayerIntegratedGradients
 from torch import Tensor, nn
 
-from benchmarks.measure import Run
 from benchmarks.networks import images, network
+from benchmarks.timing import Run
 from captum_influence import ClassScore, DistributionalInfluence
 from captum_influence.attr import Execution
 
@@ -136,7 +136,5 @@ SCENARIOS: tuple[Scenario, ...] = (
 
 def find(names: Sequence[str]) -> list[Scenario]:
     """Return the scenarios whose "network: name" contains one of the words, all without words."""
-    chosen: Callable[[Scenario], bool] = lambda s: any(  # noqa: E731  # reads as a condition
-        word.lower() in f"{s.network}: {s.name}".lower() for word in names
-    )
-    return [scenario for scenario in SCENARIOS if not names or chosen(scenario)]
+    words = [name.lower() for name in names] or [""]
+    return [s for s in SCENARIOS if any(w in f"{s.network}: {s.name}".lower() for w in words)]

@@ -1,17 +1,25 @@
-"""How near single-layer runs come to the machine's own rate of convolutions and products."""
+"""``python -m benchmarks.speed.utilization``: how near runs come to what the machine can do.
+
+The single-layer scenarios, their floating-point operations per second as a share of the machine's
+own rate of large convolutions and matrix products, and where their time goes.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.scenarios import SCENARIOS, Scenario
+from benchmarks.provenance import keep
+from benchmarks.speed.scenarios import Scenario, find
 
 KINDS = {
     "convolutions": ("convolution",),
@@ -21,6 +29,21 @@ KINDS = {
     "pooling": ("pool", "scatter"),
     "sums and copies": ("add", "copy", "fill", "mul", "index", "cat", "mean"),
 }  # in this order, by words in the names of operations
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compare, print the shares, and write JSON if asked."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.utilization", description=__doc__
+    )
+    parser.add_argument("words", nargs="*", help="only networks that contain one of these")
+    parser.add_argument("--out", type=Path, help="where to write the JSON")
+    asked = parser.parse_args(arguments)
+    words = [word.lower() for word in asked.words] or [""]
+    single = [s for s in find(["one layer"]) if s.equal]
+    rows = compared([s for s in single if any(word in s.network.lower() for word in words)])
+    keep(asked.out, {"rows": rows})
+    return 0
 
 
 def rate() -> float:
@@ -51,21 +74,19 @@ def needed(scenario: Scenario) -> int:
     return counter.get_total_flops() * scenario.points
 
 
-def rows() -> list[dict[str, object]]:
-    """Compare the single-layer runs of VGG16 and ResNet-50 with the measured rate."""
+def compared(scenarios: Sequence[Scenario]) -> list[dict[str, object]]:
+    """Compare single-layer runs with the measured rate."""
     found: list[dict[str, object]] = []
     peak = rate()
     print(f"measured rate {peak / 1e9:.0f} GFLOP/s")
-    for scenario in SCENARIOS[:5]:
+    for scenario in scenarios:
         _, ours = scenario.runs()
-        flops = needed(scenario)
-        seconds = _seconds(ours)
+        flops, seconds, spent = needed(scenario), _seconds(ours), profile(ours)
         part = flops / seconds / peak
         row = {"network": scenario.network, "name": scenario.name, "GFLOP": flops / 1e9}
-        row |= {"seconds": seconds, "share_of_rate": part, "profile": profile(ours)}
-        found.append(row)
+        found.append(row | {"seconds": seconds, "share_of_rate": part, "profile": spent})
         print(f"{scenario.network:10} {scenario.name:20} {part:.0%} of it", flush=True)
-        print("  " + ", ".join(f"{name} {share:.0%}" for name, share in row["profile"].items()))
+        print("  " + ", ".join(f"{name} {share:.0%}" for name, share in spent.items()))
     return found
 
 
@@ -94,3 +115,7 @@ def _seconds(work: Callable[[], object]) -> float:
         work()
         times.append(time.perf_counter() - start)
     return sorted(times)[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

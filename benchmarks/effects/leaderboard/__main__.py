@@ -1,4 +1,4 @@
-"""``python -m benchmarks.leaderboard``: methods against ground truth, with what they get wrong.
+"""``python -m benchmarks.effects.leaderboard``: methods against ground truth.
 
 Units: rank correlation with exact single-unit ablation, on the hand-wired networks and on trained
 ones, with necessity and sufficiency; and whether they find the units of the planted shortcut.
@@ -23,11 +23,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmarks.__main__ import machine
-from benchmarks.leaderboard_maps import on_pictures, on_scenes, on_shortcut
-from benchmarks.leaderboard_pages import figure, pages
-from benchmarks.leaderboard_units import by_algebra, by_removal, by_shortcut
-from benchmarks.tables import PAGES, RESULTS, provenance
+from benchmarks.effects.leaderboard.maps import on_pictures, on_scenes, on_shortcut
+from benchmarks.effects.leaderboard.pages import figure, pages
+from benchmarks.effects.leaderboard.units import by_algebra, by_removal, by_shortcut
+from benchmarks.provenance import machine, sentence
+from benchmarks.tables import PAGES, RESULTS
 from benchmarks.trained import Subject, squeezenet, tutorial
 from captum_influence import visualization
 from captum_influence.demo import SceneDataset, load_demo_network
@@ -39,7 +39,9 @@ LAYERS = {"CIFAR-10": "relu2", "SqueezeNet": "features.12"}
 
 def main(arguments: list[str] | None = None) -> int:
     """Run everything, print the tables, and keep them if asked."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.leaderboard", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.effects.leaderboard", description=__doc__
+    )
     parser.add_argument("--seeds", type=int, default=5, help="of the demo and of CIFAR-10")
     parser.add_argument("--scenes", type=int, default=8, help="scenes or pictures for each seed")
     parser.add_argument("--imagenet", type=int, default=3, help="seeds of two pictures; 0: none")
@@ -85,7 +87,7 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
         "tables": tables,
         "scope": scope,
         "minutes": round(minutes, 1),
-        "machine": machine("cpu"),
+        "machine": machine(),
     }
 
 
@@ -131,7 +133,7 @@ def _scenes(seed: int, count: int) -> torch.Tensor:
 def _publish(found: dict[str, Any]) -> None:
     """Write the tables and the figure that the docs show."""
     PAGES.mkdir(parents=True, exist_ok=True)
-    source = provenance(found["machine"], "python -m benchmarks.leaderboard --write")
+    source = sentence(found["machine"], "python -m benchmarks.effects.leaderboard --write")
     said = f"*{found['scope']}; {found['minutes']} minutes of CPU time.* {source}"
     for name, text in {**pages(found), "leaderboard_source": said}.items():
         (PAGES / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")

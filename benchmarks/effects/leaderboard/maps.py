@@ -1,4 +1,4 @@
-"""Maps, held against masks and the removal of pixels: part of ``benchmarks.leaderboard``."""
+"""Maps, held against masks and the removal of pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from benchmarks.leaderboard_units import HOUSE, contrast, ordering_scores
+from benchmarks.effects.leaderboard.units import HOUSE, contrast, ordering_scores
 from captum_influence import ClassScore, LinearPath, Quantity, compare, explain
 from captum_influence.attr import Midpoint
 from captum_influence.demo import (

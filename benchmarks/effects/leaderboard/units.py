@@ -1,4 +1,4 @@
-"""Rankings of units, held against what removing them does: part of ``benchmarks.leaderboard``."""
+"""Rankings of units, held against what removing them does."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Whether the numbers are right: against finer rules, and against the definition itself."""

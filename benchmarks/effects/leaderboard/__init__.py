@@ -1,0 +1,1 @@
+"""All methods against the same ground truths."""

@@ -1,0 +1,165 @@
+"""The tables of the documentation on effects: see ``benchmarks.tables``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.markdown import table
+
+Row = dict[str, Any]
+
+
+def experts_f1(found: Row) -> str:
+    """F1 of experts of k units, by ranking, averaged over the classes."""
+    shown = (4, 8, 16, 32, 64)
+    rows = []
+    for row in found["rows"]:
+        if "experts" not in row:
+            continue
+        curves = row["experts"]
+        places = [curves["k"].index(k) for k in shown]
+        names = [name for name in curves if name not in ("k", "whole network")]
+        rows += [
+            (
+                row["network"],
+                name,
+                *(f"{curves[name][i]:.2f}" for i in places),
+                f"{curves['whole network']:.2f}",
+            )
+            for name in names
+        ]
+    return table(["network", "ranked by", *(f"k = {k}" for k in shown), "all"], rows)
+
+
+def experts_ablation(found: Row) -> str:
+    """Rank correlation with the exact removal of each unit, over held-out pictures."""
+    heads = ["network", "layer", "over", "contribution", "influence", "activation",
+             "sizes: influence", "sizes: activation"]  # fmt: skip
+    rows = []
+    for row in found["rows"]:
+        if "P" in row:
+            signed, sizes = row["by picture"], row["by picture, sizes"]
+            names = ("contribution", "influence", "activation")
+            numbers = [signed[n][0] for n in names] + [sizes[n][0] for n in names[1:]]
+            cells = [f"{number:.2f}" for number in numbers]
+            rows.append((row["network"], f"`{row['layer']}`", row["P"], *cells))
+    return table(heads, rows)
+
+
+def wrong_answers(found: Row) -> str:
+    """How many wrong answers are righted by removing at most 16 units, and at what cost."""
+    heads = ["put in their place", "influence over", "righted", "to a third class",
+             "random sets: righted", "random sets: changed", "units: median, most",
+             "right before, right after: mean, least", "the same, random units"]  # fmt: skip
+    rows = []
+    for row in found["rows"]:
+        shares = [
+            row[name]
+            for name in (
+                "flipped to the true class",
+                "moved to a third class",
+                "random sets: to the true class",
+                "random sets: away",
+            )
+        ]
+        after, random = (
+            row["accuracy on what was right: mean, least"],
+            row["the same, random units"],
+        )
+        rows.append(
+            (
+                "zero" if row["replace"] == "0" else "the mean",
+                row["distribution"],
+                *(f"{share:.1%}" for share in shares),
+                "{}, {}".format(*row["units of a flip: median, most"]),
+                *("{:.1%}, {:.1%}".format(*pair) for pair in (after, random)),
+            )
+        )
+    return table(heads, rows)
+
+
+def pointing_layers(found: Row) -> str:
+    """How often the coupe's top unit looks at the roof, by layer."""
+    heads = ["ranked by", "over", "layer", "comparative: through the unit", "the unit itself",
+             "class score: through the unit", "the unit itself"]  # fmt: skip
+    rows = [row for row in found["rows"] if row["class"] == "coupe" and "focus" in row]
+    places = dict.fromkeys((row["by"], row["over"], row["layer"]) for row in rows)
+    cells = {(r["by"], r["over"], r["layer"], r["quantity"], r["focus"]): _hits(r) for r in rows}
+    asked = [(q, focus) for q in ("comparative", "class score") for focus in ("quantity", "unit")]
+    ordered = sorted(places, key=lambda place: (place[0], place[1] == "path"))
+    return table(
+        heads,
+        [
+            (by, over, f"`{layer}`", *(cells[by, over, layer, q, focus] for q, focus in asked))
+            for by, over, layer in ordered
+        ],
+    )
+
+
+def pointing_classes(found: Row) -> str:
+    """The same for each of the twins, beside Captum's methods; and what chance gets."""
+    rows = found["rows"]
+    methods = list(dict.fromkeys(row["method"] for row in rows if "method" in row))
+    heads = ["class", "quantity", "`relu4`", "`relu5`", *methods, "chance"]
+    lines = []
+    for name, quantity in dict.fromkeys((row["class"], row["quantity"]) for row in rows):
+        own = [row for row in rows if (row["class"], row["quantity"]) == (name, quantity)]
+        units = {
+            row["layer"]: _hits(row)
+            for row in own
+            if "focus" in row
+            and (row["over"], row["by"], row["focus"]) == ("point", "contribution", "quantity")
+        }
+        others = {row["method"]: _hits(row) for row in own if "method" in row}
+        chance = f"{own[0]['chance']:.2f}"
+        cells = (units["relu4"], units["relu5"], *(others[m] for m in methods))
+        lines.append((name, quantity, *cells, chance))
+    return table(heads, lines)
+
+
+def pointing_several(found: Row) -> str:
+    """Where the first 1, 3 and 8 units look together: at the part, at the rest of the object."""
+    rows = [row for row in found["rows"] if "units" in row]
+    cells = {(r["class"], r["quantity"], r["layer"], r["units"]): r for r in rows}
+    counts = list(dict.fromkeys(row["units"] for row in rows))
+    heads = ["class", "quantity", "layer", "of it, the first unit",
+             *(f"first {k}: part" for k in counts),
+             *(f"first {k}: rest" for k in counts)]  # fmt: skip
+    lines = []
+    for name, quantity, layer in dict.fromkeys(key[:3] for key in cells):
+        own = [cells[name, quantity, layer, k] for k in counts]
+        part, rest = [_hits(row) for row in own], [f"{row['rest']:.2f}" for row in own]
+        lines.append((name, quantity, f"`{layer}`", f"{own[0]['share']:.0%}", *part, *rest))
+    return table(heads, lines)
+
+
+def pointing_networks(found: Row) -> str:
+    """The coupe's top unit by contribution at the point, in other trainings of the network."""
+    rows = [r for r in found["rows"] if (r["by"], r["focus"]) == ("contribution", "quantity")]
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    cells = {(r["network"], r["quantity"], r["layer"]): _hits(r) for r in rows}
+    asked = dict.fromkeys(key[:2] for key in cells)
+    lines = [(n.replace("_", " "), q, *(cells[n, q, layer] for layer in layers)) for n, q in asked]
+    return table(["training", "quantity", *(f"`{layer}`" for layer in layers)], lines)
+
+
+def _hits(row: Row) -> str:
+    """Return a share of pictures with its standard error."""
+    share = row["smoothed"]
+    return f"{share:.2f} ± {(share * (1 - share) / row['images']) ** 0.5:.2f}"
+
+
+_RUN, _OUT = "python -m benchmarks.effects.", "--out benchmarks/results"
+_EXPERTS, _WRONG = f"{_RUN}experts {_OUT}", f"{_RUN}wrong_answers {_OUT}"
+_POINTING = f"{_RUN}pointing {_OUT}"
+
+TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
+    "experts_f1": ("experts", _EXPERTS, experts_f1),
+    "experts_ablation": ("experts", _EXPERTS, experts_ablation),
+    "wrong_answers": ("wrong_answers", _WRONG, wrong_answers),
+    "pointing_layers": ("pointing", _POINTING, pointing_layers),
+    "pointing_classes": ("pointing", _POINTING, pointing_classes),
+    "pointing_several": ("pointing", _POINTING, pointing_several),
+    "pointing_networks": ("pointing_networks", f"{_POINTING} --weights ...", pointing_networks),
+}

@@ -1,0 +1,107 @@
+"""The tables of the documentation on cost: see ``benchmarks.tables``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.markdown import percent, table
+
+Row = dict[str, Any]
+
+
+def speed(found: Row) -> str:
+    """CPU time and wall time against Captum's; the ratio is the median of the rounds' ratios."""
+    rows = [(row["network"], row["name"], *_timing(row)) for row in found["rows"]]
+    return table(["network", "question", "Captum, s", *_TIMING], rows)
+
+
+def wall(found: Row) -> str:
+    """The same on a GPU, where only wall time counts."""
+    heads = ["network", "question", "Captum, s", "ours, s", "times faster", "difference"]
+    rows = [
+        (
+            row["network"],
+            row["name"],
+            f"{row['peer_wall']:.3g}",
+            f"{row['ours_wall']:.3g}",
+            f"{row['ratio_wall']:.2f}",
+            f"{row['difference']:.0e}",
+        )
+        for row in found["rows"]
+    ]
+    return table(heads, rows)
+
+
+def memory(found: Row) -> str:
+    """Peak memory beyond the network and its inputs."""
+    rows = [
+        (
+            _WHO.get(r["who"], r["who"]),
+            r["network"],
+            r["images"],
+            r["points"],
+            r["rows"] or "default",
+            r["MB"],
+        )
+        for r in found["rows"]
+    ]
+    return table(["who", "network", "images", "points", "rows at once", "MB"], rows)
+
+
+def utilization(found: Row) -> str:
+    """How near to the machine's own rate."""
+    rows = [
+        (
+            row["network"],
+            row["name"],
+            f"{row['GFLOP']:.0f}",
+            f"{row['seconds']:.2f}",
+            f"{100 * row['share_of_rate']:.0f} %",
+        )
+        for row in found["rows"]
+    ]
+    return table(["network", "question", "GFLOP", "seconds", "share of the rate"], rows)
+
+
+def operations(found: Row) -> str:
+    """Where the time of those runs goes, in percent."""
+    kinds = list(dict.fromkeys(kind for row in found["rows"] for kind in row["profile"]))
+    rows = [
+        (row["network"], row["name"], *(percent(row["profile"].get(kind, 0.0)) for kind in kinds))
+        for row in found["rows"]
+    ]
+    return table(["network", "question", *kinds], rows)
+
+
+def peers(found: Row) -> str:
+    """Others than Captum with its defaults."""
+    rows = [(row["peer"], row["network"], row["name"], *_timing(row)) for row in found["rows"]]
+    return table(["against", "network", "question", "theirs, s", *_TIMING], rows)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def _timing(row: Row) -> tuple[str, ...]:
+    return (
+        *(_seconds(row[name]) for name in ("peer_cpu", "ours_cpu")),
+        *(f"{row[name]:.2f}" for name in ("ratio", "ratio_wall")),
+        f"{row['difference']:.0e}",
+    )
+
+
+_WHO = {"captum": "Captum"}
+_TIMING = ("ours, s", "times faster", "in wall time", "difference")
+_RUN, _OUT = "python -m benchmarks.speed.", "--out benchmarks/results/"
+_AGAINST = f"{_RUN}against_captum"
+
+TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
+    "speed": ("cpu", f"{_AGAINST} {_OUT}cpu.json", speed),
+    "cuda": ("cuda", f"{_AGAINST} --device cuda {_OUT}cuda.json", wall),
+    "memory": ("memory", f"{_RUN}memory {_OUT}memory.json", memory),
+    "floor": ("utilization", f"{_RUN}utilization {_OUT}utilization.json", utilization),
+    "profile": ("utilization", f"{_RUN}utilization {_OUT}utilization.json", operations),
+    "peers": ("peers", f"{_RUN}peers", peers),
+}

@@ -1,0 +1,1 @@
+"""Training images: agreement with retraining, planted images, and the cost."""
