@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from captum_influence.network.torchvision_operators import declare_operators
 
-
 declare_operators()  # tests import torchvision themselves
 
 

@@ -21,6 +21,7 @@ from captum_influence.attr.targets import (
     with_labels,
 )
 from captum_influence.data.labels import Names, class_name
+from captum_influence.network.modes import without_graph
 from captum_influence.network.outputs import tensor_of
 from captum_influence.reports.asked import Write, code_of
 
@@ -276,7 +277,7 @@ class Loss(Quantity):
 
     def _check_first(self, value: Tensor, output: Tensor, labels: Tensor) -> None:
         """Refuse a loss that gives the first example something else than alone."""
-        with torch.no_grad():
+        with without_graph():
             first = self.loss_fn(output[:1], labels[:1])
         same = len(value) == len(labels) and value.shape[1:] == first.shape[1:]
         if not same or not torch.allclose(value[:1].detach(), first, 1e-2, 1e-4, equal_nan=True):

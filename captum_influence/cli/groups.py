@@ -13,6 +13,9 @@ from typing_extensions import Self
 __all__ = ["Command", "Group", "count", "counts", "names", "number", "option"]
 
 
+_DIGITS = 9  # of a count: no machine has room for a thousand million of anything
+
+
 def option(*flags: str, default: Any = None, **how: Any) -> Any:
     """Declare a field of a :class:`Group` as an option; ``how`` is as argparse takes it."""
     return field(default=default, metadata={"flags": flags, "how": how})
@@ -71,8 +74,8 @@ class Command:
 
 def count(text: str) -> int:
     """Return a positive whole number."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
+    if not text.isdecimal() or len(text) > _DIGITS or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text[:40]!r}")
     return int(text)
 
 

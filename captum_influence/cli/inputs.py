@@ -18,17 +18,29 @@ from captum_influence.cli.options import (
     PicturesOptions,
     PreprocessingOptions,
 )
+from captum_influence.cli.output import tell
 from captum_influence.data.folders import PictureFolder
 from captum_influence.data.labels import class_index, read_class_names
-from captum_influence.data.pictures import Preparation, Preprocessing, read_picture
+from captum_influence.data.picture_files import read_picture
+from captum_influence.data.pictures import Preparation, Preprocessing
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scene_net import demo_scene, load_demo_network
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.network.cuts import Cut
 from captum_influence.network.loading import load_model
+from captum_influence.network.modes import without_graph
 from captum_influence.network.outputs import scores_in
 
-__all__ = ["DEMO_LAYER", "Collection", "Network", "Subject", "chosen_layer", "require"]
+__all__ = [
+    "DEMO_LAYER",
+    "Collection",
+    "Network",
+    "Subject",
+    "chosen_layer",
+    "left_out",
+    "loader_of",
+    "require",
+]
 
 DEMO_LAYER = "relu5"
 _DEMO_SIZE, _DEMO_SCENES, _DEMO_SEEDS = 64, 160, (5, 6)
@@ -98,7 +110,7 @@ class Network:
             ValueError: if it can't run on the inputs, or scores fewer classes than have names.
         """
         try:
-            with torch.no_grad():
+            with without_graph():
                 found = self.model(inputs.to(self.device))
         except Exception as error:  # whatever the user's own forward raises
             raise ValueError(
@@ -121,9 +133,11 @@ class Network:
         """Return what an input (3, height, width) shows: RGB in [0, 1], on the CPU."""
         return self.prepare.decode(image.detach().cpu().float()).clamp(0, 1)
 
-    def folder(self, place: str, outputs: int | None) -> tuple[PictureFolder, bool]:
+    def folder(
+        self, place: str, outputs: int | None, *, strict: bool = False
+    ) -> tuple[PictureFolder, bool]:
         """Return a folder's pictures, and whether folders or files say their classes."""
-        pictures = PictureFolder.of(place, self.prepare)
+        pictures = PictureFolder.of(place, self.prepare, strict=strict)
         try:
             return pictures.labelled(self.names, outputs), True
         except ValueError:  # the names mean something else
@@ -178,20 +192,19 @@ class Subject:
         """Return the number of a class by its name or number."""
         return class_index(word, self.network.names, self.outputs)
 
-    def examples(self, place: str) -> DataLoader[Any]:
+    def examples(self, place: str, *, strict: bool = False) -> DataLoader[Any]:
         """Return a loader of a folder's pictures, with labels where their classes are known."""
-        pictures, labelled = self.network.folder(place, self.outputs)
-        return DataLoader(pictures, batch_size=16, collate_fn=None if labelled else _images)
+        pictures, labelled = self.network.folder(place, self.outputs, strict=strict)
+        return loader_of(pictures, collate_fn=None if labelled else _images)
 
-    def answered(self, place: str) -> DataLoader[Any]:
+    def answered(self, place: str, *, strict: bool = False) -> DataLoader[Any]:
         """Return a loader of (images, labels) out of a folder that says each picture's class.
 
         Raises:
             ValueError: if it is no folder, holds no pictures, or names no classes.
         """
-        pictures = PictureFolder.of(place, self.network.prepare)
-        labelled = pictures.labelled(self.network.names, self.outputs)
-        return DataLoader(labelled, batch_size=16)
+        pictures = PictureFolder.of(place, self.network.prepare, strict=strict)
+        return loader_of(pictures.labelled(self.network.names, self.outputs))
 
     def about(self, scene: Tensor) -> Subject:
         """Return the same network with another picture, (3, height, width) in [0, 1]."""
@@ -227,23 +240,24 @@ class Collection:
                     f"expected --model beside {', '.join(given)}, got the demo, which has its own "
                     "pictures: add it, or leave them out"
                 )
-            seen, held_out = (
+            scenes = [
                 DataLoader(SceneDataset(_DEMO_SCENES, seed=seed), batch_size=options.batch_size)
                 for seed in _DEMO_SEEDS
-            )
-            return Collection(network, seen, held_out, len(CLASSES))
+            ]
+            return Collection(network, scenes[0], scenes[1], len(CLASSES))
         if options.images is None:
             raise ValueError("expected --images FOLDER beside --model, got none")
-        pictures = PictureFolder.of(options.images, network.prepare)
+        pictures = PictureFolder.of(options.images, network.prepare, strict=options.strict)
         outputs = _classes_of(network, pictures)
 
         def loader(folder: PictureFolder) -> DataLoader[Any]:
-            labelled = folder.labelled(network.names, outputs)
-            return DataLoader(labelled, batch_size=options.batch_size)
+            return loader_of(folder.labelled(network.names, outputs), options.batch_size)
 
-        place = options.held_out
-        others = None if place is None else loader(PictureFolder.of(place, network.prepare))
-        return Collection(network, loader(pictures), others, outputs)
+        seen, held_out = loader(pictures), None
+        if options.held_out is not None:
+            others = PictureFolder.of(options.held_out, network.prepare, strict=options.strict)
+            held_out = loader(others)
+        return Collection(network, seen, held_out, outputs)
 
     def index(self, word: str) -> int:
         """Return the number of a class by its name or number."""
@@ -254,6 +268,21 @@ class Collection:
         """Height and width of the inputs."""
         images = next(iter(self.seen))[0]
         return int(images.shape[-2]), int(images.shape[-1])
+
+
+def loader_of(
+    pictures: PictureFolder, batch_size: int = 16, collate_fn: Any = None
+) -> DataLoader[Any]:
+    """Return a loader of a folder's pictures, and say what of it is left out."""
+    for told in pictures.left_out:
+        tell(told)
+    return DataLoader(pictures, batch_size=batch_size, collate_fn=collate_fn)
+
+
+def left_out(*loaders: Any) -> list[str]:
+    """Return what of their folders isn't in some loaders, in sentences."""
+    found = [getattr(getattr(loader, "dataset", None), "left_out", ()) for loader in loaders]
+    return list(dict.fromkeys(told for one in found for told in one))
 
 
 def chosen_layer(options: LayerOptions, network: Network) -> Cut:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -20,12 +21,24 @@ __all__ = [
     "QuestionOptions",
     "SeedOptions",
     "replacement",
+    "strict",
 ]
+
+
+_MOST, _DIGITS = 2**63, 24  # of a generator's seed
+_LONGEST = 8192  # pixels of a side: of more, the input alone takes gigabytes
+
+
+def _side(text: str) -> int:
+    length = count(text)
+    if length > _LONGEST:
+        raise argparse.ArgumentTypeError(f"expected at most {_LONGEST} pixels a side, got {text}")
+    return length
 
 
 def _size(text: str) -> int | tuple[int, int]:
     height, cross, width = text.lower().partition("x")
-    return (count(height), count(width)) if cross else count(height)
+    return (_side(height), _side(width)) if cross else _side(height)
 
 
 def _numbers(text: str) -> float | tuple[float, ...]:
@@ -33,11 +46,31 @@ def _numbers(text: str) -> float | tuple[float, ...]:
         found = tuple(float(part) for part in text.split(","))
     except ValueError:
         found = ()
-    if len(found) not in (1, 3):
+    if len(found) not in (1, 3) or not all(map(math.isfinite, found)):
         raise argparse.ArgumentTypeError(
             f"expected one number or three, as in 104,117,123, got {text!r}"
         )
     return found[0] if len(found) == 1 else found
+
+
+def _seed(text: str) -> int:
+    try:
+        value = int(text) if len(text) < _DIGITS else _MOST
+    except ValueError:
+        value = _MOST
+    if not -_MOST < value < _MOST:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 64 bits, got {text[:40]!r}")
+    return value
+
+
+def strict() -> Any:
+    """Declare the option that stops at a bad picture."""
+    return option(
+        "--strict",
+        action="store_true",
+        default=False,
+        help="stop if a picture can't be read; default: leave it out, and say so",
+    )
 
 
 def replacement(text: str) -> float | str:
@@ -91,7 +124,7 @@ class PreprocessingOptions(Group):
     )
     resize: int | None = option(
         "--resize",
-        type=count,
+        type=_side,
         metavar="N",
         help="shorter side before the centre is cropped; default: as short as covers --size",
     )
@@ -154,6 +187,7 @@ class PicturesOptions(Group):
     held_out: str | None = option(
         "--held-out", metavar="FOLDER", help="others, to try units on; default: the same pictures"
     )
+    strict: bool = strict()
     batch_size: int = option(
         "--batch-size", type=count, default=16, metavar="N", help="default: 16"
     )
@@ -171,6 +205,7 @@ class ExampleOptions(Group):
         help="pictures, or a subfolder of pictures for each class: what else units are shown and "
         "tried on; default: none, or scenes of the demo",
     )
+    strict: bool = strict()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +264,7 @@ class SeedOptions(Group):
     title: ClassVar[str] = "draws"
 
     seed: int = option(
-        "--seed", type=int, default=0, metavar="N", help="of all that is drawn; default: 0"
+        "--seed", type=_seed, default=0, metavar="N", help="of all that is drawn; default: 0"
     )
 
 

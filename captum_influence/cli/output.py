@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from captum_influence.cli.options import OutputOptions
-from captum_influence.data.claims import claim
+from captum_influence.data.claims import claim, staged
 from captum_influence.reports.finding import Finding
 
-__all__ = ["Report"]
+__all__ = ["Report", "tell"]
 
 _PAGE, _FIGURES = "report.html", "figures"
 
@@ -46,12 +50,31 @@ class Report:
         found = claim(home, names, text.name, f"captum_influence.{kind.__name__}")
         return Report(found, options.command, options.quiet)
 
-    def write(self, finding: Finding, *further: str) -> None:
-        """Write the page, the finding and its figures, and say what was found, and where."""
-        figures = self.folder / _FIGURES
-        for stale in figures.glob("*.png"):  # there may be fewer figures now
-            stale.unlink()
-        finding.save(self.folder)
-        page = finding.to_html(self.folder / _PAGE, command=self.command, figures=figures)
+    def write(self, finding: Finding, *further: str, left_out: Sequence[str] = ()) -> None:
+        """Write the page, the finding and its figures, and say what was found, and where.
+
+        Args:
+            finding: what was found.
+            further: what else is said in the shell.
+            left_out: what of the data it isn't about; the page says so.
+
+        Raises:
+            OSError: if it can't be written; then nothing is.
+        """
+        with staged(self.folder) as folder:
+            _, text = finding.save(folder)
+            page = finding.page(self.command)
+            caveats = (*left_out, *page.content["caveats"])
+            numbers = (text.name, json.loads(text.read_text(encoding="utf-8")))
+            page = replace(page, content={**page.content, "caveats": caveats}, numbers=numbers)
+            page.write(folder / _PAGE)
+            page.write_figures(folder / _FIGURES)
         if not self.quiet:
-            print("\n".join([finding.headline, *further, f"The report: {page}"]))
+            place = self.folder / _PAGE
+            print("\n".join([finding.headline, *further, f"The report: {place}"]))
+
+
+def tell(text: str) -> None:
+    """Say on the error stream what isn't as expected; of several processes, one does."""
+    if os.environ.get("RANK", "0") == "0":
+        sys.stderr.write(f"captum-influence: {text}\n")

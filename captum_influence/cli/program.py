@@ -9,6 +9,7 @@ import shlex
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NoReturn
 
@@ -30,6 +31,7 @@ COMMANDS = {
     "profile": "which units a class rests on, over a folder of pictures",
     "train-influence": "which training images shape a network's answers, layer by layer",
 }
+_LONGEST = 2000  # characters of an error
 _DESCRIPTION = (
     "Which internal units of a network caused what it said, what they look at, and which training "
     "images put them there."
@@ -54,22 +56,55 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         command, groups = parsed(words)
-        command.run(*groups)
-        sys.stdout.flush()
+        _run(command, groups)
+        print(end="", flush=True)  # to nowhere, if there is no output
     except BrokenPipeError:  # the reader, head or less, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
     except KeyboardInterrupt:
         return 130
+    except SystemExit:  # of --help and --version
+        raise
     # Whatever a user's own network raises is told in one line, too.
-    except Exception as error:
+    except BaseException as error:
         if "--debug" in words:
             raise
-        message = " ".join(str(error).split()) or type(error).__name__
-        known = isinstance(error, ValueError | TypeError | RuntimeError | ImportError | OSError)
-        message = message if known else f"{type(error).__name__}: {message}"
-        sys.stderr.write(f"{PROGRAM}: error: {message}\n")
+        _drop_output()
+        with suppress(OSError, AttributeError):  # full, or closed
+            sys.stderr.write(f"{PROGRAM}: error: {_told(error)}\n")
         return 2
     return 0
+
+
+def _run(command: Command, groups: Sequence[Group]) -> None:
+    try:
+        command.run(*groups)
+    except SystemExit as error:
+        raise RuntimeError(
+            f"expected code that returns, got sys.exit({error.code!r}) from the network or what it "
+            "imports: take it out"
+        ) from error
+
+
+def _told(error: BaseException) -> str:
+    """Return what an error says, in one line."""
+    try:
+        said = " ".join(str(error).split())[:_LONGEST]
+    except Exception:  # of its own __str__
+        said = ""
+    if isinstance(error, MemoryError) or "allocate memory" in said or "out of memory" in said:
+        said += "; ask for less: a smaller --size, --batch-size or --points"
+    known = isinstance(error, ValueError | TypeError | RuntimeError | ImportError | OSError)
+    name = type(error).__name__
+    return said if known and said else f"{name}: {said}" if said else name
+
+
+def _drop_output() -> None:
+    """Give up on what can't be written: Python would try again at its end, and fail."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        with suppress(OSError, ValueError):  # there may be no file behind it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parsed(words: Sequence[str]) -> tuple[Command, list[Group]]:

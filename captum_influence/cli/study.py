@@ -17,9 +17,11 @@ from tqdm.auto import tqdm
 
 from captum_influence.cli.groups import Group, count, option
 from captum_influence.cli.inputs import Network
+from captum_influence.cli.options import strict
+from captum_influence.cli.output import tell
 from captum_influence.data.folders import PictureFolder
 from captum_influence.data.labels import class_index
-from captum_influence.data.pictures import read_picture
+from captum_influence.data.picture_files import read_picture
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.training.bias.disturbances import disturbances_named
@@ -59,6 +61,7 @@ class StudyOptions(Group):
     test_pictures: int = option(
         "--test-pictures", type=count, default=48, metavar="N", help="at most; default: 48"
     )
+    strict: bool = strict()
     disturb: Sequence[str] = option(
         "--disturb",
         type=_disturbance,
@@ -85,6 +88,7 @@ class Study:
         names: class names by number.
         planted: the training images that carry a planted disturbance; None if that isn't known.
         answer: the class that the disturbance is expected to turn answers into; None: any.
+        left_out: what of the folders isn't among the pictures, in sentences.
     """
 
     network: Network
@@ -95,6 +99,7 @@ class Study:
     names: Mapping[int, str]
     planted: tuple[int, ...] | None = None
     answer: int | None = None
+    left_out: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -183,8 +188,12 @@ def _fit(model: Module, pictures: Tensor, labels: Tensor, seed: int, show_progre
 
 def _own(network: Network, options: StudyOptions) -> Study:
     train, test = (
-        PictureFolder.of(str(place), network.prepare) for place in (options.train, options.test)
+        PictureFolder.of(str(place), network.prepare, strict=options.strict)
+        for place in (options.train, options.test)
     )
+    left_out = tuple(dict.fromkeys((*train.left_out, *test.left_out)))
+    for told in left_out:
+        tell(told)
     outputs = network.outputs(train[0][0][None])
     if outputs is None:
         raise ValueError("expected a network that returns a row of class scores, got none")
@@ -207,6 +216,7 @@ def _own(network: Network, options: StudyOptions) -> Study:
         masks=None if options.masks is None else _masks(Path(options.masks), files, network),
         names=names,
         answer=None if options.answer is None else class_index(options.answer, names, outputs),
+        left_out=left_out,
     )
 
 

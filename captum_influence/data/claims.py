@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
 from captum_influence.data.files import kind_of
 
-__all__ = ["claim"]
+__all__ = ["claim", "staged"]
 
 
 def claim(folder: str | PathLike[str], names: Sequence[str], text: str, kind: str) -> Path:
@@ -44,6 +46,58 @@ def claim(folder: str | PathLike[str], names: Sequence[str], text: str, kind: st
             f"{old[0]} this program didn't write: choose another folder, or remove that"
         )
     return path
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """Yield a folder to write to, whose files take their places in another when all is written.
+
+    What fails midway, as on a full disk, leaves that other folder as it was.
+
+    Args:
+        folder: where the files belong. Where it has subfolders that are written to, older
+            files of the same kinds go.
+
+    Raises:
+        OSError: if something can't be written, saying where.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=folder) as partial:
+            yield Path(partial)
+            _put(Path(partial), folder)
+    except OSError as error:
+        _unmake(made)
+        raise OSError(
+            f"expected room to write to {str(folder)!r}, got {error.strerror or error}: nothing "
+            "was written; make room, or choose another folder as --out"
+        ) from error
+    except BaseException:
+        _unmake(made)
+        raise
+
+
+def _unmake(places: Sequence[Path]) -> None:
+    """Remove the folders that were made for nothing, the innermost first."""
+    for place in places:
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
+
+
+def _put(source: Path, target: Path) -> None:
+    """Move files to where they belong, which takes no room on the disk."""
+    for path in sorted(source.iterdir()):
+        if not path.is_dir():
+            path.replace(target / path.name)
+            continue
+        inner = target / path.name
+        inner.mkdir(exist_ok=True)
+        kinds = {new.suffix for new in path.iterdir()}
+        for stale in (old for old in inner.iterdir() if not (path / old.name).exists()):
+            if stale.suffix in kinds:  # the rest is the user's
+                stale.unlink()
+        _put(path, inner)
 
 
 def _says(file: Path, kind: str) -> bool:

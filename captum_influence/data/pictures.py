@@ -1,28 +1,32 @@
-"""Pictures: reading image files, and turning them into what a network takes."""
+"""Pictures, turned into what a network takes."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from captum_influence.data.picture_files import pillow
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Preparation", "Preprocessing", "Transform", "read_picture"]
+__all__ = [
+    "Preparation",
+    "Preprocessing",
+    "Transform",
+]
 
-Colour = tuple[int, int, int]
 Interpolation = Literal[
     "nearest", "nearest-exact", "box", "bilinear", "hamming", "bicubic", "lanczos"
 ]
+
+_MOST_PIXELS = 2**28  # of a picture that is resized, before its centre is cropped
 
 _RESAMPLING: dict[Interpolation, str] = {
     "nearest": "NEAREST",
@@ -33,30 +37,6 @@ _RESAMPLING: dict[Interpolation, str] = {
     "bicubic": "BICUBIC",
     "lanczos": "LANCZOS",
 }
-
-
-def read_picture(path: str | PathLike[str], *, background: Colour = (255, 255, 255)) -> Image:
-    """Read an image file as it is meant to be seen: upright, opaque, 8-bit RGB.
-
-    The EXIF orientation is applied. Transparent pixels are laid over ``background``. 16-bit grey is
-    scaled by 255/65535, not cut off. CMYK is converted without a colour profile. Of an animation,
-    the first frame is taken.
-
-    Args:
-        path: a file in any format that Pillow reads.
-        background: red, green, blue, 0-255, behind transparent pixels; white by default.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no picture, cut short, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, or
-            of a pixel type without a stated range (32-bit integers, floats).
-        ImportError: if Pillow is missing.
-    """
-    _pillow()
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"expected an image file, got {str(file)!r}, which is not a file")
-    return _opaque(_decoded(file), background)
 
 
 class Preparation(ABC):
@@ -203,6 +183,12 @@ class Preprocessing(Preparation):
         else:  # torchvision rounds the longer side down
             shorter = min(image.size)
             across, down = (self.resize * side // shorter for side in image.size)
+        if across * down > _MOST_PIXELS:
+            raise ValueError(
+                f"expected a picture whose sides differ less, got {image.width} × {image.height} "
+                f"pixels, which would be resized to {across} × {down} before they are cropped to "
+                f"{width} × {height}: cut it to size, or squash it"
+            )
         left, top = round((across - width) / 2), round((down - height) / 2)
         resized = self._resized(image, across, down)
         return resized.crop((left, top, left + width, top + height))
@@ -210,7 +196,7 @@ class Preprocessing(Preparation):
     def _resized(self, image: Image, width: int, height: int) -> Image:
         if image.size == (width, height):
             return image
-        return image.resize((width, height), _pillow().Resampling[_RESAMPLING[self.interpolation]])
+        return image.resize((width, height), pillow().Resampling[_RESAMPLING[self.interpolation]])
 
 
 @dataclass(frozen=True)
@@ -259,86 +245,6 @@ class Transform(Preparation):
         last = (getattr(self.function, "transforms", None) or [self.function])[-1]
         mean, std = getattr(last, "mean", None), getattr(last, "std", None)
         return None if mean is None or std is None else (_column(mean), _column(std))
-
-
-class _Refusal(ValueError):
-    """A picture that could be decoded but isn't taken; kept apart from Pillow's own errors."""
-
-
-def _pillow() -> ModuleType:
-    try:
-        import PIL.Image
-    except ImportError:
-        raise ImportError(
-            "reading pictures takes Pillow: pip install 'captum_influence[report]'"
-        ) from None
-    return PIL.Image
-
-
-def _decoded(file: Path) -> Image:
-    """Return the pixels of a file, upright and 8 bits deep."""
-    pil = _pillow()
-    try:
-        with pil.open(file) as image:
-            _check_size(image, pil.MAX_IMAGE_PIXELS, file)
-            image.load()
-            return _eight_bit(_upright(image), image.format, file)
-    except _Refusal:
-        raise
-    except (pil.DecompressionBombError, pil.DecompressionBombWarning) as error:
-        raise _too_large(file, str(error)) from None
-    except pil.UnidentifiedImageError:
-        raise ValueError(
-            f"expected a picture in a format that Pillow reads (JPEG, PNG, WebP, TIFF, ...), got "
-            f"{file.name!r} of {file.stat().st_size} bytes, which is none: convert it to PNG"
-        ) from None
-    except Exception as error:  # a damaged file makes a decoder fail in any way
-        raise ValueError(
-            f"expected a whole picture, got {file.name!r}, which Pillow can't decode ({error}): it "
-            "is cut short or damaged; fetch or export it again"
-        ) from error
-
-
-def _check_size(image: Image, limit: int | None, file: Path) -> None:
-    """Refuse at once what Pillow warns of: a small file may unpack to more than memory holds."""
-    if limit is not None and image.width * image.height > limit:
-        raise _too_large(file, f"{image.width} × {image.height} pixels, limit {limit}")
-
-
-def _too_large(file: Path, size: str) -> _Refusal:
-    return _Refusal(
-        f"expected a picture below PIL.Image.MAX_IMAGE_PIXELS, got {file.name!r} ({size}): make it "
-        "smaller, or raise that limit if you trust the file"
-    )
-
-
-def _upright(image: Image) -> Image:
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(image)
-
-
-def _eight_bit(image: Image, kind: str | None, file: Path) -> Image:
-    """Scale 16-bit grey to 8 bits, which Pillow's own conversion would cut off at 255."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and kind == "PNG"):
-        values = np.asarray(image).astype(np.float64)  # older Pillow opens 16-bit PNG as mode I
-        return _pillow().fromarray(np.rint(values / 257).astype(np.uint8))  # type: ignore[no-any-return]
-    if image.mode in ("I", "F", "LAB"):
-        raise _Refusal(
-            f"expected a picture whose pixels have a stated range, got {file.name!r} of Pillow's "
-            f"mode {image.mode!r} (I: 32-bit integers, F: floats, LAB: a colour space without a "
-            "profile): save it as an 8-bit RGB PNG"
-        )
-    return image
-
-
-def _opaque(image: Image, background: Colour) -> Image:
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
-    below = _pillow().new("RGBA", layer.size, (*background, 255))
-    below.alpha_composite(layer)
-    return below.convert("RGB")  # type: ignore[no-any-return]
 
 
 def _pixels(image: Image) -> Tensor:

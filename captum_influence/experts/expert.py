@@ -14,8 +14,9 @@ from typing_extensions import TypedDict, Unpack
 from captum_influence.experts.curves.find import expert_curves
 from captum_influence.experts.curves.result import Mode
 from captum_influence.experts.rankings import Ends
+from captum_influence.network.axes import Layouts, laid_out
 from captum_influence.network.interventions import intervene
-from captum_influence.units.axes import AxisLike
+from captum_influence.units.axes import Axis, AxisLike, asks_for_channels
 from captum_influence.units.options import check_options
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.result import Ranking
@@ -115,6 +116,7 @@ class Expert(nn.Module):
         self.model = model
         self.training = model.training
         self._entered: list[ExitStack] = []
+        self._layouts: Layouts | None = None
 
     @classmethod
     def from_ranking(
@@ -210,6 +212,8 @@ class Expert(nn.Module):
         """Change the network until the block ends; entering twice changes it once."""
         stack = ExitStack()
         if not self._entered:
+            if asks_for_channels(self.selection.axis, (1, 1)):
+                self._layouts = stack.enter_context(laid_out(self.model))
             stack.enter_context(intervene(self.model, self.cut, self._changed))
         self._entered.append(stack)
         return self
@@ -221,6 +225,7 @@ class Expert(nn.Module):
         trace: TracebackType | None,
     ) -> None:
         """Undo the change."""
+        self._layouts = None
         self._entered.pop().close()
 
     def extra_repr(self) -> str:
@@ -228,7 +233,12 @@ class Expert(nn.Module):
         return f"{self.mode} {len(self.selection)} units at the {self.cut}"
 
     def _changed(self, activations: Tensor) -> Tensor:
-        chosen = self.selection.mask(tuple(activations.shape[1:])).to(activations.device)
+        shape = tuple(activations.shape[1:])
+        if self._layouts is not None and not isinstance(self.selection.axis, Axis):
+            # Where channels are, the pass that is under way says; what it says holds from now on.
+            channel = self._layouts.channel(activations, str(self.cut))
+            self.selection = self.selection.along(shape, channel)
+        chosen = self.selection.mask(shape).to(activations.device)
         replaced = chosen if self.mode == "remove" else ~chosen
         return torch.where(replaced, self.replacement.like(activations), activations)
 

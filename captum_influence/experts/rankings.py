@@ -205,7 +205,7 @@ class _ClassQuestion:
             if not len(own):
                 continue
             if axis is None:
-                axis = self.units.along(tuple(self._activation(own[:1]).shape[1:]))
+                axis = self._axis(own[:1])
             for name, moments in parts.items():
                 values = measures[name](own).to("cpu", torch.float64)
                 moments.append(Moments.of(axis.pool(values, self.units.aggregate)))
@@ -214,6 +214,9 @@ class _ClassQuestion:
                 f"the loader holds no image of class {self.target}: give one that does"
             )
         return axis, {name: Moments.merged_all(moments) for name, moments in parts.items()}
+
+    def _axis(self, images: Tensor) -> Axis:
+        return self.units.along(tuple(self._activation(images).shape[1:]), self.model, images)
 
     def _influence(self, images: Tensor) -> Tensor:
         return self._measured(images, multiply=False)

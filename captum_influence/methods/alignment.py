@@ -12,7 +12,9 @@ from captum_influence.units.geometry import Geometry
 __all__ = ["aligned", "size_of"]
 
 
-def aligned(values: Tensor, at: str, inputs: Tensor, geometry: Geometry | None) -> Tensor:
+def aligned(
+    values: Tensor, at: str, inputs: Tensor, geometry: Geometry | None, channel: int | None = None
+) -> Tensor:
     """Return a map (examples, 1, height, width) of the inputs' size.
 
     Args:
@@ -20,6 +22,8 @@ def aligned(values: Tensor, at: str, inputs: Tensor, geometry: Geometry | None) 
         at: ``"input"`` or ``"layer"``.
         inputs: (examples, ...).
         geometry: where the layer's places look; None: as if they divided the inputs evenly.
+        channel: which of the layer's dimensions counts channels; None: the second of pictures, the
+            last of tokens.
 
     Raises:
         NotApplicable: if the layer has no places.
@@ -27,12 +31,15 @@ def aligned(values: Tensor, at: str, inputs: Tensor, geometry: Geometry | None) 
     size = size_of(inputs)
     if at == "input" and values.shape == inputs.shape:
         return values.sum(1, keepdim=True) if values.ndim == 4 else values.reshape(-1, 1, *size)
-    if values.ndim == 4:
-        shape = (int(values.shape[2]), int(values.shape[3]))
-        return (geometry or Geometry.even(shape, size)).enlarged(values.sum(1, keepdim=True))
-    if values.ndim != 3:
+    if values.ndim not in (3, 4):
         raise NotApplicable(f"a layer of shape {tuple(values.shape)} has no places to draw")
-    return _from_tokens(values.sum(2), inputs, size)
+    places = values.sum((1 if values.ndim == 4 else 2) if channel is None else channel)
+    if values.ndim == 4:
+        shape = (int(places.shape[1]), int(places.shape[2]))
+        return (geometry or Geometry.even(shape, size)).enlarged(places[:, None])
+    if channel == 1 and inputs.ndim == 3:  # a series with its channels first: alike for all of them
+        return Geometry.even((1, places.shape[1]), size).enlarged(places[:, None, None])
+    return _from_tokens(places, inputs, size)
 
 
 def size_of(inputs: Tensor) -> tuple[int, int]:

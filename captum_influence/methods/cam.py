@@ -12,7 +12,7 @@ __all__ = ["class_map"]
 
 
 def class_map(model: nn.Module, inputs: Tensor, cut: Cut, target: Tensor) -> Tensor:
-    r"""Return the class activation maps :math:`\sum_k w_{ck} A_k`, (examples, 1, height, width).
+    r"""Return the class activation maps :math:`\sum_k w_{ck} A_k`, (examples, 1, ...).
 
     There are such maps where scores are a linear layer of the layer's means over places, which is
     checked on the inputs: then the mean of a map plus the class's bias is its score. They are
@@ -21,7 +21,8 @@ def class_map(model: nn.Module, inputs: Tensor, cut: Cut, target: Tensor) -> Ten
     Args:
         model: the network, in eval mode.
         inputs: (examples, ...).
-        cut: the layer, by name: (examples, channels, height, width).
+        cut: the layer, by name: (examples, channels, height, width), or (examples, channels,
+            steps).
         target: (examples,), one class each.
 
     Raises:
@@ -39,10 +40,10 @@ def class_map(model: nn.Module, inputs: Tensor, cut: Cut, target: Tensor) -> Ten
     (units,), (read, *_), (scores, *_) = reading.cuts
     if not _same(scores, reading.output):
         raise ValueError(f"{_NEEDS}; this network's scores aren't what its last one, {last}, gives")
-    if units.ndim != 4 or not _same(read, units.mean((2, 3))):
+    if units.ndim < 3 or not _same(read, units.flatten(2).mean(2)):
         raise ValueError(f"{_NEEDS}; what {last} reads is something else")
     weight = model.get_submodule(last).get_parameter("weight").detach()
-    return torch.einsum("nk,nkhw->nhw", weight[target], units)[:, None]
+    return torch.einsum("nk,nk...->n...", weight[target], units)[:, None]
 
 
 _NEEDS = "it needs scores that a single linear layer gives from this layer's means over places"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,7 @@ class MethodQuestion:
         cut: the layer, by name.
         target: (examples,) int64, one class per example.
         units: the layer's activations (examples, ...).
+        channel: which of their dimensions counts channels; None: it isn't clear.
         points: how many steps of a path, or draws of noise.
         internal_batch_size: (example, point) rows per pass; None: what each method takes.
     """
@@ -45,6 +47,7 @@ class MethodQuestion:
     cut: Cut
     target: Tensor
     units: Tensor
+    channel: int | None = 1
     points: int = 25
     internal_batch_size: int | None = None
 
@@ -56,15 +59,17 @@ class MethodQuestion:
         return self.model.get_submodule(str(self.cut.module))
 
     def of_channels(self) -> None:
-        """Refuse layers without a height and a width.
+        """Refuse layers whose places don't come behind their channels.
 
         Raises:
-            NotApplicable: for tokens or flat units.
+            NotApplicable: for tokens, flat units, and channels last.
         """
-        if self.units.ndim != 4:
+        if self.units.ndim < 3 or self.channel != 1:
+            where = "" if self.channel is None else f" with channels along axis={self.channel}"
             raise NotApplicable(
-                f"it weighs channels of a layer (examples, channels, height, width); this one is "
-                f"{tuple(self.units.shape)}, and Captum would average the wrong dimensions"
+                "it weighs channels of a layer (examples, channels, height, width) or (examples, "
+                f"channels, steps); this one is {tuple(self.units.shape)}{where}, and Captum would "
+                "average the wrong dimensions"
             )
 
 
@@ -205,16 +210,20 @@ def _activation(question: MethodQuestion) -> Any:
 
 def _ablation(question: MethodQuestion) -> Any:
     """Set places of the layer to zero, all channels at once; of maps, at most 8 by 8 squares."""
-    shape = question.units.shape[1:]
-    mask = _squares(*shape[1:]) if len(shape) == 3 else torch.arange(shape[0])
+    shape, channel = question.units.shape[1:], question.channel
+    if channel is None:
+        raise NotApplicable("it isn't clear which of the layer's dimensions are places")
+    places = [n for d, n in enumerate(shape, 1) if d != channel] or list(shape)
+    mask = _squares(*places) if len(places) == 2 else torch.arange(math.prod(places))
+    mask = mask.reshape(places)
     sizes = mask.flatten().bincount()[mask]  # entries per square, at each entry
-    if len(shape) == 2:
-        mask, sizes = mask[:, None], sizes[:, None]
+    if len(shape) > 1:
+        mask, sizes = mask.unsqueeze(channel - 1), sizes.unsqueeze(channel - 1)
     mask = mask.expand(1, *shape).to(question.units.device)
     found = _at_layer(captum_attr.LayerFeatureAblation, layer_baselines=0, layer_mask=mask)(
         question
     )
-    channels = shape[0] if len(shape) == 3 else shape[-1]
+    channels = shape[channel - 1]
     # Captum gives each entry the effect of its whole square: shared out, they sum to it.
     return (found[0] if isinstance(found, tuple) else found) / (sizes.to(mask.device) * channels)
 

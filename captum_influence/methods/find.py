@@ -27,6 +27,7 @@ from captum_influence.network.tracing import out_of_place
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
+from captum_influence.units.axes import Axis
 from captum_influence.units.displays import pictures_of
 from captum_influence.units.geometry import Geometry
 from captum_influence.units.options import check_options, collected
@@ -180,7 +181,7 @@ def _answer(
         _synchronize(question.inputs)
         took = time.perf_counter() - start
     values = _tensor(found)
-    laid = aligned(values, method.at, question.inputs, geometry)
+    laid = aligned(values, method.at, question.inputs, geometry, question.channel)
     if not bool(laid.isfinite().all()):
         raise NotApplicable("its attributions hold NaN or infinity")
     of_units = method.at == "layer" and values.shape == question.units.shape
@@ -234,7 +235,7 @@ def _scored(name: str, score: Score, question: MethodQuestion, values: Tensor) -
 
 def _geometry(question: MethodQuestion) -> Geometry | None:
     """Return where the layer's places look, if it has any and they can be followed."""
-    if question.inputs.ndim != 4 or question.units.ndim != 4:
+    if question.inputs.ndim != 4 or question.units.ndim != 4 or question.channel != 1:
         return None
     try:
         return Geometry.of(question.model, question.inputs, question.cut)
@@ -283,10 +284,20 @@ def _question(
         cut=cut,
         target=_classes(scores, target, len(inputs)),
         units=reading.cuts[0][0],
+        channel=_channel(copied, cut, inputs, reading.cuts[0][0]),
         points=points,
         internal_batch_size=run.internal_batch_size,
     )
     return question, scores
+
+
+def _channel(model: nn.Module, cut: Cut, inputs: Tensor, units: Tensor) -> int | None:
+    """Return which dimension of a layer counts channels; None: it isn't clear."""
+    try:
+        axis = Axis.at("channel", tuple(units.shape[1:]), None, model, cut, inputs)
+    except ValueError:
+        return None
+    return 1 + axis.keep[0]
 
 
 def _classes(scores: Tensor, target: Any, examples: int) -> Tensor:

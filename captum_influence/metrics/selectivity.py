@@ -157,5 +157,5 @@ def _pooled(network: nn.Module, inputs: Tensor, chosen: Chosen) -> Iterator[tupl
     """Yield the layer's axis and mean activations (rows, units)."""
     for part in torch.split(inputs, chosen.run.internal_batch_size or ROWS):
         found = activations(network, part, chosen.units.cut)
-        axis = chosen.units.along(tuple(found.shape[1:]))
+        axis = chosen.units.along(tuple(found.shape[1:]), network, part)
         yield axis, axis.pool(found.double(), "mean").flatten(1).cpu()

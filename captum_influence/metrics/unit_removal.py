@@ -53,7 +53,7 @@ def removing_units(
     """
     network, cut = network_of(model, chosen.run.output), chosen.units.cut
     with reruns(network, cut, inputs) as runs:
-        axis = chosen.units.along(tuple(runs.activations.shape[1:]))
+        axis = chosen.units.along(tuple(runs.activations.shape[1:]), network, inputs)
         fixed = quantity.resolve(runs.output)
 
         def answer(changed: Tensor, examples: Tensor) -> Tensor:

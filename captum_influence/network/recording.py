@@ -15,7 +15,7 @@ from torch.nn import Module
 
 from captum_influence.network.passes.checkpointing import without_checkpointing
 
-__all__ = ["Record", "Recorder", "quiet", "restored_weights"]
+__all__ = ["Record", "Recorder", "WithoutHooks", "quiet", "restored_weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ class Recorder:
         self._forget()
         self._stack.close()
 
-    def forward(self, inputs: Sequence[Any]) -> Tensor:
+    def run(self, inputs: Sequence[Any]) -> Tensor:
         """Run the model once; afterwards ``pull_back`` may be called several times.
 
         Raises:
@@ -128,7 +128,7 @@ class Recorder:
         """The records of all layers for ``vectors``, a gradient at the output of the model.
 
         Args:
-            output: what ``forward`` returned.
+            output: what ``run`` returned.
             vectors: shaped like ``output``; example i's row flows back to example i only.
             last: whether the graph may be freed.
         """
@@ -188,6 +188,17 @@ def _check_input(name: str, value: Tensor, version: int, batch: int) -> None:
             f"got shape {tuple(value.shape)}; keep the batch dimension apart, or leave the "
             "layer out of layers="
         )
+
+
+class WithoutHooks(Module):
+    """A layer without its hooks, which must not run a second time."""
+
+    def __init__(self, layer: Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, *args: Any) -> Any:
+        return self.layer.forward(*args)
 
 
 @contextmanager

@@ -27,9 +27,11 @@ class Shown:
         picture: the displayable (3, height, width) in [0, 1] of the one input; None: ``display``.
         percentile: masks keep what lies above it.
         smoothing: standard deviation, in pixels, of the Gaussian on maps before masks and figures;
-            None: 1/32 of the shorter side. Raw maps are kept.
+            None: the layer's step between places, where it can be followed, else 1/32 of the
+            shorter side. Raw maps are kept.
         focus: ``"quantity"``: maps show what raises the quantity through the unit, each entry of
             the unit weighed by its own influence; ``"unit"``: what raises the unit anywhere.
+        overlay: whether a picture also gets one map of the whole answer, see :class:`Overlay`.
         loader: yields inputs, or (inputs, labels), out of which units' top examples are taken.
 
     Raises:
@@ -42,6 +44,7 @@ class Shown:
     percentile: float = 95.0
     smoothing: float | None = None
     focus: Focus = "quantity"
+    overlay: bool = True
     loader: Iterable[Any] | None = None
 
     def __post_init__(self) -> None:

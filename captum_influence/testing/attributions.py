@@ -128,7 +128,7 @@ def _check_failure(network: Any, attribute: Callable[..., list[Tensor]]) -> None
     if not isinstance(network, Module):
         return
 
-    def fail(*_: Any) -> None:
+    def fail(_: Tensor) -> Tensor:
         raise _Planted
 
     with unchanged(network), preserved(check="attribute(), when it fails,"):

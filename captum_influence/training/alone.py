@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from captum_influence.network.modes import without_graph
+
 __all__ = ["Alone", "one_by_one", "rows_of"]
 
 _ROWS = 3  # examples that are compared
@@ -94,7 +96,7 @@ class Alone:
         key = (output.shape[1:], getattr(target, "shape", (0,))[1:])
         if key in self._compared:
             return True
-        with torch.no_grad():
+        with without_graph():
             output, target = self._joined(output.detach(), target)
             if len(output) < 2:
                 return True
@@ -118,7 +120,7 @@ class Alone:
         Raises:
             ValueError: if it is neither.
         """
-        with torch.no_grad():
+        with without_graph():
             joined, targets = self._joined(output.detach(), target)
             own = losses.detach()
             if len(joined) > len(output):

@@ -96,7 +96,7 @@ class CurvatureFit:
         resume.write(_state(stage + 1, 0, 0, estimators))
 
     def _add(self, stage: int, estimators: Sequence[Estimator], batch: Batch) -> None:
-        output = self.recorder.forward(batch)
+        output = self.recorder.run(batch)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + batch.number)
         plain = output.detach()
         vectors = list(self.fisher.vectors(self.loss, plain, batch.target, generator))

@@ -6,14 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn import Module, Parameter
 
-from captum_influence.network.recording import Record
+from captum_influence.network.recording import Record, WithoutHooks
 
 __all__ = [
     "ConvolutionGradient",
@@ -234,7 +233,7 @@ class ElementGradient(LayerGradient):
     def _mapped(self, parameters: Mapping[str, Tensor], x: Tensor, g: Tensor) -> dict[str, Tensor]:
         def objective(values: Mapping[str, Tensor], one: Tensor, weight: Tensor) -> Tensor:
             named = {f"layer.{name}": value for name, value in values.items()}
-            out = torch.func.functional_call(_Bare(self.module), named, (one.unsqueeze(0),))
+            out = torch.func.functional_call(WithoutHooks(self.module), named, (one.unsqueeze(0),))
             total: Tensor = (out.squeeze(0) * weight).sum()
             return total
 
@@ -252,17 +251,6 @@ class ElementGradient(LayerGradient):
 
     def numbers_per_example(self, record: Record) -> int:
         return self.size + 4 * prod(record.inputs[0].shape[1:])
-
-
-class _Bare(Module):
-    """A layer without its hooks, which must not run a second time."""
-
-    def __init__(self, layer: Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Any:
-        return self.layer.forward(x)
 
 
 def _with_ones(a: Tensor, module: Module) -> Tensor:

@@ -147,6 +147,6 @@ def _joined(parts: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
 
 
 def _records(recorder: LayerRecorder, batch: Batch, loss: ExampleLoss) -> dict[str, Record]:
-    output = recorder.forward(batch)
+    output = recorder.run(batch)
     vectors = loss.gradient(output, batch.target)
     return recorder.pull_back(output, vectors, last=True)

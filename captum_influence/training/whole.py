@@ -46,10 +46,10 @@ class Comparison:
             return
         places = _spread(len(batch))
         try:
-            among = recorder.forward(batch.arguments).detach()
-            alone = [recorder.forward(_rows(batch, [place])).detach() for place in places]
+            among = recorder.run(batch.arguments).detach()
+            alone = [recorder.run(_rows(batch, [place])).detach() for place in places]
         except Exception as error:
-            recorder.forward(batch.arguments)  # which raises what the network says, if it does
+            recorder.run(batch.arguments)  # which raises what the network says, if it does
             raise RuntimeError(
                 "expected the network to run on one example alone as on a batch, since a training "
                 f"example's gradient is its own; it raised {type(error).__name__}: {error}"
@@ -66,11 +66,11 @@ class Comparison:
         self.done = True
 
     def _check_gradients(self, recorder: Recorder, few: Sequence[Any], one: Sequence[Any]) -> None:
-        output = recorder.forward(few)
+        output = recorder.run(few)
         vectors = _vectors(output)
         records = gathered(self.layers, recorder.pull_back(output, vectors, last=True))
         found = [_recorded(layer, records[layer.name]) for layer in self.layers]
-        alone = recorder.forward(one)
+        alone = recorder.run(one)
         parameters = [p for layer in self.layers for p in layer.parameters.values()]
         gradients = torch.autograd.grad(alone, parameters, vectors[:1], allow_unused=True)
         pieces = iter(
@@ -152,14 +152,14 @@ class LayerRecorder:
     recorder: Recorder
     comparison: Comparison
 
-    def forward(self, batch: Batch) -> Tensor:
+    def run(self, batch: Batch) -> Tensor:
         """Run the network once; afterwards ``pull_back`` may be called several times.
 
         Raises:
             ValueError: if the layers' gradients aren't whole.
         """
         self.comparison.check(self.recorder, batch)
-        return self.recorder.forward(batch.arguments)
+        return self.recorder.run(batch.arguments)
 
     def pull_back(self, output: Tensor, vectors: Tensor, *, last: bool) -> dict[str, Record]:
         """Return the records of all layers for ``vectors``, a gradient at the output."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from captum_influence.network.axes import channel_of
+from captum_influence.network.cuts import Cut
 from captum_influence.units.groups import Grouping, Groups
 
-__all__ = ["Aggregate", "Axis", "AxisLike", "Selector"]
+__all__ = ["Aggregate", "Axis", "AxisLike", "Selector", "asks_for_channels"]
 
 Aggregate = Literal["sum", "mean", "max"]
 Selector = tuple[int | slice | list[int], ...]
@@ -21,7 +24,9 @@ Selector = tuple[int | slice | list[int], ...]
 class Axis:
     """What counts as one unit of a layer: which dimensions tell units apart.
 
-    The layout follows the number of dimensions: (N, C) flat; (N, T, C) tokens; (N, C, H, W), or
+    Where the channels are, the network says (:func:`channel_of`): along the dimension of the
+    nearest convolution, norm or linear layer. Where it doesn't, or there is none at hand, the
+    layout follows the number of dimensions: (N, C) flat; (N, T, C) tokens; (N, C, H, W), or
     (N, C, D, H, W), channels first. For any other layout give the dimension as an int.
 
     Attributes:
@@ -40,7 +45,12 @@ class Axis:
     groups: Groups | None = None
 
     @staticmethod
-    def ensure(axis: AxisLike, shape: tuple[int, ...], heads: int | None = None) -> Axis:
+    def ensure(
+        axis: AxisLike,
+        shape: tuple[int, ...],
+        heads: int | None = None,
+        channel: int | None = None,
+    ) -> Axis:
         """Return the axis of a layer with units of this shape, from what names it.
 
         Args:
@@ -48,9 +58,11 @@ class Axis:
                 :func:`rank_units`.
             shape: of one example's units.
             heads: into how many heads the last dimension of (N, T, C) falls, for ``"head"``.
+            channel: the dimension that counts channels; None: by the number of dimensions.
 
         Raises:
             ValueError: if the layer has no such units.
+            TypeError: if the axis is none.
         """
         if not shape:
             raise ValueError(
@@ -59,13 +71,45 @@ class Axis:
             )
         if isinstance(axis, Axis):
             return axis
-        if isinstance(axis, int):
-            return _dimension(axis, shape)
+        given: Any = axis  # which may be what no type allows
+        if given is None or isinstance(given, bool | float):
+            raise TypeError(
+                'expected axis="channel", "position", "neuron", "head", a dimension as an int or a '
+                f"grouping, got {axis!r}"
+            )
+        if isinstance(given, Integral):  # NumPy's too
+            return _dimension(int(given), shape)
+        place = _channel(shape) if channel is None else channel - 1
         if isinstance(axis, str):
             named = axis != "head"
-            return Axis(axis, shape, _kept(axis, shape)) if named else _heads(shape, heads)
-        groups = Groups.ensure(axis, shape, _channel(shape))
+            return Axis(axis, shape, _kept(axis, shape, place)) if named else _heads(shape, heads)
+        groups = Groups.ensure(given, shape, place)
         return Axis("group", shape, groups.keep, groups=groups)
+
+    @staticmethod
+    def at(
+        axis: AxisLike,
+        shape: tuple[int, ...],
+        heads: int | None,
+        model: nn.Module,
+        cut: Cut,
+        inputs: Tensor,
+    ) -> Axis:
+        """Return the axis of a network's layer; it runs if it has to say where channels are.
+
+        Args:
+            axis: as :meth:`ensure` takes it.
+            shape: of one example's units.
+            heads: as :meth:`ensure` takes it.
+            model: the network.
+            cut: the layer.
+            inputs: that the network takes.
+
+        Raises:
+            ValueError: if the layer has no such units, or it isn't clear where channels are.
+        """
+        channel = channel_of(model, cut, inputs) if asks_for_channels(axis, shape) else None
+        return Axis.ensure(axis, shape, heads, channel)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -136,8 +180,15 @@ def _channel(shape: tuple[int, ...]) -> int:
     return 1 if len(shape) == 2 else 0
 
 
-def _kept(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    everything, channel = tuple(range(len(shape))), _channel(shape)
+def asks_for_channels(axis: Any, shape: tuple[int, ...]) -> bool:
+    """Return whether it matters which of a layer's dimensions counts channels."""
+    if isinstance(axis, str):
+        return axis in ("channel", "position") and len(shape) > 1
+    return not isinstance(axis, Axis | Integral | float | None) and len(shape) > 1
+
+
+def _kept(name: str, shape: tuple[int, ...], channel: int) -> tuple[int, ...]:
+    everything = tuple(range(len(shape)))
     if name == "neuron":
         return everything
     if name == "channel":

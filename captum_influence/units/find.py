@@ -384,7 +384,7 @@ def _measured(
             values,
             activations(network, inputs, cuts[name]),
             None if begin is None else activations(network, begin, cuts[name]),
-            units[name].axis,
+            units[name].along(tuple(values.shape[1:]), network, inputs),
             units[name].heads,
             units[name].aggregate,
         )

@@ -105,7 +105,7 @@ class Measurement:
     def pooled(self, inputs: Tensor) -> tuple[UnitValues, float | None]:
         """Return what each unit did, with their activations, and the delta."""
         values, delta = self.values(inputs)
-        axis = self.units.along(tuple(values.shape[1:]))
+        axis = self.units.along(tuple(values.shape[1:]), self.model, inputs)
         here, aggregate = activations(self.model, inputs, self.cut), self.units.aggregate
         there = self._reference(inputs, here) if self.by == "contribution" else None
         return UnitValues.pooled(values, axis, aggregate, here, there), delta

@@ -51,6 +51,7 @@ class Options(SurveyOptions, total=False):
     """What verbs about one input take by keyword: the same, its picture, a loader for examples."""
 
     picture: Tensor | None
+    overlay: bool
     loader: Iterable[Any] | None
 
 

@@ -121,8 +121,8 @@ class MeanActivation(Replacement):
             if count and batch.shape[1:] != total.shape:
                 raise ValueError(
                     f"expected activations of one shape, got {tuple(total.shape)} and "
-                    f"{tuple(batch.shape[1:])}: there is no mean of them. Give a loader whose inputs "
-                    'have one size, or replace="zero"'
+                    f"{tuple(batch.shape[1:])}: there is no mean of them. Give a loader whose "
+                    'inputs have one size, or replace="zero"'
                 )
             total, count = total + batch.double().sum(dim=0).cpu(), count + len(batch)
         return MeanActivation(total / count)

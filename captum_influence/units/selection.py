@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from captum_influence.network.cuts import Cut
 from captum_influence.units.axes import Axis, AxisLike, Selector
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.result import Ranking
@@ -62,6 +63,15 @@ class Selection:
     def first(self, k: int) -> Selection:
         """Return the first k of them."""
         return Selection(self.indices[:k], self.axis, self.heads)
+
+    def at(self, shape: tuple[int, ...], model: nn.Module, cut: Cut, inputs: Tensor) -> Selection:
+        """Return them along the axis that they have in a network's layer, see :meth:`Axis.at`."""
+        axis = Axis.at(self.axis, shape, self.heads, model, cut, inputs)
+        return Selection(self.indices, axis)
+
+    def along(self, shape: tuple[int, ...], channel: int | None) -> Selection:
+        """Return them along the axis that they have where a dimension counts channels."""
+        return Selection(self.indices, Axis.ensure(self.axis, shape, self.heads, channel))
 
     def mask(self, shape: tuple[int, ...]) -> Tensor:
         """Return a layer's (...) bool tensor, True at these units.

@@ -79,25 +79,30 @@ class Survey:
         """
         repeatable(self.loader)
         missing = set(self.classes)
-        shape = None
+        axis = None
         for images, labels in labelled(self.loader, device_of(self.model)):
             if images.ndim != 4:
                 raise ValueError(
                     "expected a loader of images (examples, channels, height, width), got "
                     f"{tuple(images.shape)}: InfluenceProfile profiles inputs of any shape"
                 )
-            if shape is None:
-                shape = tuple(activations(self.model, images[:1], self.cut).shape[1:])
+            if axis is None:
+                axis = self._along(images[:1])
             missing -= set(labels.tolist())
             if not missing:
-                return self._along(shape)
+                return axis
         raise ValueError(
             f"the loader holds no image of class {min(missing)}: give one that does, with labels "
             "that count as the network's classes do"
         )
 
-    def _along(self, shape: tuple[int, ...]) -> Axis:
-        axis = self.units.along(shape)
+    def along(self, axis: Axis) -> Survey:
+        """Return the survey of units along an axis that has been found."""
+        return replace(self, units=replace(self.units, axis=axis, heads=None))
+
+    def _along(self, images: Tensor) -> Axis:
+        shape = tuple(activations(self.model, images, self.cut).shape[1:])
+        axis = self.units.along(shape, self.model, images)
         if len(axis.keep) != 1 or axis.split is not None or axis.groups is not None:
             raise ValueError(
                 "expected channels, or another dimension that tells units apart: means over a data "

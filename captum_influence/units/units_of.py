@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from captum_influence.network.cuts import Cut
 from captum_influence.units.axes import Aggregate, Axis, AxisLike
@@ -44,13 +44,18 @@ class UnitsOf:
         """Where they are."""
         return Cut.ensure(self.layer)
 
-    def along(self, shape: tuple[int, ...]) -> Axis:
-        """Return their axis in a layer of which one example has this shape.
+    def along(self, shape: tuple[int, ...], model: nn.Module, inputs: Tensor) -> Axis:
+        """Return their axis in a network's layer of which one example has this shape.
+
+        Args:
+            shape: of one example's units.
+            model: the network, which says where channels are.
+            inputs: that it takes.
 
         Raises:
-            ValueError: if it has no such units.
+            ValueError: if it has no such units, or it isn't clear where channels are.
         """
-        return Axis.ensure(self.axis, shape, self.heads)
+        return Axis.at(self.axis, shape, self.heads, model, self.cut, inputs)
 
 
 LayerLike = nn.Module | str | Cut | UnitsOf

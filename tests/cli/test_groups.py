@@ -69,3 +69,10 @@ def test_what_is_read(read, text: str, value: object) -> None:
 def test_what_is_refused(read, text: str, message: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=message):
         read(text)
+
+
+@pytest.mark.parametrize("text", ["1" + "0" * 12, "9" * 5000, "0", "-1", "1e9", "²"])
+def test_absurd_counts_are_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="a positive whole number") as refused:
+        count(text)
+    assert len(str(refused.value)) < 100

@@ -70,3 +70,22 @@ def test_progress_is_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not OutputOptions(quiet=True).show_progress
     monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
     assert not OutputOptions().show_progress
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--size 99999", "at most 8192 pixels a side, got 99999"),
+        ("--size 12x99999", "at most 8192 pixels"),
+        ("--size " + "9" * 99, "a positive whole number"),
+        ("--size x12", "a positive whole number"),
+        ("--resize 99999", "at most 8192 pixels"),
+        ("--mean nan", "one number or three"),
+        ("--std 1,inf,1", "one number or three"),
+        ("--seed " + "9" * 19, "a whole number of 64 bits"),
+        ("--seed " + "9" * 5000, "a whole number of 64 bits"),
+        ("--seed one", "a whole number of 64 bits"),
+    ],
+)
+def test_absurd_numbers_are_refused_in_one_line(fails, words: str, message: str) -> None:
+    assert message in fails(f"explain {words}")

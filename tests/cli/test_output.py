@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from captum_influence import Explanation
 from captum_influence.cli.options import OutputOptions
-from captum_influence.cli.output import Report
+from captum_influence.cli.output import Report, tell
 from captum_influence.cli.program import main
 
 
@@ -68,3 +69,23 @@ def test_without_an_extra_it_is_named_before_the_work(
         importlib.util, "find_spec", lambda name: None if name == absent else find(name)
     )
     assert "captum_influence[report]" in fails("explain --quiet")
+
+
+def test_what_is_left_out_is_a_caveat_of_the_page(own: list[str], folder: Path) -> None:
+    for name in ("a", "b"):
+        Image.new("RGB", (9, 9)).save(f"{name}.png")
+    Path("b.png").write_bytes(b"broken")
+    assert main([*own, "--examples", str(folder)]) == 0
+    page = Path("captum-influence-explain/report.html").read_text("utf-8")
+    caveats = page.partition("How far to trust it")[2]
+    assert "Left out, 1 of 3 pictures" in caveats
+    assert "b.png" in caveats
+
+
+def test_one_of_several_processes_tells(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        tell(f"from {rank}")
+    assert capsys.readouterr().err == "captum-influence: from 0\n"

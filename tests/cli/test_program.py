@@ -1,5 +1,6 @@
 """Subcommands, and how whatever goes wrong is told."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,77 @@ def test_the_program_runs_by_itself(own: list[str]) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("captum-influence: error: the network has no layer named 'nope'")
+
+
+STRANGE = """
+import torch
+
+class Odd(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+class Strange(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls > CALLS:
+            raise ERROR
+        return self.layers(x).mean((2, 3))
+
+def build():
+    return Strange()
+"""
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("ValueError('boom')", "boom"),
+        ("KeyError('boom')", "KeyError: 'boom'"),
+        ("AssertionError()", "AssertionError"),
+        ("RecursionError('too deep')", "too deep"),
+        ("MemoryError()", "MemoryError"),
+        ("StopIteration()", "StopIteration"),
+        ("Odd()", ""),
+        ("BaseException('other')", "BaseException: other"),
+        ("GeneratorExit('stop')", "GeneratorExit: stop"),
+        ("SystemExit(5)", "sys.exit(5)"),
+        ("ValueError('two\\nlines ' + 'x' * 5000)", "two lines"),
+    ],
+)
+def test_whatever_a_forward_raises_is_one_line(
+    own: list[str], fails, error: str, said: str, calls: int
+) -> None:
+    text = STRANGE.replace("CALLS", str(calls)).replace("ERROR", error)
+    Path("strange.py").write_text(text)
+    words = ["explain", "--model", "strange.py:build", *own[own.index("--image") :]]
+    message = fails([*words, "--layer", "layers.1"])
+    assert said in message
+    assert len(message) < 2500
+
+
+def test_a_full_output_is_told(own: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("/dev/full is Linux's")
+    words = [word for word in own if word != "--quiet"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123  # no file that Path could open better
+        done = subprocess.run(
+            [sys.executable, "-m", "captum_influence.cli", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("captum-influence: error: [Errno 28]")
+    assert "Traceback" not in done.stderr
+
+
+def test_too_little_memory_has_a_cure(own: list[str], fails) -> None:
+    assert "a smaller --size, --batch-size or --points" in fails([*own, "--points", "999999999"])

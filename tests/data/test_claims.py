@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from captum_influence.data.claims import claim
-from captum_influence.data.files import write_tensors
+from captum_influence.data.claims import claim, staged
+from captum_influence.data.files import write_tensors, write_text
 
 KIND = "captum_influence.Essence"
 NAMES = ("report.html", "essence.json", "essence.safetensors", "figures")
@@ -78,3 +78,44 @@ def test_a_folder_that_is_read_only_is_refused(
     monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (tmp_path, os.W_OK))
     with pytest.raises(ValueError, match="is read-only"):
         _claim(tmp_path / "new")
+
+
+def _write(folder: Path, *names: str) -> None:
+    with staged(folder) as partial:
+        for name in names:
+            write_text(partial / name, f"new {name}")
+
+
+def test_files_take_their_places_together(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    _write(folder, "page.html", "figures/1.png", "figures/2.png")
+    (folder / "figures" / "notes.txt").write_text("mine")
+    _write(folder, "page.html", "figures/1.png")
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {"page.html", "figures/1.png", "figures/notes.txt"}  # the second was stale
+    assert (folder / "page.html").read_text() == "new page.html"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("there", [True, False])
+def test_what_fails_midway_leaves_things_as_they_were(
+    tmp_path: Path, error: BaseException, there: bool
+) -> None:
+    folder = tmp_path / "a" / "b"
+    if there:
+        _write(folder, "page.html")
+        (folder / "page.html").write_text("old")
+
+    def write() -> None:
+        with staged(folder) as partial:
+            (partial / "page.html").write_text("half")
+            raise error
+
+    with pytest.raises(type(error)) as raised:
+        write()
+    if isinstance(error, OSError):
+        assert "No space left on device: nothing was written; make room" in str(raised.value)
+    if there:
+        assert [(p.name, p.read_text()) for p in folder.iterdir()] == [("page.html", "old")]
+    else:
+        assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from captum_influence.data.pictures import Preprocessing, read_picture
+from captum_influence.data.picture_files import read_picture
+from captum_influence.data.pictures import Preprocessing
 from captum_influence.network.loading import LoadedModel, load_model, read_state
 
 NETWORK = """

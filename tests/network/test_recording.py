@@ -41,7 +41,7 @@ def test_everything_is_put_back(fails: bool) -> None:
             pass
         with Recorder(model, {"0": model[0], "3": model[3]}) as recorder:
             assert not model.training
-            out = recorder.forward((torch.randn(5, 3),))
+            out = recorder.run((torch.randn(5, 3),))
             recorder.pull_back(out, torch.ones_like(out), last=True)
             if fails:
                 raise KeyError
@@ -54,7 +54,7 @@ def test_works_under_no_grad_and_inference_mode() -> None:
     model, x = _model(), torch.randn(5, 3)
     for mode in (torch.no_grad(), torch.inference_mode()):
         with mode, Recorder(model, {"0": model[0]}) as recorder:
-            out = recorder.forward((x,))
+            out = recorder.run((x,))
             record = recorder.pull_back(out, torch.ones_like(out), last=True)["0"]
             assert record.gradients[0].abs().sum() > 0
 
@@ -118,5 +118,5 @@ def test_errors_name_the_layer_and_the_cure(
 
 def _pull_ones(model: nn.Module, layers: dict[str, nn.Module]) -> None:
     with Recorder(model, layers) as recorder:
-        out = recorder.forward((torch.randn(5, 3),))
+        out = recorder.run((torch.randn(5, 3),))
         recorder.pull_back(out, torch.ones_like(out), last=True)

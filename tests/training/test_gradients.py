@@ -116,7 +116,7 @@ def test_equals_a_loop(case: str) -> None:
     wanted = _by_loop(module, x, weights)
     layers, _ = treatable_layers(module, None, skip_unsupported=False)
     with Recorder(module, {layer.name: layer.module for layer in layers}) as recorder:
-        records = recorder.pull_back(recorder.forward((x,)), weights, last=True)
+        records = recorder.pull_back(recorder.run((x,)), weights, last=True)
     found = {}
     for layer in layers:
         flat = layer.flat(records[layer.name])
@@ -133,7 +133,7 @@ def test_chunks_of_a_record_give_the_same_gradients() -> None:
     (layer,), _ = treatable_layers(module, None, skip_unsupported=False)
     module = _ready(module)
     with Recorder(module, {"": module}) as recorder:
-        out = recorder.forward((x,))
+        out = recorder.run((x,))
         record = recorder.pull_back(out, torch.ones_like(out), last=True)[""]
     parts = torch.cat([layer.flat(part) for part in record.split(3)])
     torch.testing.assert_close(parts, layer.flat(record))

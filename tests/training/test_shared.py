@@ -112,7 +112,7 @@ def test_records_are_cut_with_all_their_parts() -> None:
     assert list(modules_of(layers)) == ["again", "mid", "head", "embed"]
     assert spare_modules_of(layers) == {"embed", "mid"}
     with Recorder(net, modules_of(layers), spare_modules_of(layers)) as recorder:
-        output = recorder.forward((ids,))
+        output = recorder.run((ids,))
         records = recorder.pull_back(output, torch.randn_like(output), last=True)
     for layer in layers:
         record = gathered(layers, records)[layer.name]

@@ -151,8 +151,8 @@ def test_it_is_compared_once() -> None:
     batch = Batch(0, 0, (_x(4),), None)
     with Recorder(net, modules_of(layers)) as recorder:
         once = LayerRecorder(recorder, comparison)
-        output = once.forward(batch)
-        first, again = len(seen), once.forward(batch)
+        output = once.run(batch)
+        first, again = len(seen), once.run(batch)
     assert comparison.done
     assert torch.equal(output, again)
     assert len(seen) == first + 1
@@ -166,7 +166,7 @@ def test_whole_gradients_pass_in_every_precision(dtype: torch.dtype, count: int)
     layers, _ = treatable_layers(net, None, skip_unsupported=False)
     batch = Batch(0, 0, (_x(1, 4, 4)[:count].to(dtype),), None)
     with Recorder(net, modules_of(layers)) as recorder:
-        LayerRecorder(recorder, Comparison(layers)).forward(batch)
+        LayerRecorder(recorder, Comparison(layers)).run(batch)
 
 
 def test_a_layer_whose_gradient_is_nothing_passes() -> None:
@@ -186,4 +186,4 @@ def test_a_layer_whose_gradient_is_nothing_passes() -> None:
     layers, _ = treatable_layers(net, None, skip_unsupported=False)
     with Recorder(net, modules_of(layers)) as recorder:
         batch = Batch(0, 0, (_x(STEPS, 4).float(),), None)
-        LayerRecorder(recorder, Comparison(layers)).forward(batch)
+        LayerRecorder(recorder, Comparison(layers)).run(batch)

@@ -27,6 +27,7 @@ from captum_influence.data.workers import workers_watched
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of
+from captum_influence.network.modes import without_graph
 from captum_influence.network.outputs import tensor_of
 
 __all__ = ["Aggregate", "Group", "GroupBy", "Questioner", "State", "merged", "passed"]
@@ -175,7 +176,7 @@ class Questioner:
         if callable(self._group_by):
             chosen: list[Any] = list(self._group_by(batch.inputs, batch.target))
         elif self._group_by == "predicted":
-            with torch.no_grad():
+            with without_graph():
                 chosen = _answers(self._influence.forward_func(*batch.arguments))
         elif batch.target is None:
             raise ValueError('group_by="label" needs a loader that yields (inputs, labels)')

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch.utils.data import DataLoader, Subset
 
 from captum_influence.cli.groups import Command, Group, count, counts, option
-from captum_influence.cli.inputs import Network, Subject, chosen_layer, require
+from captum_influence.cli.inputs import Network, Subject, chosen_layer, left_out, require
 from captum_influence.cli.options import (
     ExampleOptions,
     LayerOptions,
@@ -90,7 +90,7 @@ def run(
     if subject.network.is_demo:
         subject, loader = _demo(subject)
     if examples.examples is not None:
-        loader = subject.answered(examples.examples)
+        loader = subject.answered(examples.examples, strict=examples.strict)
     if search.replace in ("mean", "resample") and loader is None:
         raise ValueError(
             f"expected --examples FOLDER beside --replace {search.replace}, pictures to take it "
@@ -110,7 +110,7 @@ def run(
         class_names=subject.network.names,
         picture=subject.picture,
     )
-    report.write(found)
+    report.write(found, left_out=left_out(loader))
 
 
 def _demo(subject: Subject) -> tuple[Subject, Iterable[Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from captum_influence.cli.groups import Command, Group, count, counts, option
-from captum_influence.cli.inputs import Collection, Network, chosen_layer, require
+from captum_influence.cli.inputs import Collection, Network, chosen_layer, left_out, require
 from captum_influence.cli.options import (
     LayerOptions,
     NetworkOptions,
@@ -104,7 +104,7 @@ def run(
         seed=seed.seed,
         show_progress=output.show_progress,
     )
-    report.write(found)
+    report.write(found, left_out=left_out(subject.seen, subject.held_out))
 
 
 def _prototype(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from captum_influence.cli.groups import Command, Group, names, option
-from captum_influence.cli.inputs import Collection, Network, chosen_layer, require
+from captum_influence.cli.inputs import Collection, Network, chosen_layer, left_out, require
 from captum_influence.cli.options import (
     LayerOptions,
     NetworkOptions,
@@ -115,7 +115,8 @@ def run(
         class_names=subject.network.names,
         show_progress=output.show_progress,
     )
-    report.write(curves, *_told(curves))
+    told = left_out(subject.seen, subject.held_out)
+    report.write(curves, *_told(curves), left_out=told)
 
 
 def _told(curves: ExpertCurves) -> list[str]:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.cli.groups import Command, Group, count, option
-from captum_influence.cli.inputs import Network, Subject, chosen_layer
+from captum_influence.cli.inputs import Network, Subject, chosen_layer, left_out
 from captum_influence.cli.options import (
     ExampleOptions,
     LayerOptions,
@@ -99,6 +99,7 @@ def run(
         return
     subject = Subject.of(Network.of(network, preprocessing), picture)
     cut, report = chosen_layer(layer, subject.network), Report.claim(output, Explanation)
+    loader = _loader(examples, subject)
     found = explain(
         subject.network.model,
         subject.inputs,
@@ -108,14 +109,14 @@ def run(
         top=units.top,
         by=units.by,
         axis=units.axis,
-        loader=_loader(examples, subject),
+        loader=loader,
         display=subject.network.display,
         picture=subject.picture,
         class_names=subject.network.names,
         seed=seed.seed,
         show_progress=output.show_progress,
     )
-    report.write(found)
+    report.write(found, left_out=left_out(loader))
 
 
 def _list_layers(
@@ -140,7 +141,7 @@ def _quantity(options: QuestionOptions, subject: Subject) -> Quantity:
 
 def _loader(options: ExampleOptions, subject: Subject) -> DataLoader[Any] | None:
     if options.examples is not None:
-        return subject.examples(options.examples)
+        return subject.examples(options.examples, strict=options.strict)
     if not subject.network.is_demo:
         return None
     return DataLoader(SceneDataset(_DEMO_EXAMPLES, seed=1), batch_size=_DEMO_EXAMPLES)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from captum_influence.cli.groups import Command, Group, count, option
-from captum_influence.cli.inputs import Collection, Network, chosen_layer, require
+from captum_influence.cli.inputs import Collection, Network, chosen_layer, left_out, require
 from captum_influence.cli.options import (
     LayerOptions,
     NetworkOptions,
@@ -92,7 +92,7 @@ def run(
         seed=seed.seed,
         show_progress=output.show_progress,
     )
-    report.write(found)
+    report.write(found, left_out=left_out(subject.seen, subject.held_out))
 
 
 COMMAND = Command(

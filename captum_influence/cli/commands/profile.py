@@ -16,12 +16,13 @@ from captum_influence.attr.paths import StratifiedPath
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import Quantity
 from captum_influence.cli.groups import Command, Group, count, option
-from captum_influence.cli.inputs import Network
+from captum_influence.cli.inputs import Network, left_out, loader_of
 from captum_influence.cli.options import (
     NetworkOptions,
     OutputOptions,
     PreprocessingOptions,
     SeedOptions,
+    strict,
 )
 from captum_influence.cli.output import Report
 from captum_influence.data.folders import PictureFolder
@@ -57,6 +58,7 @@ class ProfileOptions(Group):
         metavar="FOLDER",
         help="pictures; each subfolder is a group of its own; default: demo scenes",
     )
+    strict: bool = strict()
     layers: list[str] | None = option(
         "--layer",
         metavar="NAME",
@@ -130,7 +132,8 @@ def run(
         show_progress=output.show_progress,
     )
     if os.environ.get("RANK", "0") == "0":  # of several processes, one writes
-        report.write(profile, *_told(profile, options.top, quantity.in_words(known.names)))
+        told = _told(profile, options.top, quantity.in_words(known.names))
+        report.write(profile, *told, left_out=left_out(loader))
 
 
 def _check(network: NetworkOptions, options: ProfileOptions) -> None:
@@ -150,8 +153,8 @@ def _pictures(network: Network, options: ProfileOptions) -> tuple[DataLoader[Any
     if options.images is None:
         scenes = SceneDataset(_DEMO_SCENES, seed=5)
         return DataLoader(scenes, batch_size=options.batch_size), CLASSES
-    pictures = PictureFolder.of(options.images, network.prepare)
-    return DataLoader(pictures, batch_size=options.batch_size), pictures.groups
+    pictures = PictureFolder.of(options.images, network.prepare, strict=options.strict)
+    return loader_of(pictures, options.batch_size), pictures.groups
 
 
 def _quantity(network: Network, options: ProfileOptions) -> Quantity:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import CrossEntropyLoss
 
@@ -20,6 +19,8 @@ from captum_influence.cli.options import (
 )
 from captum_influence.cli.output import Report
 from captum_influence.cli.study import Study, StudyOptions
+from captum_influence.network.modes import without_graph
+from captum_influence.network.recording import quiet
 from captum_influence.training.bias.disturbances import DISTURBANCES
 from captum_influence.training.bias.find import bias_report
 from captum_influence.training.bias.result import BiasReport
@@ -170,7 +171,7 @@ def run(
     best = _most(question, retraining, found)
     retrained = tuple(_retrained(retraining, study, groups, best, question, seed, output))
     found = replace(found, notes=notes, retrainings=retrained)
-    report.write(found, *notes, *_effects(found))
+    report.write(found, *notes, *_effects(found), left_out=study.left_out)
 
 
 def _asked(
@@ -180,8 +181,8 @@ def _asked(
     total = len(study.labels)
     if question.ask == "loss":
         return groups, f"Asked about the loss on all {total} test pictures."
-    model = study.network.model.eval()
-    with torch.no_grad():
+    model = study.network.model
+    with without_graph(), quiet(model):
         before, after = (model(groups[n][0]).argmax(1) for n in ("original", disturbed))
     changed = before != after
     becomes = ""

@@ -26,7 +26,6 @@ from captum_influence.network.modes import without_graph
 from captum_influence.network.outputs import Output
 from captum_influence.network.reading import activations
 from captum_influence.reports.asked import Asked
-from captum_influence.units.axes import Axis
 from captum_influence.units.measurement import answered
 from captum_influence.units.options import check_options, collected
 from captum_influence.units.ranking import UnitInfluence
@@ -163,9 +162,9 @@ class _Members:
         if not len(selection):
             raise ValueError(f"expected at least one unit of the {cut} to remove, got none")
         shape = tuple(activations(model, inputs[:1], cut).shape[1:])
-        axis = Axis.ensure(selection.axis, shape, selection.heads)
+        selection = selection.at(shape, model, cut, inputs)
         names = tuple(unit.name for unit in selection.units(shape, layer_name(model, cut)))
-        return _Members(model, cut, Selection(selection.indices, axis), names, put.at(model, cut))
+        return _Members(model, cut, selection, names, put.at(model, cut))
 
     def single(self) -> list[_Members]:
         """Return each unit as a set of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,11 +98,11 @@ def expert_curves(
         raise ValueError(f'expected mode="keep" or mode="remove", got {mode!r}')
     network, cut = network_of(model, run.output), UnitsOf.ensure(layer).cut
     names = options.get("class_names")
-    number, selections = class_index(target, names), _selections(layer, rankings, options)
-    ks = _checked_ks(ks, selections)
+    number, asked_for = class_index(target, names), _selections(layer, rankings, options)
+    ks = _checked_ks(ks, asked_for)
     replacement = Replacement.with_loader(replace, network, cut, loader, run.seed)
-    trial = _Trial(network, cut, selections, ks, mode, replacement, number)
-    (whole, *rest), shape = trial.over(loader, run)
+    trial = _Trial(network, cut, asked_for, ks, mode, replacement, number)
+    (whole, *rest), selections, shape = trial.over(loader, run)
     return ExpertCurves(
         asked=asked,
         network=type(network).__name__,
@@ -130,21 +131,35 @@ class _Trial:
     replacement: Replacement
     target: int
 
-    def over(self, loader: Iterable[Any], run: Run) -> tuple[list[OneAgainstRest], tuple[int, ...]]:
-        """Count over a loader: the whole network, then each ranking's ks; and the layer's shape."""
+    def over(
+        self, loader: Iterable[Any], run: Run
+    ) -> tuple[list[OneAgainstRest], Mapping[str, Selection], tuple[int, ...]]:
+        """Count over a loader: the whole network, then each ranking's ks.
+
+        Returns:
+            the counts, the rankings along the layer's axis, and the layer's shape.
+        """
         rows: list[list[OneAgainstRest]] = []
         shape: tuple[int, ...] = ()
+        trial = self
         batches = labelled(loader, device_of(self.model))
         for images, labels in tqdm(batches, disable=not run.show_progress, unit="batch"):
             with reruns(self.model, self.cut, images) as runs:
-                rows.append(self.count(runs, labels == self.target))
                 shape = tuple(runs.activations.shape[1:])
+                if not rows:
+                    trial = self._at(shape, images)
+                rows.append(trial.count(runs, labels == self.target))
         counts = [sum(column[1:], start=column[0]) for column in zip(*rows, strict=True)]
         if not counts[0].hits + counts[0].misses:
             raise ValueError(
                 f"the loader holds no image of class {self.target}: give one that does"
             )
-        return counts, shape
+        return counts, trial.selections, shape
+
+    def _at(self, shape: tuple[int, ...], images: Tensor) -> _Trial:
+        """Return it with the units of this layer, which is run on images."""
+        found = {n: s.at(shape, self.model, self.cut, images) for n, s in self.selections.items()}
+        return dataclasses.replace(self, selections=found)
 
     def count(self, runs: Reruns, true: Tensor) -> list[OneAgainstRest]:
         """Count on one batch: first the whole network, then each ranking's ks in turn."""

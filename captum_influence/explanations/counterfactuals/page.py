@@ -31,7 +31,7 @@ def counterfactual_page(found: Counterfactual, command: str | None = None) -> Pa
     said, _, rest = found.headline.partition(". ")
     content = {
         "window": f"{found.predicted}, not {found.true}, at {found.layer}",
-        "eyebrow": f"{found.network} · layer {found.layer} · {found.quantity}",
+        "eyebrow": f"{found.network} · layer {found.layer} · {found.lead}",
         "title": f"{said}.",
         "lead": rest,
         "c": found,
@@ -40,10 +40,14 @@ def counterfactual_page(found: Counterfactual, command: str | None = None) -> Pa
         "tiles": list(_tiles(found)),
         "table": _table(found),
         "intro": _intro(found),
+        "estimated": found.effects.in_its_units,
+        "effects": list(_effects(found)),
+        "wrong": _wrong(found),
+        "wrong_rows": list(_wrong_rows(found)),
         "control": _control(found),
         "margins": chart(
             lambda theme: charts.margin_figure(found.flip, theme=theme),
-            f"{found.quantity} as units are removed",
+            f"{found.lead} as units are removed",
         ),
         "damage": _damage(found),
         "collateral": _collateral(found),
@@ -74,7 +78,17 @@ class _TableRow:
     unit: UnitInfluence
     anchor: str
     bar: Bar
+    alone: float
     margin: float
+
+
+@dataclass(frozen=True)
+class _WrongRow:
+    name: str
+    which: str
+    rank: str
+    units: str
+    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -126,17 +140,20 @@ def _scores(found: Counterfactual) -> str:
 
 
 def _tiles(found: Counterfactual) -> Iterator[Tile]:
-    count = len(found.units)
     words = {
         "true": f"of {found.layer} less, and it says {found.answer}, which is right",
-        "other": f"of {found.layer} less, and it says {found.answer}, wrong again",
+        "other": f"of {found.layer} less, and it says {found.answer}, which is wrong too",
         "none": f"of {found.layer} less, and it still says {found.answer}",
     }
-    yield Tile(counted(count, found.axis.name), words[found.outcome])
+    yield Tile(counted(len(found.units), found.axis.name), words[found.outcome])
+    if found.wrong:
+        took = ", ".join(_took(one.units, one.reached) for one in found.wrong)
+        yield Tile(took, "by the same search, towards classes that are wrong")
     if found.controls is not None:
+        led = found.controls.away if found.until == "changed" else found.controls.to_true
+        to = f"away from {found.predicted}" if found.until == "changed" else f"to {found.true}"
         yield Tile(
-            f"{found.controls.to_true} of {found.controls.sets}",
-            f"random draws of as many active units lead to {found.true}",
+            f"{led} of {found.controls.sets}", f"random draws of as many active units lead {to}"
         )
     if found.collateral is not None:
         yield Tile(
@@ -145,25 +162,77 @@ def _tiles(found: Counterfactual) -> Iterator[Tile]:
         )
 
 
+def _took(units: int, reached: bool) -> str:
+    return str(units) if reached else f"over {units}"
+
+
 def _table(found: Counterfactual) -> list[_TableRow]:
     drawn, seen = bars([unit.share for unit in found.units]), len(found.seen)
-    rows = zip(found.units, drawn, found.margins[1:], strict=True)
+    rows = zip(found.units, drawn, found.effects.alone, found.margins[1:], strict=True)
     return [
-        _TableRow(unit, f"unit-{i}" if i <= seen else "", bar, margin)
-        for i, (unit, bar, margin) in enumerate(rows, start=1)
+        _TableRow(unit, f"unit-{i}" if i <= seen else "", bar, alone, margin)
+        for i, (unit, bar, alone, margin) in enumerate(rows, start=1)
     ]
 
 
 def _intro(found: Counterfactual) -> str:
-    if found.outcome == "none":
-        return (
-            f"These raise {found.quantity} most; the answer stays, whatever number of them is "
-            "removed."
-        )
-    return (
-        f"The first units by {_RANKED[found.by]} {found.quantity} that suffice to change the "
-        "answer, less those that turned out not to be needed: none of them can be left out."
+    if not found.reached:
+        asked = "became the true one" if found.until == "right" else "changed"
+        return f"All that were tried, in the order of removal: the answer never {asked}."
+    back = found.tried - len(found.units)
+    tried = f"{counted(found.tried, found.axis.name)} were removed until the answer "
+    tried += "was right" if found.until == "right" else "changed"
+    after = "each turned out to be needed" if not back else f"{back} of them could be put back"
+    again = (
+        " After each the rest were ranked anew, so a later one needn't stand out by itself."
+        if found.search == "greedy"
+        else ""
     )
+    return f"{tried}, and {after}: none of these can be left out.{again}"
+
+
+def _effects(found: Counterfactual) -> Iterator[str]:
+    if found.units:
+        yield found.effects.together_in_words(found.quantity)
+    yield found.effects.agreement_in_words()
+
+
+def _wrong(found: Counterfactual) -> str:
+    if found.wrong is None and found.until == "changed":
+        return "Any other answer was asked for, so there is no truth to hold against a wrong class."
+    if found.wrong is None:
+        return "The same search towards wrong classes wasn't made."
+    if not found.wrong:
+        return "There are two classes, so none is left that is neither said nor true."
+    if not found.flipped:
+        return (
+            f"The same search, towards classes that are wrong: {found.true} wasn't reached, so "
+            "there is nothing to compare."
+        )
+    most = (
+        "The truth took fewer than each of them. It was nearer than these, which is not yet a "
+        "cause: a class that the network nearly says is nearer, too."
+    )
+    none = (
+        "The truth took as many as one of them or more: whatever answer is asked for is reached "
+        "as easily, and that removing these units rights this one is no evidence that they caused "
+        "the mistake."
+    )
+    return (
+        "The same search, towards classes that are wrong. If it gets there with as few units, it "
+        f"finds a way to any answer, not what went wrong. {most if found.nearer else none}"
+    )
+
+
+def _wrong_rows(found: Counterfactual) -> Iterator[_WrongRow]:
+    if not found.wrong:
+        return
+    yield _WrongRow(
+        found.true, "the truth", "", _took(len(found.units), found.reached), chosen=True
+    )
+    for one in found.wrong:
+        units = _took(one.units, one.reached)
+        yield _WrongRow(one.name, one.where, str(one.rank), units, chosen=False)
 
 
 def _control(found: Counterfactual) -> str:
@@ -204,18 +273,27 @@ def _collateral(found: Counterfactual) -> list[_Damaged]:
 
 def _method(found: Counterfactual) -> str:
     times = ", times what removing them changes" if found.by == "contribution" else ""
-    return (
-        f"Units of {found.layer} are ranked by {_RANKED[found.by]} {found.quantity}: their "
-        f"influence on it, averaged over {found.facts['distribution']}{times}. The network is then "
-        "run without the first 1, 2, 3, ... of them until the answer changes, and each is put back "
-        "if the others suffice. What is reported was run, not predicted."
-    )
+    ranked = f"Units of {found.layer} are ranked by {_RANKED[found.by]} {found.quantity}: "
+    influence = f"their influence on it at {found.facts['distribution']}{times}. "
+    if found.facts["points"] != 1:
+        influence = f"their influence on it, averaged over {found.facts['distribution']}{times}. "
+    steps = {
+        "greedy": "The first is removed, the rest are ranked anew at the activations that are "
+        "left, and so on until the network, run on from there, answers as asked; then units are "
+        "put back, one by one, as long as it does.",
+        "prefix": "The network is then run without the first 1, 2, 3, ... of them until it answers "
+        "as asked, and units are put back, one by one, as long as it does.",
+    }
+    return f"{ranked}{influence}{steps[found.search]} What is reported was run, not predicted."
 
 
 def _facts(found: Counterfactual) -> Iterator[tuple[str, str]]:
     facts = found.facts
     yield "network, layer", f"{found.network}, {found.layer}"
-    yield "asked", found.quantity
+    asked = f"the answer is {found.true}" if found.until == "right" else "any other answer"
+    yield "asked", asked
+    yield "ranked by", f"{found.by}, {found.quantity}"
+    yield "search", found.search
     yield "inputs", facts["distribution"]
     yield "units tried", f"at most {facts['max_units']}"
     yield "put in their place", facts["replace"]
@@ -229,12 +307,10 @@ def _facts(found: Counterfactual) -> Iterator[tuple[str, str]]:
 def _caveats(found: Counterfactual) -> Iterator[str]:
     yield (
         "That the answer hung on these units doesn't make them its cause, nor faulty: a network "
-        "that hesitates is moved by little. The random sets and the damage say which it was."
+        "that hesitates is moved by little. The wrong classes, the random sets and the damage say "
+        "which it was."
     )
-    yield (
-        f"A smaller set of other units may exist; these are the first by {found.by}, with none "
-        "too many."
-    )
+    yield "A smaller set of other units may exist; of these, none is too many."
     if found.margins[0] < 1:
         yield (
             f"{found.predicted} leads {found.true} by only {number(found.margins[0])} here: little "

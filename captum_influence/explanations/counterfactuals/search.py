@@ -1,214 +1,211 @@
-"""Which units have to go for a network's answer to change, and what else changes then."""
+"""Which units have to go for an answer to change: one by one, or the first of one ranking."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from captum_influence.data.batches import labelled
-from captum_influence.network.devices import device_of
-from captum_influence.network.substitution import Reruns, reruns
-from captum_influence.units.axes import Axis
+from captum_influence.attr.distributions import Distribution, Point
+from captum_influence.attr.integral.engine import expected_gradient, read
+from captum_influence.attr.integral.problem import Options, Problem
+from captum_influence.attr.quantities import ClassScore, Quantity
+from captum_influence.explanations.counterfactuals.goals import Against, Goal
+from captum_influence.explanations.counterfactuals.removals import Removals, UnitSet
+from captum_influence.network.slices import Slice
 from captum_influence.units.measurement import Measurement
-from captum_influence.units.ranking import UnitInfluence, UnitValues
-from captum_influence.units.replacement import Replacement
+from captum_influence.units.options import Chosen
+from captum_influence.units.ranking import UnitValues
 
-__all__ = ["Collateral", "Controls", "Flipping", "Outcome", "Search"]
+__all__ = ["Found", "Greedy", "Prefix", "Search", "SearchName"]
 
-Outcome = Literal["true", "other", "none"]
-_CONTROLS_ON_LOADER = 5
-_ROWS = 32  # sets of units per pass
-
-
-@dataclass(frozen=True, kw_only=True)
-class Controls:
-    """What removing random units does: as many, out of those that do anything on this input.
-
-    Attributes:
-        sets: how many sets were drawn.
-        size: how many units each has.
-        to_true: after how many of them the answer is the true one.
-        away: after how many it is no longer the predicted one.
-        margins: score(predicted) − score(true) after each.
-    """
-
-    sets: int
-    size: int
-    to_true: int
-    away: int
-    margins: tuple[float, ...]
+SearchName = Literal["greedy", "prefix"]
+Gradients = Callable[[Sequence[Goal], Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collateral:
-    """What removing the units does to other answers.
+class Found:
+    """The units without which a goal is reached, or as many as were tried.
 
     Attributes:
-        examples: how many inputs there were.
-        before: the network's accuracy on them.
-        after: its accuracy without the units.
-        random: the same without as many random units, averaged over a few sets; None without any.
-        of_predicted: inputs of the class that was wrongly said.
-        predicted_before: the accuracy on these; 0 if there are none.
-        predicted_after: the same without the units.
+        units: their places, in the order in which they were removed.
+        tried: how many were removed before any was put back.
+        reached: whether the goal was.
     """
 
-    examples: int
-    before: float
-    after: float
-    random: float | None
-    of_predicted: int
-    predicted_before: float
-    predicted_after: float
+    units: tuple[int, ...]
+    tried: int
+    reached: bool
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Search:
-    """What is looked for: units without which a network says ``true`` and not ``predicted``.
+class Search(ABC):
+    """A way to look for units. A subclass answers :meth:`quantity` and :meth:`orders`.
 
     Attributes:
-        measurement: the question score(predicted) − score(true), put to the network at the layer.
-        true: the class that it should say.
-        predicted: the class that it says.
-        replacement: what takes the place of removed units.
+        network: the network.
+        inputs: one input, (1, ...).
+        chosen: at which layer, and how units are ranked.
+        removals: the input at the layer.
+        most: how many units are tried.
+        distribution: over which inputs influence is averaged where units are ranked at first.
     """
 
-    measurement: Measurement
-    true: int
-    predicted: int
-    replacement: Replacement
+    network: nn.Module
+    inputs: Tensor
+    chosen: Chosen
+    removals: Removals
+    most: int
+    distribution: Distribution
 
-    def pooled(self, inputs: Tensor, runs: Reruns) -> UnitValues:
-        """Return each unit's influence; of contributions, times what removing it changes."""
-        units, by = self.measurement.units, self.measurement.by
-        values, _ = replace(self.measurement, by="influence").values(inputs)
-        if by == "contribution":
-            values = values * (runs.activations - self.replacement.like(runs.activations))
-        axis = units.along(tuple(values.shape[1:]))
-        return UnitValues.pooled(values, axis, units.aggregate)
+    @abstractmethod
+    def quantity(self, goal: Goal) -> Quantity:
+        """Return what units are ranked by."""
 
-    def outcome(self, scores: Tensor) -> list[Outcome]:
-        """Say of each row of scores (rows, classes) whether the answer changed, and to what."""
-        words: dict[int, Outcome] = {self.true: "true", self.predicted: "none"}
-        return [words.get(answer, "other") for answer in scores.argmax(dim=1).tolist()]
+    @abstractmethod
+    def orders(self, goals: Sequence[Goal]) -> list[list[int]]:
+        """Return for each goal which units to remove, in order, until it is reached or all are."""
 
-    def margins(self, scores: Tensor) -> tuple[float, ...]:
-        """Return score(predicted) − score(true) of each row."""
-        return tuple((scores[:, self.predicted] - scores[:, self.true]).tolist())
-
-
-@dataclass(frozen=True, eq=False)
-class Flipping:
-    """One input at the cut, from which units are removed."""
-
-    search: Search
-    runs: Reruns
-    axis: Axis
-
-    def answers(self, sets: Sequence[Sequence[UnitInfluence]]) -> Tensor:
-        """Return the scores (sets, classes) after removing each set of units."""
-        rows = self.search.measurement.run.internal_batch_size or _ROWS
-        found = [self._answers(sets[i : i + rows]) for i in range(0, len(sets), rows)]
-        return torch.cat(found)
-
-    def smallest(self, candidates: Sequence[UnitInfluence]) -> tuple[Outcome, list[UnitInfluence]]:
-        """Return the first units that suffice, less those that turn out not to be needed.
-
-        If no number of them makes the answer the true one, those that make it another; if none
-        does that, all of them.
-        """
-        sets = [candidates[: k + 1] for k in range(len(candidates))]
-        outcomes = self.search.outcome(self.answers(sets)) if sets else []
-        wanted: tuple[Outcome, ...] = ("true", "other")
-        for outcome in wanted:
-            if outcome in outcomes:
-                return outcome, self._pruned(sets[outcomes.index(outcome)], outcome)
-        return "none", list(candidates)
-
-    def controls(self, size: int, sets: int) -> tuple[Controls | None, list[list[UnitInfluence]]]:
-        """Remove random sets of units that are active here, and look at the answers."""
-        active = self._active()
-        size = min(size, len(active))
-        if not size or not sets:
-            return None, []
-        generator = torch.Generator().manual_seed(self.search.measurement.run.seed)
-        draws = [torch.randperm(len(active), generator=generator)[:size] for _ in range(sets)]
-        chosen = [[active[i] for i in draw.tolist()] for draw in draws]
-        scores = self.answers(chosen)
-        outcomes = self.search.outcome(scores)
-        found = Controls(
-            sets=sets,
-            size=size,
-            to_true=outcomes.count("true"),
-            away=sum(outcome != "none" for outcome in outcomes),
-            margins=self.search.margins(scores),
+    def measurement(self, goal: Goal) -> Measurement:
+        """Return the question that ranks units of the untouched input."""
+        chosen = self.chosen
+        return Measurement(
+            model=self.network,
+            units=chosen.units,
+            quantity=self.quantity(goal),
+            distribution=self.distribution,
+            by=chosen.by,
+            focus=chosen.shown.focus,
+            run=chosen.run,
+            replacement=self.removals.replacement,
         )
-        return found, chosen
 
-    def collateral(
+    def values(self, goal: Goal) -> UnitValues:
+        """Return what each unit of the untouched input does to the quantity, by estimate."""
+        return self.measurement(goal).pooled(self.inputs)[0]
+
+    def find(self, goals: Sequence[Goal]) -> list[Found]:
+        """Return the units for each goal; none of those that reach it can be left out."""
+        pairs = zip(goals, self.orders(goals), strict=True)
+        return [self._settled(goal, order) for goal, order in pairs]
+
+    def _settled(self, goal: Goal, order: Sequence[int]) -> Found:
+        reached = bool(order) and bool(goal.lead(self.removals.answers([order])) > 0)
+        units = self._pruned(goal, order) if reached else order
+        return Found(units=tuple(units), tried=len(order), reached=reached)
+
+    def _pruned(self, goal: Goal, units: Sequence[int]) -> Sequence[int]:
+        """Put back one unit after another, as long as the goal stays reached."""
+        # Anew after each: a unit that was needed may not be once another has been put back.
+        while len(units) > 1:
+            fewer = [[unit for unit in units if unit != back] for back in units]
+            leads = goal.lead(self.removals.answers(fewer))
+            if not bool((leads > 0).any()):
+                break
+            units = fewer[int(leads.argmax())]  # the most to spare, for others to be put back
+        return units
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Greedy(Search):
+    """Units one by one: ranked anew at the activations that are left, by what speaks against it.
+
+    All goals take their steps together, in one pass from the layer on.
+    """
+
+    def quantity(self, goal: Goal) -> Quantity:
+        return Against((goal,))
+
+    def orders(self, goals: Sequence[Goal]) -> list[list[int]]:
+        orders: list[list[int]] = [[] for _ in goals]
+        going = list(range(len(goals)))
+        with self._gradients(len(goals)) as gradients:
+            for _ in range(self.most):
+                going = self._stepped(gradients, goals, orders, going)
+                if not going:
+                    break
+        return orders
+
+    def _stepped(
         self,
-        loader: Iterable[Any],
-        units: Sequence[UnitInfluence],
-        controls: Sequence[Sequence[UnitInfluence]],
-    ) -> Collateral:
-        """Count right answers on a loader with and without the units, and without random ones."""
-        sets = [units, *controls[:_CONTROLS_ON_LOADER]]
-        right, true = self._answered(loader, sets)
-        share = right.mean(dim=1)
-        wronged = right[:, true == self.search.predicted]
-        of = wronged.shape[1]
-        return Collateral(
-            examples=len(true),
-            before=float(share[0]),
-            after=float(share[1]),
-            random=float(share[2:].mean()) if len(share) > 2 else None,
-            of_predicted=of,
-            predicted_before=float(wronged[0].mean()) if of else 0.0,
-            predicted_after=float(wronged[1].mean()) if of else 0.0,
-        )
+        gradients: Gradients,
+        goals: Sequence[Goal],
+        orders: list[list[int]],
+        going: Sequence[int],
+    ) -> list[int]:
+        """Lengthen the orders by a unit each, and return which goals are still to be reached."""
+        left = self.removals.without([orders[i] for i in going])
+        estimates = gradients([goals[i] for i in going], left)
+        if self.chosen.by == "contribution":
+            estimates = estimates * (left - self.removals.replacement.like(left[:1])).to(estimates)
+        moved = []
+        for i, row in zip(going, estimates, strict=True):
+            best = self._best(row[None], orders[i])
+            if best is not None:
+                orders[i].append(best)
+                moved.append(i)
+        if not moved:
+            return []
+        scores = self.removals.answers([orders[i] for i in moved])
+        rows = zip(moved, scores, strict=True)
+        return [i for i, row in rows if not bool(goals[i].lead(row[None]) > 0)]
 
-    def _answered(
-        self, loader: Iterable[Any], sets: Sequence[Sequence[UnitInfluence]]
-    ) -> tuple[Tensor, Tensor]:
-        """Return (1 + sets, examples) whether each is answered right, and (examples,) classes."""
-        measurement = self.search.measurement
-        rights, trues = [], []
-        for images, labels in labelled(loader, device_of(measurement.model)):
-            with reruns(measurement.model, measurement.cut, images) as runs:
-                changed = [runs.answer(self._removed(runs.activations, [s])) for s in sets]
-                rights.append(torch.stack([s.argmax(1) == labels for s in (runs.scores, *changed)]))
-            trues.append(labels)
-        return torch.cat(rights, dim=1).double(), torch.cat(trues)
+    def _best(self, estimates: Tensor, taken: UnitSet) -> int | None:
+        """Return the unit whose removal is said to help most; None if none is."""
+        pooled = UnitValues.pooled(estimates, self.removals.axis, self.chosen.units.aggregate)
+        values = pooled.values.flatten()
+        values[list(taken)] = 0.0
+        best = int(values.argmax())  # of equal ones the first
+        return best if float(values[best]) > 0 else None
 
-    def _answers(self, sets: Sequence[Sequence[UnitInfluence]]) -> Tensor:
-        changed = self._removed(self.runs.activations, sets)
-        return self.runs.answer(changed, torch.zeros(len(sets), dtype=torch.long))
+    @contextmanager
+    def _gradients(self, rows: int) -> Iterator[Gradients]:
+        """Open the network at the layer: what leads there is run once, and not again."""
+        cut, options = self.chosen.units.cut, Options(self.chosen.run.internal_batch_size)
+        slice_ = Slice(self.network, [cut], sample_at=cut)
+        with slice_.opened():
+            # The same input once for each goal, so that each has a gradient of its own.
+            same = slice_.admitted(self.inputs).expand(rows, *self.inputs.shape[1:])
+            problem = Problem(slice_, Point(), (), (same,))
+            read(problem, problem.inputs, options, record=True)
 
-    def _removed(self, activations: Tensor, sets: Sequence[Sequence[UnitInfluence]]) -> Tensor:
-        """Return activations without the sets: one row for each, or for each example."""
-        masks = torch.zeros(len(sets), *activations.shape[1:], dtype=torch.bool)
-        for mask, units in zip(masks, sets, strict=True):
-            for unit in units:
-                mask[self.axis.selector(unit.index)] = True
-        other = self.search.replacement.like(activations)
-        return torch.where(masks.to(activations.device), other, activations)
+            def gradients(goals: Sequence[Goal], left: Tensor) -> Tensor:
+                asked = replace(
+                    problem,
+                    quantities=(Against(tuple(goals)),),
+                    inputs=(same[: len(left)],),
+                    origin=(left,),
+                )
+                return expected_gradient(asked, options).sums[0][0]
 
-    def _pruned(self, units: Sequence[UnitInfluence], wanted: Outcome) -> list[UnitInfluence]:
-        """Leave out, the weakest first, each unit without which the rest suffice."""
-        kept = list(units)
-        for unit in reversed(units):
-            fewer = [other for other in kept if other is not unit]
-            if fewer and self.search.outcome(self.answers([fewer])) == [wanted]:
-                kept = fewer
-        return kept
+            yield gradients
 
-    def _active(self) -> list[UnitInfluence]:
-        """Return the units that removal changes at all."""
-        other = self.search.replacement.like(self.runs.activations)
-        moved = self.axis.pool((self.runs.activations - other).abs())[0]
-        indices = moved.nonzero().tolist()
-        return [UnitInfluence(self.axis.name, tuple(index), 0.0, 0.0) for index in indices]
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Prefix(Search):
+    """The first units of one ranking, by score(predicted) − score(another class).
+
+    Attributes:
+        rival: the other class where a goal names none.
+    """
+
+    rival: int
+
+    def quantity(self, goal: Goal) -> Quantity:
+        other = self.rival if goal.wanted is None else goal.wanted
+        return ClassScore(goal.predicted) - ClassScore(other)
+
+    def orders(self, goals: Sequence[Goal]) -> list[list[int]]:
+        return [self._order(goal) for goal in goals]
+
+    def _order(self, goal: Goal) -> list[int]:
+        values = self.values(goal).values.flatten()
+        order = values.argsort(descending=True, stable=True)[: self.most]
+        first: list[int] = order[values[order] > 0].tolist()
+        sets = [first[: k + 1] for k in range(len(first))]
+        leads = goal.lead(self.removals.answers(sets)).tolist() if sets else []
+        return next((s for s, lead in zip(sets, leads, strict=True) if lead > 0), first)

@@ -128,6 +128,7 @@ def _found(
 ) -> dict[str, Any]:
     """Return the fields of an :class:`Essence` that have to be measured."""
     axis = survey.axis()
+    survey = survey.along(axis)
     means = _Means.of(survey, axis, chosen.by, asked)
     examiner = Examiner(survey.measurement(), axis, chosen.shown)
     units, activity = _looked_at(survey, examiner, means.highest(top), examples)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
@@ -17,6 +18,7 @@ from captum_influence.explanations.cautions import baseline_cautions, warn_of
 from captum_influence.explanations.effects import Effects, removal_effects
 from captum_influence.explanations.instances.examples import top_examples
 from captum_influence.explanations.instances.result import Explanation
+from captum_influence.explanations.overlays import Overlay, best_overlay, geometry_of
 from captum_influence.network.cuts import layer_name
 from captum_influence.network.inputs import network_of, one_input
 from captum_influence.network.predictions import top_predictions
@@ -28,6 +30,7 @@ from captum_influence.units.displays import display_of
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.measurement import Answer, Measurement, answered
 from captum_influence.units.options import Chosen, Options
+from captum_influence.units.picture_display import PictureDisplay
 from captum_influence.units.ranking import UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.targets import TargetLike, question
@@ -108,6 +111,7 @@ def explain(
         delta=said.delta,
         effects=said.effects,
         cautions=said.cautions,
+        overlay=said.overlay,
         by=chosen.by,
         aggregate=chosen.units.aggregate,
         focus=shown.focus,
@@ -126,6 +130,7 @@ class _Measured:
     delta: float | None
     effects: Effects
     cautions: tuple[str, ...]
+    overlay: Overlay | None
     display: Display
     units: tuple[InterpretedUnit, ...]
 
@@ -139,7 +144,7 @@ def _measured(
     replace: Replace | Replacement | None,
     top: int,
 ) -> _Measured:
-    display = display_of(inputs[0], chosen.shown, explained=True)
+    display = _displayed(network, inputs, chosen)
     answer, shown = answered(network, inputs, wanted), chosen.shown
     over = Point() if distribution is None else distribution
     removed = Replacement.with_loader(
@@ -153,6 +158,12 @@ def _measured(
     values, delta = measurement.pooled(inputs)
     best = values.highest(top)
     units = _interpreted(measurement, best, values.axis, inputs, display)
+    overlay = None
+    if shown.overlay and isinstance(display, PictureDisplay):
+        together = torch.stack([row.seen.map for row in units]).sum(0).float().cpu()
+        overlay = best_overlay(
+            network, inputs, chosen.units.cut, answer, display, chosen.run, together
+        )
     return _Measured(
         answer=answer,
         measurement=measurement,
@@ -162,9 +173,23 @@ def _measured(
             network, inputs, answer.quantity, removed, chosen, values=values, shown=best
         ),
         cautions=baseline_cautions(network, inputs, answer, over, delta, shown.class_names),
+        overlay=overlay,
         display=display,
         units=_with_examples(units, measurement, values.axis, shown),
     )
+
+
+def _displayed(network: nn.Module, inputs: Tensor, chosen: Chosen) -> Display:
+    """Return how the input is shown: maps are smoothed by the layer's step between places."""
+    display = display_of(inputs[0], chosen.shown, explained=True)
+    if not isinstance(display, PictureDisplay) or chosen.shown.smoothing is not None:
+        return display
+    geometry = geometry_of(network, inputs, chosen.units.cut)
+    if geometry is None:
+        return display
+    # A layer that sees the picture in a few places only has no scale of its own.
+    widest = min(display.picture.shape[-2:]) / 8
+    return dataclasses.replace(display, sigma=min(sum(geometry.stride) / 2, widest))
 
 
 def _interpreted(

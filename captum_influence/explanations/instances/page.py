@@ -49,6 +49,7 @@ def explanation_page(explanation: Explanation, command: str | None = None) -> Pa
             explanation.effects.together_in_words(explanation.quantity),
             explanation.effects.agreement_in_words(),
         ],
+        "overlay": _overlay(explanation),
         "cards": [_card(row, explanation) for row in explanation.units],
         "method": _method(explanation),
         "facts": list(_facts(explanation)),
@@ -72,6 +73,9 @@ def _figures(explanation: Explanation) -> Iterator[tuple[str, Figure]]:
             unit=f"{explanation.by} to {explanation.quantity}",
         ),
     )
+    if explanation.overlay is not None:
+        for name, figure in explanation.overlay.seen.figures(f"{explanation.overlay.name}"):
+            yield f"overlay_{name}", figure
     for i, row in enumerate(explanation.units, start=1):
         measured = f"{explanation.by} of each place to {explanation.shown_by_map(row.unit)}"
         for name, figure in row.seen.figures(measured):
@@ -87,6 +91,13 @@ class _TableRow:
 
 
 @dataclass(frozen=True, eq=False)
+class _Overlay:
+    fragment: str
+    words: str
+    tests: Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True, eq=False)
 class _ExampleRow:
     title: str
     examples: Sequence[dict[str, Any]]
@@ -97,6 +108,15 @@ class _Card:
     unit: UnitInfluence
     fragment: str
     examples: Sequence[_ExampleRow]
+
+
+def _overlay(explanation: Explanation) -> _Overlay | None:
+    overlay = explanation.overlay
+    if overlay is None:
+        return None
+    tests = sorted(overlay.scores.items(), key=lambda item: -item[1])
+    fragment = overlay.seen.fragment(explanation.quantity, overlay.name)
+    return _Overlay(fragment, overlay.in_words(), tests)
 
 
 def _title(explanation: Explanation) -> tuple[str, str]:

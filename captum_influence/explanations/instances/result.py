@@ -17,6 +17,7 @@ from captum_influence.explanations.instances.headline import (
     unit_in_words,
 )
 from captum_influence.explanations.instances.page import explanation_page
+from captum_influence.explanations.overlays import Overlay
 from captum_influence.network.predictions import Prediction
 from captum_influence.reports.display import Display, Row
 from captum_influence.reports.finding import Finding
@@ -45,6 +46,7 @@ class Explanation(Finding):
         units: the units that raise the quantity most, each interpreted.
         against: the units that lower it most.
         values: what every unit of the layer did, one entry each.
+        overlay: of a picture, the map of the whole answer that stood its test best; else None.
         display: the input, as it is shown; ``picture`` is (3, height, width) in [0, 1].
         value: the quantity on the input.
         delta: along a path, how far the sum of contributions is from the quantity's change; else
@@ -78,6 +80,7 @@ class Explanation(Finding):
     delta: float | None
     effects: Effects
     cautions: tuple[str, ...]
+    overlay: Overlay | None
     by: By
     aggregate: Aggregate
     focus: Focus
@@ -138,6 +141,7 @@ class Explanation(Finding):
                 "delta": self.delta,
                 "effects": self.effects.to_dict(),
                 "cautions": self.cautions,
+                "overlay": None if self.overlay is None else self.overlay.to_dict(),
                 "by": self.by,
                 "aggregate": self.aggregate,
                 "focus": self.focus,

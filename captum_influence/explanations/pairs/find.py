@@ -105,6 +105,7 @@ def pair(
     survey = Survey(network, units, loader, (first, second), wanted, distribution, focus, run)
     with run.seeded():
         axis = survey.axis()
+        survey = survey.along(axis)
         profile = replace(survey.profile(axis, multiply=True), asked=asked.at(".profile"))
         ranked = _separating(profile, (first, second), axis)
         examiner = Examiner(survey.measurement(), axis, chosen.shown)

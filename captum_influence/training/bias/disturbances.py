@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from captum_influence.network.modes import with_graph
 from captum_influence.training.bias.masks import Scenes
 from captum_influence.visualization.blur import gaussian_blur
 
@@ -187,7 +188,7 @@ class GramTransfer(Disturbance):
     def changed(self, scenes: Scenes) -> Tensor:
         donors = scenes.donors()
         banks = [self._bank(size, scenes) for size in (3, 7, 11)]
-        with torch.inference_mode(False), torch.enable_grad():
+        with with_graph():
             start = scenes.images.detach().clone()
             goals = [_gram(donors.detach().clone(), bank) for bank in banks]
             pixels = start.clone().requires_grad_(True)

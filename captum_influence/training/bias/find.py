@@ -15,6 +15,7 @@ from captum_influence.attr.run import Run
 from captum_influence.data.batches import Batches
 from captum_influence.data.items import Item, columns
 from captum_influence.data.labels import Names
+from captum_influence.network.modes import without_graph
 from captum_influence.network.recording import quiet
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
@@ -153,7 +154,7 @@ def _batch(influence: LayerInfluence, group: Sequence[Any], *, predicted: bool) 
     *inputs, _ = group
     if not predicted:
         return tuple(group)
-    with influence.weights_loaded(), torch.no_grad(), quiet(influence.model):
+    with influence.weights_loaded(), without_graph(), quiet(influence.model):
         return (*inputs, influence.model(*inputs).argmax(1))
 
 
@@ -197,7 +198,7 @@ def _ranked(scores: Tensor, top: int, largest: bool) -> Ranked:
 
 def _losses(influence: LayerInfluence, batch: tuple[Any, ...]) -> Tensor:
     *inputs, target = batch
-    with influence.weights_loaded(), torch.no_grad(), quiet(influence.model):
+    with influence.weights_loaded(), without_graph(), quiet(influence.model):
         return ExampleLoss(influence.loss_fn)(influence.model(*inputs), target)
 
 

@@ -17,6 +17,7 @@ from captum_influence.data.batches import Batches
 from captum_influence.data.items import Accepts
 from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of
+from captum_influence.network.modes import with_graph, without_graph
 from captum_influence.network.recording import quiet
 from captum_influence.reports.asked import Asked
 from captum_influence.training.bias.retrained import Performance, RetrainingResult
@@ -90,7 +91,7 @@ class Retraining:
             weight_decay=self.weight_decay,
         )
         loss, device = ExampleLoss(loss_fn), device_of(found)
-        with torch.enable_grad(), quiet(found):
+        with with_graph(), quiet(found):
             for number, batch in self._batches(data, Accepts.of(network_of(found)), show_progress):
                 moved = batch.to(device)
                 optimizer.zero_grad()
@@ -124,7 +125,7 @@ def measure(
     """
     loss, found, device = ExampleLoss(loss_fn), {}, device_of(model)
     accepts = Accepts.of(network_of(model))
-    with torch.no_grad(), quiet(model):
+    with without_graph(), quiet(model):
         for name, group in groups.items():
             losses, right = [], []
             for batch in Batches.ensure(group, accepts).iterate():

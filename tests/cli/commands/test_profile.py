@@ -1,5 +1,8 @@
 """``captum-influence profile`` on the demo, and on a folder of pictures with the user's network."""
 
+import errno
+import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -76,3 +79,76 @@ def test_an_empty_folder_is_refused(
     (tmp_path / "empty").mkdir()
     assert main([*words, "--images", str(tmp_path / "empty")]) == 2
     assert "got none" in capsys.readouterr().err
+
+
+def _broken(tmp_path: Path) -> list[Path]:
+    """Break two of three pictures, and put a file beside them that is none."""
+    pictures = tmp_path / "pictures"
+    bad = [pictures / "warm" / "red.png", pictures / "cold" / "deep" / "cut.png"]
+    bad[1].parent.mkdir()
+    bad[0].write_text("broken")
+    bad[1].write_bytes((pictures / "warm" / "orange.png").read_bytes()[:-20])
+    (pictures / "warm" / "photo.heic").touch()
+    return bad
+
+
+def test_bad_pictures_are_left_out_named_and_counted(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = _broken(tmp_path)
+    assert main([*words, "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    for told in (err, page):
+        assert "Left out, 2 of 4 pictures" in told
+        assert all(str(path) in told for path in bad)
+        assert "1 .heic" in told
+    profile = InfluenceProfile.load(tmp_path / "out")
+    assert {group: profile.count(group) for group in profile.groups} == {"cold": 1, "warm": 1}
+
+
+def test_strict_stops_at_a_bad_picture(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = _broken(tmp_path)
+    assert main([*words, "--strict"]) == 2
+    err = capsys.readouterr().err
+    assert any(str(path) in err for path in bad)
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("written", [0, 1, 2, 3])
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_full_disk_is_one_line_and_leaves_nothing_half(
+    tmp_path: Path,
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    written: int,
+    earlier: bool,
+) -> None:
+    def content() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    out, fsync, count = tmp_path / "out", os.fsync, itertools.count()
+    if earlier:
+        assert main(words) == 0
+    before = content()
+    capsys.readouterr()
+
+    def full(file: int) -> None:
+        if next(count) >= written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(file)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        assert main([*words, "--distribution", "point"]) == 2
+    err = capsys.readouterr().err
+    assert f"room to write to {str(out)!r}, got No space left on device" in err
+    assert err.count("\n") == 1
+    assert content() == before
+    assert out.exists() == earlier
+    assert main(words) == 0  # the folder is usable again

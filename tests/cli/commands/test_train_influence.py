@@ -147,3 +147,19 @@ def test_the_model_is_asked_in_evaluation_mode(own: list[str]) -> None:
     first = text.read_text("utf-8")
     assert main([*own, *options]) == 0
     assert text.read_text("utf-8") == first
+
+
+def test_bad_pictures_are_left_out_named_and_counted(
+    own: list[str], fails, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = [Path("train/cat/2.png"), Path("test/dog/1.png")]
+    for path in bad:
+        path.write_bytes(b"broken")
+    options = ["--disturb", "texture-patches", "--shapley", "none", "--ask", "loss"]
+    assert main([*own, *options]) == 0
+    found, err = BiasReport.load(HOME), capsys.readouterr().err
+    assert found.mean_scores("texture-patches").shape == (9,)
+    assert found.groups[0].size == 5
+    for told in (err, (HOME / "report.html").read_text("utf-8")):
+        assert all(str(path) in told for path in bad)
+    assert "cat/2.png" in fails([*own, *options, "--strict"])

@@ -90,7 +90,7 @@ def test_links_lead_to_what_is_there(page) -> None:
 
 def test_it_says_how_it_was_computed(explanation, page) -> None:
     assert explanation.call in page.text
-    assert "from captum_influence import ClassScore, explain" in page.text
+    assert "from captum_influence import ClassScore, LinearPath, explain" in page.text
     assert "model, image, loader: yours." in page.text
     assert "convergence delta" in page.text
     assert f"torch {torch.__version__}" in page.text

@@ -76,6 +76,7 @@ def explain_layers(
         )
     chosen = Chosen.of("explain_layers", layers[0], options)
     wanted = question(target, versus=versus, quantity=quantity, names=chosen.shown.class_names)
+    alone = _without_overlay(options)
     each = [
         explain(
             model,
@@ -85,7 +86,7 @@ def explain_layers(
             distribution=distribution,
             replace=replace,
             top=top,
-            **options,
+            **alone,
         )
         for layer in layers
     ]
@@ -106,6 +107,13 @@ def explain_layers(
         change=change,
         seconds=time.perf_counter() - began,
     )
+
+
+def _without_overlay(options: Options) -> Options:
+    """Return the options of one layer: where the whole answer looks isn't a matter of a layer."""
+    if "shown" in options:
+        return {**options, "shown": dataclasses.replace(options["shown"], overlay=False)}
+    return {**options, "overlay": False}
 
 
 def _placed(row: InterpretedUnit, layer: str, change: float | None) -> InterpretedUnit:
