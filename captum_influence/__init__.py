@@ -43,7 +43,7 @@ from captum_influence.explanations import (
     pair,
     prototype,
 )
-from captum_influence.methods import Comparison, Relevance, compare, relevance
+from captum_influence.methods import Comparison, Composite, Relevance, compare, relevance
 from captum_influence.metrics import (
     AblationCurve,
     Agreement,
@@ -97,6 +97,7 @@ __all__ = [
     "ClassScore",
     "Combination",
     "Comparison",
+    "Composite",
     "Counterfactual",
     "Cut",
     "Distribution",

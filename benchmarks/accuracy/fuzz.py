@@ -1,6 +1,6 @@
 """``python -m benchmarks.accuracy.fuzz``: random questions against a slow replica, counted.
 
-Asks the questions of ``tests/fuzzing.py``, by default 5 000 of them, and prints how many were
+Asks the questions of ``tests/fuzz``, by default 5 000 of them, and prints how many were
 answered rightly, refused (by what the refusal says), or answered wrongly without a word; after how
 many the network, its inputs or torch's random state weren't as before; and of the exceptions that
 a network was made to raise, how many reached the caller as they are. The first seed is printed:
@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from captum_influence import DistributionalInfluence
-from tests import fuzzing
+from tests.fuzz import outcomes
 
 RIGHT, SILENT = "right", "wrong without a word"
 FAILED, CHANGED = "an error that is no refusal", "state left changed"
@@ -41,7 +41,7 @@ class Watched(DistributionalInfluence):
             raise
 
 
-class Thrown(fuzzing.Thrown):
+class Thrown(outcomes.Thrown):
     """Counts how often a network raised it."""
 
     raised = 0
@@ -74,12 +74,12 @@ def counted(seeds: range) -> Counter[str]:
     """Return how many of the seeds' questions came to what."""
     counts = Counter(dict.fromkeys((RIGHT, SILENT, FAILED, CHANGED, RAISED, REACHED), 0))
     with (
-        patch.object(fuzzing, "DistributionalInfluence", Watched),
-        patch.object(fuzzing, "Thrown", Thrown),
+        patch.object(outcomes, "DistributionalInfluence", Watched),
+        patch.object(outcomes, "Thrown", Thrown),
     ):
         for seed in tqdm(seeds, leave=False):
             raised = Thrown.raised
-            kind, words = fuzzing.outcome(seed)
+            kind, words = outcomes.outcome(seed)
             counts[RAISED] += Thrown.raised > raised
             counts[_name(kind)] += 1
             if kind.startswith("wrong"):
@@ -90,7 +90,7 @@ def counted(seeds: range) -> Counter[str]:
 def _name(kind: str) -> str:
     """Return the line that an outcome is counted in."""
     if kind == "refused":
-        return f"refused: {next(word for word in fuzzing.REFUSED if word in Watched.said)}"
+        return f"refused: {next(word for word in outcomes.REFUSED if word in Watched.said)}"
     if kind.startswith("wrong: "):
         said = kind.removeprefix("wrong: ")
         silent = said[0].isdigit() or said.startswith(("shape", "nan"))

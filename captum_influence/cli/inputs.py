@@ -279,9 +279,9 @@ def loader_of(
     return DataLoader(pictures, batch_size=batch_size, collate_fn=collate_fn)
 
 
-def left_out(*loaders: Any) -> list[str]:
+def left_out(*read: Any) -> list[str]:
     """Return what of their folders isn't in some loaders, in sentences."""
-    found = [getattr(getattr(loader, "dataset", None), "left_out", ()) for loader in loaders]
+    found = [getattr(getattr(loader, "dataset", None), "left_out", ()) for loader in read]
     return list(dict.fromkeys(told for one in found for told in one))
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.network.cuts import Cut
+from captum_influence.network.modes import without_graph
 from captum_influence.network.slices import Slice
 
 __all__ = ["class_map"]
@@ -35,7 +36,7 @@ def class_map(model: nn.Module, inputs: Tensor, cut: Cut, target: Tensor) -> Ten
         raise ValueError(f"{_NEEDS}; this network has no nn.Linear")
     last = names[-1]
     slice_ = Slice(model, [cut, Cut(last, "input"), Cut(last)])
-    with slice_.opened(), torch.no_grad():
+    with slice_.opened(), without_graph():
         reading = slice_.read((slice_.admitted(inputs),), (), cuts=slice_.cuts)
     (units,), (read, *_), (scores, *_) = reading.cuts
     if not _same(scores, reading.output):

@@ -18,6 +18,7 @@ from captum_influence.methods.cam import class_map
 from captum_influence.methods.lrp.find import relevance
 from captum_influence.methods.lrp.result import Relevance
 from captum_influence.network.cuts import Cut
+from captum_influence.network.modes import without_graph
 from captum_influence.network.tracing import Watch
 
 __all__ = ["METHODS", "Method", "MethodQuestion", "NotApplicable"]
@@ -156,7 +157,7 @@ def _through_relus(run: Answering) -> Answering:
 
     def checked(question: MethodQuestion) -> Any:
         watch = Watch(into_foreign=True)
-        with torch.no_grad(), watch.on(question.model), watch:
+        with without_graph(), watch.on(question.model), watch:
             question.model(question.inputs)
         if {"relu", "relu_"} & set(watch.functions):
             raise NotApplicable("it changes nn.ReLU modules; functional ones would be left as is")

@@ -25,6 +25,7 @@ from captum_influence.network.slices import Slice
 
 __all__ = ["Layouts", "channel_of", "laid_out"]
 
+_COPYING = frozenset({"clone", "detach", "contiguous", "requires_grad_", "__deepcopy__"})
 Found = tuple[int, Dimensions]
 """A tensor by its number, and for each dimension of another one which of its own that is."""
 
@@ -121,6 +122,9 @@ class Layouts(TorchFunctionMode):
         args: Any,
         given: Any,
     ) -> None:
+        if name in _COPYING and sources:
+            self._numbers[result] = self._number(sources[0])  # what reads one, reads the other
+            return
         number, shape = self._number(result), tuple(result.shape)
         where = channels_by(name, args, given)
         if where is not None:

@@ -67,15 +67,11 @@ def followed(name: str, before: Shape, after: Shape, args: Any, kwargs: Any) -> 
         return tuple(order.index(d) if d in order else None for d in range(len(before)))
     if name in _RESHAPING:
         return _reshaped(before, after)
-    if name in _SPATIAL and len(before) == len(after):
+    if name in _SPATIAL | _JOINING and len(before) == len(after):
         return tuple(range(len(before)))
-    if name in _JOINING and len(before) == len(after):
-        return tuple(range(len(before)))
-    return (
-        _aligned(before, after)
-        if name not in _REDUCING or len(before) == len(after)
-        else ((None,) * len(before))
-    )
+    if name in _REDUCING and len(before) != len(after):
+        return (None,) * len(before)
+    return _aligned(before, after)
 
 
 def _reshaped(before: Shape, after: Shape) -> Dimensions:
@@ -179,7 +175,6 @@ _RESHAPING = frozenset(
     )
 )
 _NORMS = frozenset({"batch_norm", "instance_norm", "group_norm"})
-_LAST_NORMS = frozenset({"layer_norm", "rms_norm"})
 _SPATIAL = frozenset(
     (
         *(f"{kind}_pool{n}d" for kind in ("max", "avg", "lp") for n in (1, 2, 3)),

@@ -90,12 +90,20 @@ def explain(
     """
     asked, began = Asked.of(explain, locals()), time.perf_counter()
     chosen = Chosen.of("explain", layer, options)
-    shown, network = chosen.shown, network_of(model, chosen.run.output)
-    wanted = question(target, versus=versus, quantity=quantity, names=shown.class_names)
+    network, names = network_of(model, chosen.run.output), chosen.shown.class_names
+    wanted = question(target, versus=versus, quantity=quantity, names=names)
     with chosen.run.seeded():
         inputs = one_input(network, image)
         said = _measured(network, inputs, chosen, wanted, distribution, replace, top)
     warn_of(said.cautions)
+    return _explanation(asked, network, chosen, said, top, began)
+
+
+def _explanation(
+    asked: Asked, network: nn.Module, chosen: Chosen, said: _Measured, top: int, began: float
+) -> Explanation:
+    """Return what was measured, with the classes by their names."""
+    shown = chosen.shown
     return Explanation(
         asked=asked,
         network=type(network).__name__,
@@ -115,7 +123,7 @@ def explain(
         by=chosen.by,
         aggregate=chosen.units.aggregate,
         focus=shown.focus,
-        facts=_facts(said.measurement, inputs),
+        facts=_facts(said.measurement, said.inputs),
         seconds=time.perf_counter() - began,
     )
 
@@ -124,6 +132,7 @@ def explain(
 class _Measured:
     """What was measured of one input: the answer, what each unit did, and the first interpreted."""
 
+    inputs: Tensor
     answer: Answer
     measurement: Measurement
     values: UnitValues
@@ -158,13 +167,8 @@ def _measured(
     values, delta = measurement.pooled(inputs)
     best = values.highest(top)
     units = _interpreted(measurement, best, values.axis, inputs, display)
-    overlay = None
-    if shown.overlay and isinstance(display, PictureDisplay):
-        together = torch.stack([row.seen.map for row in units]).sum(0).float().cpu()
-        overlay = best_overlay(
-            network, inputs, chosen.units.cut, answer, display, chosen.run, together
-        )
     return _Measured(
+        inputs=inputs,
         answer=answer,
         measurement=measurement,
         values=values,
@@ -173,7 +177,7 @@ def _measured(
             network, inputs, answer.quantity, removed, chosen, values=values, shown=best
         ),
         cautions=baseline_cautions(network, inputs, answer, over, delta, shown.class_names),
-        overlay=overlay,
+        overlay=_overlay(measurement, inputs, answer, display, units) if shown.overlay else None,
         display=display,
         units=_with_examples(units, measurement, values.axis, shown),
     )
@@ -190,6 +194,21 @@ def _displayed(network: nn.Module, inputs: Tensor, chosen: Chosen) -> Display:
     # A layer that sees the picture in a few places only has no scale of its own.
     widest = min(display.picture.shape[-2:]) / 8
     return dataclasses.replace(display, sigma=min(sum(geometry.stride) / 2, widest))
+
+
+def _overlay(
+    measurement: Measurement,
+    inputs: Tensor,
+    answer: Answer,
+    display: Display,
+    units: Sequence[InterpretedUnit],
+) -> Overlay | None:
+    """Return where the network looks; None of what is no picture."""
+    if not isinstance(display, PictureDisplay):
+        return None
+    together = torch.stack([row.seen.map for row in units]).sum(0).float().cpu()
+    cut, run = measurement.units.cut, measurement.run
+    return best_overlay(measurement.model, inputs, cut, answer, display, run, together)
 
 
 def _interpreted(

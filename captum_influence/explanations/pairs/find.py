@@ -12,9 +12,9 @@ from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
-from captum_influence.attr.quantities import ClassScore
+from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.data.batches import repeatable
-from captum_influence.data.labels import class_index
+from captum_influence.data.labels import Names, class_index
 from captum_influence.experts.held_out import HeldOut
 from captum_influence.experts.rankings import drawn_at_random
 from captum_influence.explanations.pairs.moves import Moves, count_moves
@@ -98,9 +98,8 @@ def pair(
     chosen = Chosen.of("pair", layer, options, known=PairOptions)
     network, names = network_of(model, chosen.run.output), chosen.shown.class_names
     tried = HeldOut.ensure("pair", held_out, options)
-    first, second = class_index(target, names), class_index(versus, names)
-    _check(first, second, top, chosen.by)
-    wanted = ClassScore(first) - ClassScore(second)
+    _check(top, chosen.by)
+    (first, second), wanted = _compared(target, versus, names)
     units, focus, run = chosen.units, chosen.shown.focus, chosen.run
     survey = Survey(network, units, loader, (first, second), wanted, distribution, focus, run)
     with run.seeded():
@@ -146,9 +145,16 @@ def _sides(
     }
 
 
-def _check(first: int, second: int, top: int, by: str) -> None:
+def _compared(
+    target: int | str, versus: int | str, names: Names
+) -> tuple[tuple[int, int], Quantity]:
+    first, second = class_index(target, names), class_index(versus, names)
     if first == second:
         raise ValueError(f"expected two classes, got class {first} twice: change one")
+    return (first, second), ClassScore(first) - ClassScore(second)
+
+
+def _check(top: int, by: str) -> None:
     if top < 1:
         raise ValueError(f"expected top to be a positive number of units, got {top}")
     if by != "contribution":

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_influence.methods.lrp.terms import Terms, follows, leaf_of, terms
+from captum_influence.methods.lrp.terms import Terms, follows, leaf_of, terms_of
 from captum_influence.network.modes import with_graph
 from captum_influence.network.tracing import MOVES, Watch, repeated, ruleless
 
@@ -123,7 +123,7 @@ class _Stage(Watch):
         name, given = getattr(func, "__name__", str(func)), dict(kwargs or {})
         if self._depth or not any(map(follows, (*args, *given.values()))):
             return func(*args, **given)
-        found = terms(name, args, given)
+        found = terms_of(name, args, given)
         if found is not None:
             return self._summed(found)
         if name in _ACTIVATIONS:
@@ -198,7 +198,7 @@ class _Look(Watch):
             len(self.functions),
         )
         # Before it runs: in place, it may change what follows the inputs.
-        ruled = name in _RULED or terms(name, args, given) is not None
+        ruled = name in _RULED or terms_of(name, args, given) is not None
         ruled = ruled or not any(map(follows, (*args, *given.values())))
         result = super().__torch_function__(func, types, args, given)
         if ruled:

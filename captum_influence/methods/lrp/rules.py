@@ -21,6 +21,7 @@ from captum_influence.network.captum_private import (
     GammaRule,
     PropagationRule,
 )
+from captum_influence.network.modes import with_graph
 
 __all__ = ["AlphaBeta", "Bounded", "Composite", "Epsilon", "Gamma", "RelevanceRule"]
 
@@ -162,7 +163,7 @@ class _BoundedRule(PropagationRule):  # type: ignore[misc]  # Captum is untyped
     def _handed_down(self, inputs: Tensor, relevance: Tensor) -> Tensor:
         low = torch.full_like(inputs, self.low)
         high = torch.full_like(inputs, self.high)
-        with torch.enable_grad():
+        with with_graph():
             parts = [part.clone().requires_grad_() for part in (inputs, low, high)]
             every, positive, negative = (
                 layer(part) for layer, part in zip(self._layers, parts, strict=True)

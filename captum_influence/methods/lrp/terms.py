@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Terms", "follows", "leaf_of", "terms"]
+__all__ = ["Terms", "follows", "leaf_of", "terms_of"]
 
 Terms = tuple[tuple[Any, Any], ...]
 """Values, each with its factor."""
@@ -34,11 +34,11 @@ def leaf_of(inputs: Tensor) -> Tensor:
     return inputs.detach().clone().requires_grad_()
 
 
-def terms(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Terms | None:
+def terms_of(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Terms | None:
     """Return what a function adds up; None if it isn't a sum, a difference or a scaling.
 
     Example:
-        >>> terms("sub", (3.0, 2.0), {"alpha": 0.5})
+        >>> terms_of("sub", (3.0, 2.0), {"alpha": 0.5})
         ((3.0, 1), (2.0, -0.5))
     """
     given = dict(kwargs)

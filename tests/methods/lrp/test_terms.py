@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from captum_influence.methods.lrp.terms import Terms, follows, leaf_of, terms
+from captum_influence.methods.lrp.terms import Terms, follows, leaf_of, terms_of
 
 X, Y = leaf_of(torch.rand(2, 3)), leaf_of(torch.rand(2, 3))
 FIXED = torch.rand(3)
@@ -54,7 +54,7 @@ class Noted(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.__name__ not in ("clone", "__get__"):
-            self.found = terms(func.__name__, args, kwargs or {})
+            self.found = terms_of(func.__name__, args, kwargs or {})
         return func(*args, **(kwargs or {}))
 
 
@@ -97,7 +97,7 @@ def test_scalings_by_what_does_not_follow_the_inputs(way: str) -> None:
     ],
 )
 def test_what_is_neither_has_no_terms(name: str, args: Any, kwargs: Any) -> None:
-    assert terms(name, args, kwargs) is None
+    assert terms_of(name, args, kwargs) is None
 
 
 def test_what_follows_the_inputs_requires_a_graph() -> None:

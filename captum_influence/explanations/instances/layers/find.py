@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from typing_extensions import Unpack
@@ -70,26 +71,16 @@ def explain_layers(
         (1, ['relu4', 'relu5'])
     """
     asked, began = Asked.of(explain_layers, locals()), time.perf_counter()
-    if isinstance(layers, str | nn.Module | Cut | UnitsOf) or not len(layers):
-        raise ValueError(
-            f"expected a list of at least one layer, got {type(layers).__name__}: put it into one"
-        )
+    _check(layers)
     chosen = Chosen.of("explain_layers", layers[0], options)
     wanted = question(target, versus=versus, quantity=quantity, names=chosen.shown.class_names)
-    alone = _without_overlay(options)
-    each = [
-        explain(
-            model,
-            image,
-            layer,
-            wanted,
-            distribution=distribution,
-            replace=replace,
-            top=top,
-            **alone,
-        )
-        for layer in layers
-    ]
+    alone: dict[str, Any] = {
+        "distribution": distribution,
+        "replace": replace,
+        "top": top,
+        **_without_overlay(options),
+    }
+    each = [explain(model, image, layer, wanted, **alone) for layer in layers]
     found = {one.layer: one for one in each}
     if len(found) < len(each):
         raise ValueError(f"expected each layer once, got {[one.layer for one in each]}")
@@ -107,6 +98,13 @@ def explain_layers(
         change=change,
         seconds=time.perf_counter() - began,
     )
+
+
+def _check(layers: Sequence[LayerLike]) -> None:
+    if isinstance(layers, str | nn.Module | Cut | UnitsOf) or not len(layers):
+        raise ValueError(
+            f"expected a list of at least one layer, got {type(layers).__name__}: put it into one"
+        )
 
 
 def _without_overlay(options: Options) -> Options:
