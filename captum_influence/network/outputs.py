@@ -60,6 +60,8 @@ def answering(network: nn.Module, output: Output = None) -> nn.Module:
 
     It holds the network's own modules and parameters. What is done to these is done to both.
     """
+    if isinstance(network, _Answering) and network.__dict__["output"] == output:
+        return network  # a verb that asks another hands both on
     # Results name the network by its class, and it is the network's answer that they are about.
     kind = cast(type[_Answering], type(type(network).__name__, (_Answering,), {}))
     return kind(network, output)

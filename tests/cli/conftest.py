@@ -40,7 +40,7 @@ def own(folder: Path) -> list[str]:
     Image.effect_noise((30, 20), 80).convert("CMYK").save("photo.jpg")
     network = ["--model", "nets.py:build", "--weights", "net.pt", "--labels", "names.json"]
     picture = ["--image", "photo.jpg", "--size", "12"]
-    return ["explain", *network, *picture, "--layer", "1", "--top", "2", "--points", "3", "--quiet"]
+    return ["explain", *network, *picture, "--layer", "1", "--top", "2", "--quiet"]
 
 
 class Failing:

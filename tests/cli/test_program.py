@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from captum_influence import __version__
+from captum_influence.cli.commands import explain
 from captum_influence.cli.options import OutputOptions
 from captum_influence.cli.program import COMMANDS, main, parsed
 
@@ -155,5 +157,9 @@ def test_a_full_output_is_told(own: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_too_little_memory_has_a_cure(own: list[str], fails) -> None:
-    assert "a smaller --size, --batch-size or --points" in fails([*own, "--points", "999999999"])
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: 8 GiB")])
+def test_too_little_memory_has_a_cure(
+    own: list[str], fails, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(explain, "explain", Mock(side_effect=error))
+    assert "a smaller --size, --batch-size or --points" in fails(own)

@@ -116,7 +116,7 @@ def test_the_network_is_left_as_found():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"replace": "nothing"}, 'replace as a number, a tensor, "mean" or "resample"'),
+        ({"replace": "nothing"}, 'replace as a number, a tensor, "zero", "mean" or "resample"'),
         ({"replace": "mean"}, "pass a Replacement made of others"),
         ({"internal_batch_size": 0}, "internal_batch_size as a positive number"),
         ({"axis": 2}, "axis 2 doesn't tell units apart"),

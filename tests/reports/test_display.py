@@ -133,7 +133,8 @@ ASKED: dict[str, Any] = {"display": shown, "class_names": ["praise", "blame"]}
 @pytest.fixture(scope="module")
 def found() -> Explanation:
     loader = [(torch.stack([SENTENCE[0], SENTENCE[0].flip(0)]), torch.tensor([0, 0]))]
-    return explain(Critic(), SENTENCE, "relu", "praise", top=2, loader=loader, **ASKED)
+    more: dict[str, Any] = {"top": 2, "loader": loader, "replace": "zero"}
+    return explain(Critic(), SENTENCE, "relu", "praise", **more, **ASKED)
 
 
 def test_the_word_that_raises_it_is_found(found: Explanation) -> None:

@@ -71,7 +71,7 @@ def test_maps_share_out_what_each_unit_passes_on(model, image) -> None:
 def test_maps_of_the_unit_itself_are_those_of_its_own_quantity(model, image) -> None:
     units = UnitsOf("relu", aggregate="max")
     measurement = Measurement(model, units, ASKED, PATH, focus="unit")
-    axis = units.along((3, 2, 2))
+    axis = units.along((3, 2, 2), model, image[None])
     (found,) = measurement.maps(image[None], axis, [(1,)])
     measure = DistributionalInfluence(
         model,

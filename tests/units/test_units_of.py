@@ -1,6 +1,7 @@
 """The units of a layer, made once at the door."""
 
 import pytest
+import torch
 from torch import nn
 
 from captum_influence import Cut
@@ -32,7 +33,8 @@ def test_they_know_their_cut(layer) -> None:
     ],
 )
 def test_they_find_their_axis_in_a_layer_of_a_shape(axis, heads, shape, name, sizes) -> None:
-    found = UnitsOf("layer", axis, heads).along(shape)
+    network = nn.Sequential(nn.Identity())
+    found = UnitsOf("0", axis, heads).along(shape, network, torch.zeros(1, *shape))
     assert (found.name, found.sizes) == (name, sizes)
 
 
@@ -42,4 +44,4 @@ def test_what_is_no_pooling_or_no_layer_is_refused_at_once() -> None:
     with pytest.raises(TypeError, match="as a layer, got NoneType"):
         UnitsOf(None)
     with pytest.raises(ValueError, match="no positions"):
-        UnitsOf("relu", "position").along((4,))
+        UnitsOf("0", "position").along((4,), nn.Sequential(nn.Identity()), torch.zeros(1, 4))

@@ -270,7 +270,7 @@ def test_what_isn_t_a_tensor_or_a_module_is_named(model, image) -> None:
         explain(lambda x: x, image, "relu")
     with pytest.raises(TypeError, match="loader to yield images"):
         explain(model, image, "relu", loader=["a word"])
-    with pytest.raises(TypeError, match=r"pick one of its tensors with Cut\(layer, select"):
+    with pytest.raises(TypeError, match=r"pick one with Cut\(layer, select"):
         explain(Pair(), image, "pair")
 
 

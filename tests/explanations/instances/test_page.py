@@ -72,8 +72,9 @@ def test_hostile_names_stay_text(page) -> None:
 def test_pictures_are_pngs_and_have_words(explanation, page) -> None:
     images = page.all("img")
     seen = [e for row in explanation.units for e in row.examples if e.crop is not None]
-    # the picture, three a unit, three examples a kind, and what the unit sees in each
-    assert len(images) == 1 + 3 * 3 + 3 * 2 * 3 + len(seen)
+    # the picture, three of where it looks, three a unit, three examples a kind, and what the unit
+    # sees in each
+    assert len(images) == 1 + 3 + 3 * 3 + 3 * 2 * 3 + len(seen)
     for image in images:
         data = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"), validate=True)
         assert data.startswith(b"\x89PNG")
@@ -114,8 +115,9 @@ def test_the_command_is_quoted_as_it_was_given(explanation, tmp_path) -> None:
 def test_figures_are_written_as_png(explanation, tmp_path) -> None:
     explanation.to_html(tmp_path / "r.html", figures=tmp_path / "figures")
     names = {path.name for path in (tmp_path / "figures").iterdir()}
-    units = {f"unit{i}_{kind}.png" for i in (1, 2, 3) for kind in ("heat", "mask", "crop")}
-    assert names == {"overview.png", "picture.png", "units.png"} | units
+    shown = ("overlay", "unit1", "unit2", "unit3")
+    maps = {f"{name}_{kind}.png" for name in shown for kind in ("heat", "mask", "crop")}
+    assert names == {"overview.png", "picture.png", "units.png"} | maps
     for path in (tmp_path / "figures").iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
 
