@@ -13,7 +13,14 @@ from captum.log import log_usage
 from torch import Tensor, nn
 
 from captum_influence.attr.distributions import Distribution, Point
-from captum_influence.attr.integral.answers import Answer, Question, answer, by_cut, expanded
+from captum_influence.attr.integral.answers import (
+    Answer,
+    Question,
+    StartAtLayer,
+    answer,
+    by_cut,
+    expanded,
+)
 from captum_influence.attr.integral.engine import read
 from captum_influence.attr.integral.execution import Execution
 from captum_influence.attr.integral.problem import Options, Problem
@@ -58,8 +65,9 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         sample_at: the layer where P lives; None: the inputs.
         measure_at: the layer that q reads; None: the output of ``forward_func``.
         multiply_by_inputs: multiply by the displacement z(x) - z(reference).
-        reference: an input where displacements start, in place of the distribution's own (the
-            baseline of a path; zero activation for ``Point``, ``Noise`` and ``Samples``).
+        reference: where displacements start, in place of the distribution's own (the baseline of a
+            path; zero activation for ``Point``, ``Noise`` and ``Samples``): an input, or a
+            :class:`Replacement`, what a removal puts at the layer.
         execution: how it is computed; see :class:`Execution`.
 
     Source: Leino et al. 2018, arXiv 1802.03788.
@@ -83,7 +91,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         sample_at: Layer | None = None,
         measure_at: Layer | None = None,
         multiply_by_inputs: bool = False,
-        reference: Values | None = None,
+        reference: Values | StartAtLayer | None = None,
         execution: Execution | None = None,
     ) -> None:
         LayerAttribution.__init__(self, forward_func, layer, device_ids)

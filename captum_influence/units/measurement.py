@@ -78,27 +78,25 @@ class Measurement:
 
     def values(self, inputs: Tensor) -> tuple[Tensor, float | None]:
         """Return what each unit did (examples, ...), and along a path the first's delta."""
-        if self.by == "influence" or self.replacement is None:
-            return self._measured(inputs, self.by == "contribution")
-        influences, _ = self._measured(inputs, multiply=False)
-        here = activations(self.model, inputs, self.cut)
-        return influences * (here - self.replacement.like(here)).to(influences), None
+        return self._measured(inputs, self.by == "contribution")
 
     def _measured(self, inputs: Tensor, multiply: bool) -> tuple[Tensor, float | None]:
+        complete = multiply and self.replacement is None  # contributions that add up
         measure = DistributionalInfluence(
             self.model,
             self.cut,
             distribution=self.distribution,
             quantity=self.quantity,
             multiply_by_inputs=multiply,
+            reference=self.replacement,
         )
         found = measure.attribute(
             inputs,
             internal_batch_size=self.run.internal_batch_size,
-            return_convergence_delta=multiply,
+            return_convergence_delta=complete,
             show_progress=self.run.show_progress,
         )
-        values, delta = (found[0], float(found[1][0])) if multiply else (found, None)
+        values, delta = (found[0], float(found[1][0])) if complete else (found, None)
         tensors = values if isinstance(values, tuple) else (values,)
         return one_tensor(tensors, self.cut), delta
 

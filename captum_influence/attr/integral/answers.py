@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,7 +17,15 @@ from captum_influence.attr.integral.sums import Integral
 from captum_influence.attr.points import Tensors, Values, values_like
 from captum_influence.network.passes.seen import Reading
 
-__all__ = ["Answer", "Question", "answer", "by_cut", "expanded"]
+__all__ = ["Answer", "Question", "StartAtLayer", "answer", "by_cut", "expanded"]
+
+
+@runtime_checkable
+class StartAtLayer(Protocol):
+    """Where displacements start at the layer itself, as what a removal puts there."""
+
+    def like(self, activations: Tensor) -> Tensor:
+        """Return it for a batch's activations (examples, ...), broadcastable to their shape."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +36,8 @@ class Question:
         problem: the integral; its ``origin`` and resolved quantities are filled in here.
         options: how to compute it.
         multiply: multiply by displacements.
-        reference: inputs where displacements start, in place of the distribution's own.
+        reference: inputs where displacements start, or what starts them at the layer, in place of
+            the distribution's own.
         delta: also the completeness deltas.
         standard_error: also the standard errors.
         error_estimate: also the nested estimates of the quadrature error.
@@ -37,7 +47,7 @@ class Question:
     problem: Problem
     options: Options
     multiply: bool = False
-    reference: Values | None = None
+    reference: Values | StartAtLayer | None = None
     delta: bool = False
     standard_error: bool = False
     error_estimate: bool = False
@@ -53,6 +63,11 @@ class Question:
             raise ValueError(
                 "return_convergence_delta needs multiply_by_inputs=True: plain influences don't "
                 "sum to a difference of the quantity"
+            )
+        if self.delta and isinstance(self.reference, StartAtLayer):
+            raise ValueError(
+                "return_convergence_delta needs an input where displacements start: leave it out, "
+                "or reference="
             )
 
 
@@ -78,12 +93,12 @@ def answer(question: Question) -> Answer:
     problem.slice.probe(problem.inputs, problem.arguments, rows)
     explained, question = _explained(question)
     start = _start(question) if question.multiply else None
-    anchored = question.multiply and start is None and question.problem.distribution.is_anchored
+    anchored = question.multiply and start is None and _has_anchors(question)
     estimate = _estimate(question, explained.cuts if anchored else None)
     integral = estimate.integral
     attributions, variances, change = integral.sums, estimate.variances, estimate.change
     if question.multiply and not anchored:
-        displacement = _displacement(explained, start)
+        displacement = _displacement(explained, start, question.reference)
         attributions, change = (
             _products(attributions, displacement),
             _products(change, displacement),
@@ -130,6 +145,8 @@ def _start(question: Question) -> Reading | None:
     """Read the activations where displacements start; None: at zero, or at the points' anchors."""
     problem, sample_at = question.problem, question.problem.slice.sample_at
     cuts, options = problem.slice.cuts, question.options
+    if isinstance(question.reference, StartAtLayer):
+        return None
     if question.reference is not None:
         inputs = expanded(question.reference, problem.inputs, "reference")
         return read(problem, inputs, options, cuts=cuts)
@@ -149,8 +166,17 @@ def _estimate(question: Question, activations: Layers | None) -> Estimate:
     return estimated(problem, question.options, coarse=question.error_estimate)
 
 
-def _displacement(explained: Reading, start: Reading | None) -> list[Tensor]:
+def _has_anchors(question: Question) -> bool:
+    """Return whether displacements start at the points' own anchors, unless it is said where."""
+    return question.problem.distribution.is_anchored and question.reference is None
+
+
+def _displacement(
+    explained: Reading, start: Reading | None, reference: Values | StartAtLayer | None
+) -> list[Tensor]:
     here = [z for cut in explained.cuts for z in cut]
+    if isinstance(reference, StartAtLayer):
+        return [z - reference.like(z) for z in here]
     if start is None:
         return here
     begins = [z for cut in start.cuts for z in cut]
