@@ -19,8 +19,9 @@ class HeldOut:
     Attributes:
         loader: yields (images, labels); None: the same pictures that the units were chosen by.
         ks: how many units are kept or removed; None: as the verb says.
-        replace: what takes the place of removed units, see :class:`Expert`; ``"mean"`` and
-            ``"resample"`` are those of the pictures that the units were chosen by.
+        replace: what takes the place of removed units, see :class:`Expert`, and what contributions
+            count from; ``"mean"``, which None is too, and ``"resample"`` are those of the pictures
+            that the units were chosen by.
 
     Raises:
         ValueError: if a k isn't positive.
@@ -38,7 +39,7 @@ class HeldOut:
 
     loader: Iterable[Any] | None = None
     ks: Sequence[int] | None = None
-    replace: Replace | Replacement = 0
+    replace: Replace | Replacement | None = None
 
     def __post_init__(self) -> None:
         if self.loader is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 from typing_extensions import Unpack
 
-from captum_influence.attr.distributions import Distribution
+from captum_influence.attr.distributions import Distribution, Point
 from captum_influence.attr.influence import DistributionalInfluence
-from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.profile.moments import Moments
-from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.attr.run import Run
 from captum_influence.data.batches import labelled
@@ -33,7 +32,9 @@ from captum_influence.units.axes import Axis
 from captum_influence.units.find import RankingOptions
 from captum_influence.units.options import Chosen, Options
 from captum_influence.units.ranking import UnitInfluence, UnitValues
+from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.result import Ranking
+from captum_influence.units.survey import in_place_of_units
 from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike, UnitsOf
 
@@ -55,6 +56,7 @@ def class_rankings(
     by: Sequence[RankedBy] = EVERY,
     quantity: TargetLike = None,
     distribution: Distribution | None = None,
+    replace: Replace | Replacement | None = None,
     ends: Ends = "both",
     n_steps: int = 50,
     **options: Unpack[RankingOptions],
@@ -66,10 +68,12 @@ def class_rankings(
         loader: yields (images, labels); only images of the class are used.
         layer: a module, a dotted name, a Cut or :class:`UnitsOf`.
         target: the class, by number or name.
-        by: ``"influence"``; ``"contribution"``, influence × displacement; mean ``"activation"``;
-            ``"conductance"``, Captum's LayerConductance from a baseline of zero; ``"random"``.
+        by: ``"influence"``; ``"contribution"``, influence × what removal changes; mean
+            ``"activation"``; ``"conductance"``, Captum's LayerConductance from a baseline of zero;
+            ``"random"``.
         quantity: what influence is on; None: the score of the class.
-        distribution: over which inputs; None: 50 midpoints of the path from zero.
+        distribution: over which inputs; None: at each image itself.
+        replace: what a removal puts in a unit's place, see :func:`essence`.
         ends: ``"both"``: in turn the unit that raises the quantity most and the one that lowers it
             most, as the paper's experts have it: without the second, an expert says its class of
             everything. ``"top"``: only the first. Activations and chance have one end.
@@ -94,9 +98,11 @@ def class_rankings(
     names = chosen.shown.class_names
     number = class_index(target, names)
     wanted = question(number if quantity is None else quantity, names=names)
-    path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
-    survey = _ClassQuestion(network, chosen.units, number, wanted, path, n_steps, chosen.run)
+    over = Point() if distribution is None else distribution
+    survey = _ClassQuestion(network, chosen.units, number, wanted, over, n_steps, chosen.run)
     with chosen.run.seeded():
+        if "contribution" in by:
+            survey = survey.counting(replace, loader)
         axis, measured = survey.over(loader, by)
     return {
         name: Ranking.of(
@@ -169,6 +175,15 @@ class _ClassQuestion:
     distribution: Distribution
     n_steps: int
     run: Run
+    counts_from: Replacement | None = None
+
+    def counting(
+        self, instead: Replace | Replacement | None, loader: Iterable[Any]
+    ) -> _ClassQuestion:
+        """Return the question whose displacements count from what removal puts there."""
+        cut, over, seed = self.units.cut, self.distribution, self.run.seed
+        found = in_place_of_units(instead, self.model, cut, loader, (self.target,), over, seed)
+        return dataclasses.replace(self, counts_from=found.counts_from)
 
     def facts(self, name: str, names: Names) -> dict[str, str]:
         """Return what one ranking is of, in words."""
@@ -231,6 +246,7 @@ class _ClassQuestion:
             distribution=self.distribution,
             quantity=self.quantity,
             multiply_by_inputs=multiply,
+            reference=self.counts_from,
         )
         found: Tensor = measure.attribute(images, internal_batch_size=self.run.internal_batch_size)
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,13 @@ from captum_influence.reports.words import counted
 from captum_influence.units.options import Chosen
 from captum_influence.units.ranking import UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replacement
+from captum_influence.units.survey import Survey
 from captum_influence.visualization.numbers import number
 
-__all__ = ["Effects", "removal_effects"]
+__all__ = ["Effects", "effects_on_class", "removal_effects"]
 
 _SAMPLE = 64  # units that are removed one by one, to see whether the ranking says what that does
+_PICTURES = 16  # of a class
 _DRAWS = 10  # random sets, each as many as are shown
 
 
@@ -45,6 +47,7 @@ class Effects:
             where one of the two is constant.
         sampled: how many of the layer's units, drawn at random, were removed alone for that.
         units: how many the layer has.
+        inputs: over how many inputs all that is averaged.
     """
 
     replacement: str
@@ -58,6 +61,7 @@ class Effects:
     agreement: float | None
     sampled: int
     units: int
+    inputs: int = 1
 
     @property
     def random_mean(self) -> float:
@@ -87,8 +91,10 @@ class Effects:
                 "that the layer has, so that there are no others to compare them with."
             )
         said = f" (estimated: {number(self.together_estimate)})" if self.in_its_units else ""
+        averaged = "" if self.inputs == 1 else f" (the mean over {self.inputs} pictures)"
         return (
-            f"Removed together, the {shown} shown take {number(self.together)} from {quantity}"
+            f"Removed together, the {shown} shown take {number(self.together)}{averaged} from "
+            f"{quantity}"
             f"{said}; as many others, drawn at random "
             f"{len(self.random)} times, take {number(self.random_mean)} on average, from "
             f"{number(min(self.random))} to {number(max(self.random))}."
@@ -116,11 +122,11 @@ def removal_effects(
     """Remove units of a layer, one by one and together, and random ones beside them.
 
     The network runs on from the layer once for each shown unit, for up to 64 others, and for 11
-    sets.
+    sets, with every input; what is lost is averaged over these.
 
     Args:
         network: the network.
-        inputs: one input, (1, ...).
+        inputs: (examples, ...).
         quantity: what was asked, resolved.
         replacement: what is put in a unit's place.
         chosen: the layer, its axis, and how it is run.
@@ -148,6 +154,33 @@ def removal_effects(
         agreement=None if math.isnan(agreement) else agreement,
         sampled=len(sampled),
         units=removed.features,
+        inputs=len(inputs),
+    )
+
+
+def effects_on_class(
+    survey: Survey, chosen: Chosen, target: int, shown: Sequence[UnitInfluence], *, sign: int = 1
+) -> Effects:
+    """Remove units from some pictures of a class, beside what is estimated on the same pictures.
+
+    Args:
+        survey: the question, and what removal puts in a unit's place.
+        chosen: how units are ranked, and how the network is run.
+        target: the class.
+        shown: the units that are shown.
+        sign: −1 if they are shown for lowering the quantity.
+    """
+    pictures, quantity = survey.pictures(target, _PICTURES), sign * survey.quantity
+    asked = replace(survey.measurement(), quantity=quantity, by=chosen.by)
+    quiet = replace(chosen, units=survey.units, run=asked.run)
+    return removal_effects(
+        survey.model,
+        pictures,
+        quantity,
+        survey.removed,
+        quiet,
+        values=asked.pooled(pictures)[0],
+        shown=shown,
     )
 
 
@@ -164,7 +197,9 @@ def _drawn(units: int, shown: Sequence[int], seed: int) -> tuple[list[int], list
 
 def _lost(removed: RemovedUnits, sets: Sequence[Sequence[int]]) -> Tensor:
     """Return how much of the quantity is lost without each set of units, float64 (sets,)."""
-    gone = torch.zeros(1, len(sets), removed.features, dtype=torch.bool)
+    gone = torch.zeros(len(sets), removed.features, dtype=torch.bool)
     for place, units in enumerate(sets):
-        gone[0, place, list(units)] = True
-    return (removed.quantity.double()[:, None] - removed.without(gone).double())[0].cpu()
+        gone[place, list(units)] = True
+    whole = removed.quantity.double()[:, None]
+    left = removed.without(gone.expand(len(whole), *gone.shape)).double()
+    return (whole - left).mean(dim=0).cpu()

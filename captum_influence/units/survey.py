@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,11 +11,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from captum_influence.attr.distributions import Distribution
+from captum_influence.attr.distributions import Distribution, Point
 from captum_influence.attr.influence import DistributionalInfluence
-from captum_influence.attr.paths import LinearPath, StratifiedPath
 from captum_influence.attr.profile.result import InfluenceProfile
-from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
 from captum_influence.data.batches import labelled, repeatable
@@ -25,10 +24,12 @@ from captum_influence.reports.shown import Focus
 from captum_influence.units.axes import Axis
 from captum_influence.units.exemplars import Podium
 from captum_influence.units.measurement import Measurement
+from captum_influence.units.options import Chosen
 from captum_influence.units.ranking import UnitInfluence
+from captum_influence.units.replacement import Constant, Replace, Replacement
 from captum_influence.units.units_of import UnitsOf
 
-__all__ = ["Activity", "Survey"]
+__all__ = ["Activity", "InPlace", "Survey", "has_others", "in_place_of_units", "survey_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,71 @@ class Activity:
 
     inside: Tensor
     outside: Tensor | None
+
+
+def survey_of(
+    model: nn.Module,
+    loader: Iterable[Any],
+    classes: tuple[int, ...],
+    quantity: Quantity,
+    distribution: Distribution | None,
+    chosen: Chosen,
+) -> Survey:
+    """Return the survey that a verb asks for with its options."""
+    return Survey(
+        model=model,
+        units=chosen.units,
+        loader=loader,
+        classes=classes,
+        quantity=quantity,
+        distribution=distribution,
+        focus=chosen.shown.focus,
+        run=chosen.run,
+    )
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """What removal puts in a unit's place, and what displacements count from: None, a baseline."""
+
+    removed: Replacement
+    counts_from: Replacement | None
+
+
+def in_place_of_units(
+    instead: Replace | Replacement | None,
+    model: nn.Module,
+    cut: Cut,
+    loader: Iterable[Any],
+    classes: Sequence[int],
+    over: Distribution,
+    seed: int,
+) -> InPlace:
+    """Return what takes the place of units over a loader.
+
+    Args:
+        instead: as :meth:`Replacement.ensure` takes it. None: the mean over the loader; zero where
+            that holds pictures of one class only, whose mean is what the class does. Contributions
+            along a path still count from its baseline then, where they add up.
+        model: the network.
+        cut: the layer.
+        loader: yields (images, labels).
+        classes: whose pictures are asked about.
+        over: the distribution.
+        seed: of a draw.
+    """
+    images, _ = next(iter(labelled(loader, device_of(model))))
+    along = instead is None and over.reference((images[:1],)) is not None
+    if instead is None and len(classes) == 1 and not has_others(loader, model, classes[0]):
+        instead = "zero"
+    removed = Replacement.with_loader(instead, model, cut, loader, seed)
+    return InPlace(removed, None if along else removed)
+
+
+def has_others(loader: Iterable[Any], model: nn.Module, target: int) -> bool:
+    """Return whether a loader holds pictures of other classes."""
+    batches = labelled(loader, device_of(model))
+    return any(bool((labels != target).any()) for _, labels in batches)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +115,12 @@ class Survey:
         loader: yields (images, labels).
         classes: whose images are asked about.
         quantity: what is asked.
-        distribution: over which inputs; None: a few points per image for means, a finer path for
-            single images.
+        distribution: over which inputs; None: at each image itself.
         focus: whether maps show what raises the quantity through a unit, or what raises the unit.
         run: how it is run.
+        removed: what removal puts in a unit's place.
+        counts_from: what displacements count from; None: the activations at the distribution's
+            reference.
     """
 
     model: nn.Module
@@ -63,6 +131,13 @@ class Survey:
     distribution: Distribution | None = None
     focus: Focus = "quantity"
     run: Run = field(default_factory=Run)
+    removed: Replacement = field(default_factory=lambda: Constant(torch.zeros(())))
+    counts_from: Replacement | None = None
+
+    @property
+    def over(self) -> Distribution:
+        """The distribution."""
+        return Point() if self.distribution is None else self.distribution
 
     @property
     def cut(self) -> Cut:
@@ -100,6 +175,17 @@ class Survey:
         """Return the survey of units along an axis that has been found."""
         return replace(self, units=replace(self.units, axis=axis, heads=None))
 
+    def removing(self, instead: Replace | Replacement | None) -> Survey:
+        """Return the survey that counts from what removal puts in a unit's place.
+
+        Args:
+            instead: as :func:`in_place_of_units` takes it.
+        """
+        found = in_place_of_units(
+            instead, self.model, self.cut, self.loader, self.classes, self.over, self.run.seed
+        )
+        return replace(self, removed=found.removed, counts_from=found.counts_from)
+
     def _along(self, images: Tensor) -> Axis:
         shape = tuple(activations(self.model, images, self.cut).shape[1:])
         axis = self.units.along(shape, self.model, images)
@@ -115,9 +201,10 @@ class Survey:
         influence = DistributionalInfluence(
             self.model,
             self.cut,
-            distribution=StratifiedPath(n=4) if self.distribution is None else self.distribution,
+            distribution=self.over,
             quantity=self.quantity,
             multiply_by_inputs=multiply,
+            reference=self.counts_from,
         )
         return InfluenceProfile.over(
             influence,
@@ -131,18 +218,35 @@ class Survey:
 
     def measurement(self) -> Measurement:
         """Return the same question, as it is put to single images."""
-        path = LinearPath(0.0, 16, Midpoint()) if self.distribution is None else self.distribution
         run = replace(self.run, show_progress=False)  # there are many, and each is short
         return Measurement(
-            self.model, self.units, self.quantity, path, "contribution", self.focus, run
+            model=self.model,
+            units=self.units,
+            quantity=self.quantity,
+            distribution=self.over,
+            by="contribution",
+            focus=self.focus,
+            run=run,
+            replacement=self.counts_from,
         )
 
     def facts(self) -> dict[str, str]:
-        """Return over which inputs means and maps are taken, in words."""
-        means = "four points on each input's straight path from 0 everywhere"
-        if self.distribution is not None:
-            means = self.distribution.in_words()
-        return {"means": means, "maps": self.measurement().distribution.in_words()}
+        """Return over which inputs influence is averaged, and what displacements count from."""
+        path, start = "its activation where the path starts", self.counts_from
+        return {
+            "distribution": self.over.in_words(),
+            "counts_from": path if start is None else start.in_words(),
+            "replace": self.removed.in_words(),
+        }
+
+    def pictures(self, target: int, count: int) -> Tensor:
+        """Return the loader's first pictures of a class, (examples, ...)."""
+        found: list[Tensor] = []
+        for images, labels in labelled(self.loader, device_of(self.model)):
+            found.extend(images[labels == target])
+            if len(found) >= count:
+                break
+        return torch.stack(found[:count])
 
     def podium(
         self,
@@ -169,6 +273,16 @@ class Survey:
                 podium.admit(values.masked_fill(~fits, -torch.inf), numbers, own, said)
             start += len(images)
         return podium
+
+    def active(self, axis: Axis) -> dict[int, Tensor]:
+        """Return the mean activations (units,) on pictures of each class, in their order."""
+        sums, counts = dict.fromkeys(self.classes, torch.zeros(())), Counter[int]()
+        for images, labels in self._bar("activations"):
+            found = axis.pool(activations(self.model, images, self.cut), "mean").cpu().double()
+            for label in self.classes:
+                sums[label] = sums[label] + found[labels.cpu() == label].sum(dim=0)
+                counts[label] += int((labels == label).sum())
+        return {label: total / counts[label] for label, total in sums.items()}
 
     def activity(
         self, axis: Axis, units: Sequence[UnitInfluence], count: int

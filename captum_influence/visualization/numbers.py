@@ -14,12 +14,13 @@ def number(value: float | None) -> str:
     """Return a number to three figures that a reader can compare down a column.
 
     Example:
-        >>> number(-0.01234), number(1234.5), number(None)
-        ('−0.0123', '1234', '–')
+        >>> number(-0.01234), number(1234.5), number(-0.0), number(None)
+        ('−0.0123', '1234', '0', '–')
     """
     if value is None or not math.isfinite(value):
         return "–"
     size = abs(value)
+    value = value if size else 0.0  # no minus before a zero
     whole = size >= 99.95 or size == 0  # what rounds to three figures before the point
     text = f"{value:.0f}" if whole else f"{value:#.3g}"
     return text.replace("-", _MINUS)

@@ -12,7 +12,7 @@ def test_a_loader_takes_the_options_that_are_its_fields() -> None:
     made = HeldOut.ensure("essence", loader, {"ks": (1, 2), "replace": "mean", "seed": 3})
     assert (made.loader, made.ks, made.replace) == (loader, (1, 2), "mean")
     plain = HeldOut.ensure("essence", None, {})
-    assert (plain.loader, plain.ks, plain.replace) == (None, None, 0)
+    assert (plain.loader, plain.ks, plain.replace) == (None, None, None)
 
 
 def test_what_is_said_whole_is_taken_as_it_is() -> None:

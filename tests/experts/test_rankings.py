@@ -6,10 +6,12 @@ import pytest
 import torch
 from eyeing import pictures
 
-from captum_influence import ClassScore, DistributionalInfluence, Point, class_rankings
+from captum_influence import ClassScore, Cut, DistributionalInfluence, Point, class_rankings
 from captum_influence.demo import handwired_networks
 from captum_influence.experts.rankings import drawn_at_random, from_both_ends
+from captum_influence.network.reading import activations
 from captum_influence.testing import check_finding
+from captum_influence.units.replacement import MeanActivation
 from captum_influence.units.units_of import UnitsOf
 
 WIRED = handwired_networks()["linear_units"]  # q = 2 z1 + 0 z2 - 3 z3 + 5 z4, the last silent here
@@ -44,7 +46,12 @@ def test_means_have_the_standard_errors_of_the_images_of_the_class(model) -> Non
     by = {"by": ["contribution"], "distribution": Point()}
     found = class_rankings(model, batches, "relu", 0, **by)["contribution"]
     measure = DistributionalInfluence(
-        model, "relu", distribution=Point(), quantity=ClassScore(0), multiply_by_inputs=True
+        model,
+        "relu",
+        distribution=Point(),
+        quantity=ClassScore(0),
+        multiply_by_inputs=True,
+        reference=MeanActivation.of([activations(model, images, Cut("relu"))]),
     )
     each = measure.attribute(images[labels == 0]).sum((2, 3))
     first = found[0]

@@ -7,6 +7,7 @@ from eyeing import GREEN, LITTLE, RED, twin_scenes
 from captum_influence import ClassScore, LinearPath, Point
 from captum_influence.attr.run import Run
 from captum_influence.units.ranking import UnitInfluence
+from captum_influence.units.replacement import MeanActivation
 from captum_influence.units.survey import Survey
 from captum_influence.units.units_of import UnitsOf
 
@@ -74,16 +75,34 @@ def test_without_others_nothing_is_known_of_elsewhere(model) -> None:
     assert asked.activity(asked.axis(), EYES, 1)[1].outside is None
 
 
-def test_single_images_are_asked_finely_unless_it_is_said(model) -> None:
+def test_single_images_are_asked_as_the_class_is(model) -> None:
     run = Run(internal_batch_size=5, show_progress=True)
     single = survey(model, run=run, focus="unit").measurement()
-    assert single.distribution.size == 16
+    assert isinstance(single.distribution, Point)
     assert (single.focus, single.by) == ("unit", "contribution")
     assert (single.run.internal_batch_size, single.run.show_progress) == (5, False)
-    point = survey(model, distribution=Point())
-    assert isinstance(point.measurement().distribution, Point)
-    assert set(point.facts().values()) == {Point().in_words()}
-    assert survey(model).facts()["maps"] == survey(model).measurement().distribution.in_words()
+    assert survey(model).facts()["distribution"] == Point().in_words()
+
+
+def test_displacements_count_from_what_removal_puts_there(model) -> None:
+    path = LinearPath(0.0, 4)
+    mean = survey(model).removing(None)
+    assert mean.counts_from is mean.removed
+    assert isinstance(mean.removed, MeanActivation)
+    along = survey(model, distribution=path).removing(None)
+    assert along.counts_from is None  # where contributions add up
+    assert isinstance(along.removed, MeanActivation)
+    assert survey(model, distribution=path).removing("zero").counts_from is not None
+    ((images, labels),) = twin_scenes()
+    alone = survey(model, [(images[:3], labels[:3])], classes=(0,)).removing(None)
+    assert alone.removed.in_words() == "0"  # its own mean is what the class does
+
+
+def test_the_first_pictures_of_a_class(model) -> None:
+    images, labels = twin_scenes()[0]
+    asked = survey(model, halves(), classes=(1,))
+    assert torch.equal(asked.pictures(1, 2), images[labels == 1][:2])
+    assert len(asked.pictures(0, 99)) == 3
 
 
 def test_means_are_taken_along_one_dimension(model) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypedDict, Unpack
 
-from captum_influence.attr.distributions import Distribution
+from captum_influence.attr.distributions import Distribution, Point
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
@@ -65,7 +65,7 @@ def combine(
     *,
     versus: int | str | None = None,
     quantity: TargetLike = None,
-    replace: Replace | Replacement = 0,
+    replace: Replace | Replacement | None = None,
     distribution: Distribution | None = None,
     **options: Unpack[CombinationOptions],
 ) -> Combination:
@@ -74,7 +74,8 @@ def combine(
     .. math:: \Delta(S) = q(x) - q(x \text{ with the units of } S \text{ replaced})
 
     for the whole set (``joint``) and for each unit (``alone``). Units of a later layer are replaced
-    whatever the earlier ones do to them.
+    whatever the earlier ones do to them. Beside it, what gradients say of the joint removal
+    (``estimate``): the units' contributions, counted from what takes their place.
 
     Args:
         model: the network.
@@ -85,9 +86,9 @@ def combine(
         versus: another class: why the target rather than this one?
         quantity: the same as ``target``.
         replace: what takes the place of removed units, see :class:`Expert`; ``"mean"`` and
-            ``"resample"`` are those of the ``loader``.
-        distribution: if given, contributions are also measured over it (``along_path``). They count
-            from its reference: compare them where that is what ``replace`` puts there.
+            ``"resample"`` are those of the ``loader``. None: the mean with a ``loader``, else zero.
+        distribution: over which inputs contributions are averaged; None: at the input. Those along
+            a path count from its baseline, unless ``replace`` is given.
         options: see :class:`CombinationOptions`.
 
     Raises:
@@ -108,12 +109,12 @@ def combine(
     with run.seeded():
         answer = answered(network, inputs, wanted)
         put = _Put(replace, options.get("loader"), run.seed)
-        places = ((Cut.ensure(layer), chosen) for layer, chosen in _by_layer(units).items())
-        members = [_Members.of(network, cut, chosen, put, inputs) for cut, chosen in places]
+        members = _members(network, inputs, units, put)
         measured = _Measured(network, inputs, answer.quantity, answer.value, run)
         single = [one for each in members for one in each.single()]
         joint, alone = measured.fall(members), [measured.fall([one]) for one in single]
-        path = None if distribution is None else measured.along(members, distribution)
+        over = Point() if distribution is None else distribution
+        estimate = measured.estimate(members, over, at_baseline=replace is None)
     return Combination(
         asked=asked,
         network=type(network).__name__,
@@ -123,18 +124,24 @@ def combine(
         value=answer.value,
         joint=joint,
         alone=torch.stack(alone, dim=1),
-        along_path=path,
-        distribution=None if distribution is None else distribution.in_words(),
+        estimate=estimate,
+        distribution=over.in_words(),
         replaced_by=members[0].replacement.in_words(),
         seconds=time.perf_counter() - began,
     )
+
+
+def _members(network: nn.Module, inputs: Tensor, units: Units, put: _Put) -> list[_Members]:
+    """Return the units of the set by their layers."""
+    places = ((Cut.ensure(layer), chosen) for layer, chosen in _by_layer(units).items())
+    return [_Members.of(network, cut, chosen, put, inputs) for cut, chosen in places]
 
 
 @dataclass(frozen=True, eq=False)
 class _Put:
     """What takes the place of removed units, as it is said of all layers."""
 
-    replace: Replace | Replacement
+    replace: Replace | Replacement | None
     loader: Iterable[Any] | None
     seed: int
 
@@ -218,17 +225,27 @@ class _Measured:
             # A clone: the network may begin in place.
             return self.value - self.quantity(self.model(self.inputs.clone()))
 
-    def along(self, members: Sequence[_Members], distribution: Distribution) -> Tensor:
-        """Return their contributions (examples,), each counted at the last unit that it passes."""
+    def estimate(
+        self, members: Sequence[_Members], over: Distribution, *, at_baseline: bool
+    ) -> Tensor:
+        """Return their contributions (examples,), each counted at the last unit that it passes.
+
+        Args:
+            members: the units.
+            over: which inputs.
+            at_baseline: count from the baseline of a path, if that's what it is.
+        """
+        at_baseline = at_baseline and over.reference((self.inputs,)) is not None
         total = torch.zeros_like(self.value)
         ordered = self._in_order(members)
         for place, each in enumerate(ordered):
             measure = DistributionalInfluence(
                 self.model,
                 each.cut,
-                distribution=distribution,
+                distribution=over,
                 quantity=self.quantity,
                 multiply_by_inputs=True,
+                reference=None if at_baseline else each.replacement,
             )
             with ExitStack() as stack:
                 for later in ordered[place + 1 :]:

@@ -80,8 +80,7 @@ def _together(found: Combination) -> Iterator[tuple[str, Tensor]]:
     yield "all at once", found.joint
     yield "each alone, added up", found.added
     yield "interaction", found.interaction
-    if found.along_path is not None:
-        yield "contributions", found.along_path
+    yield "estimate", found.estimate
 
 
 def _mean(values: Tensor) -> tuple[float, float]:

@@ -33,8 +33,8 @@ class Combination(Finding):
         value: (examples,) the quantity.
         joint: (examples,) how far it falls when all units are removed at once.
         alone: (examples, units) how far it falls when only that unit is removed.
-        along_path: (examples,) the units' contributions over a distribution, each without what it
-            does through later ones of the set; None if not asked for.
+        estimate: (examples,) the units' contributions, each without what it does through later ones
+            of the set: what gradients say of ``joint``, without removing anything.
         distribution: over which inputs these were measured, in words.
         replaced_by: what took the place of removed units, in words.
         seconds: how long it took.
@@ -47,8 +47,8 @@ class Combination(Finding):
     value: Tensor
     joint: Tensor
     alone: Tensor
-    along_path: Tensor | None
-    distribution: str | None
+    estimate: Tensor
+    distribution: str
     replaced_by: str
     seconds: float
 
@@ -72,7 +72,8 @@ class Combination(Finding):
         joint, added = float(self.joint.mean()), float(self.added.mean())
         return (
             f"Removing {counted(len(self.units), 'unit')} together changes {self.quantity} by "
-            f"{number(-joint)}; removing each alone, added up, by {number(-added)}."
+            f"{number(-joint)} (estimated: {number(-float(self.estimate.mean()))}); removing each "
+            f"alone, added up, by {number(-added)}."
         )
 
     def plot(self) -> Figure:
@@ -95,7 +96,7 @@ class Combination(Finding):
                 "added": self.added,
                 "interaction": self.interaction,
                 "alone": self.alone,
-                "along_path": self.along_path,
+                "estimate": self.estimate,
                 "distribution": self.distribution,
                 "replaced_by": self.replaced_by,
                 "call": self.call,

@@ -12,16 +12,16 @@ from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
-from captum_influence.data.batches import labelled, repeatable
+from captum_influence.data.batches import repeatable
 from captum_influence.data.labels import Names, class_index
 from captum_influence.experts.curves.find import expert_curves
 from captum_influence.experts.curves.result import ExpertCurves, Mode
 from captum_influence.experts.held_out import HeldOut
 from captum_influence.experts.rankings import drawn_at_random
+from captum_influence.explanations.effects import effects_on_class
 from captum_influence.explanations.essences.result import Essence, EssentialUnit
 from captum_influence.explanations.prototypes.result import Prototype
 from captum_influence.network.cuts import layer_name
-from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
 from captum_influence.units.axes import Axis
@@ -29,7 +29,7 @@ from captum_influence.units.exemplars import Examiner
 from captum_influence.units.options import Chosen, SurveyOptions
 from captum_influence.units.ranking import By, UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replace, Replacement
-from captum_influence.units.survey import Activity, Survey
+from captum_influence.units.survey import Activity, Survey, has_others, survey_of
 from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike
 
@@ -47,7 +47,7 @@ class EssenceOptions(SurveyOptions, total=False):
 
     prototype: Prototype | None
     ks: Sequence[int] | None
-    replace: Replace | Replacement
+    replace: Replace | Replacement | None
 
 
 def essence(
@@ -65,11 +65,14 @@ def essence(
 ) -> Essence:
     """Find what a class is to a network: its units over many pictures, and what they carry of it.
 
-    Units are ranked ``by="influence"`` here unless ``by="contribution"`` is said: by their mean
-    influence on the class's score over the class's pictures, as :class:`InfluenceProfile` has it.
-    Both are reported. Each top unit is shown on the pictures where it contributes most, and where
-    in the loader it is most active. Whether the class rests on them is found out by removing the
-    first k, and by keeping nothing else: the experts of Leino et al. (2018).
+    Units are ranked by their mean contribution to the class's score over the class's pictures: the
+    influence at the picture, times how far the activation lies from what a removal puts there, by
+    default the mean over the loader. ``by="influence"`` ranks by the influence alone, as the paper
+    does, which says what a unit would do rather than what it does. Both are reported. The top units
+    are removed from some of the pictures, one by one and together, beside random ones. Each is
+    shown on the pictures where it contributes most, and where in the loader it is most active.
+    Whether the class rests on them is found out by removing the first k, and by keeping nothing
+    else: the experts of Leino et al. (2018).
 
     Args:
         model: the network, in eval mode.
@@ -81,8 +84,8 @@ def essence(
             also says how many units they have, and what takes the place of removed ones. None:
             the loader, and 1, 2, 3, 4, 6, 8, 12, ... units up to all.
         quantity: what is asked of the pictures; None: the score of the class.
-        distribution: over which inputs; None: four points on each picture's path from zero for
-            means, 16 for single pictures.
+        distribution: over which inputs; None: at each picture itself. Contributions along a path
+            count from its baseline, unless ``replace`` is given.
         top: how many units to show.
         examples: how many pictures for each.
         options: see :class:`EssenceOptions` and :class:`SurveyOptions`.
@@ -98,14 +101,13 @@ def essence(
         (4, 2)
     """
     asked, began = Asked.of(essence, locals()), time.perf_counter()
-    chosen = Chosen.of("essence", layer, options, by="influence", known=EssenceOptions)
+    chosen = Chosen.of("essence", layer, options, known=EssenceOptions)
     network, shown = network_of(model, chosen.run.output), chosen.shown
     number = class_index(target, shown.class_names)
     wanted = question(number if quantity is None else quantity, names=shown.class_names)
     tried = HeldOut.ensure("essence", held_out, options)
-    units, focus, run = chosen.units, shown.focus, chosen.run
-    survey = Survey(network, units, loader, (number,), wanted, distribution, focus, run)
-    with run.seeded():
+    survey = survey_of(network, loader, (number,), wanted, distribution, chosen)
+    with chosen.run.seeded():
         found = _found(asked, survey, chosen, tried, top, examples)
     return Essence(
         asked=asked,
@@ -128,13 +130,15 @@ def _found(
 ) -> dict[str, Any]:
     """Return the fields of an :class:`Essence` that have to be measured."""
     axis = survey.axis()
-    survey = survey.along(axis)
+    survey = survey.along(axis).removing(tried.replace)
     means = _Means.of(survey, axis, chosen.by, asked)
     examiner = Examiner(survey.measurement(), axis, chosen.shown)
     units, activity = _looked_at(survey, examiner, means.highest(top), examples)
     trial = _Trial.of(asked, survey, tried, means, activity, chosen.shown.class_names)
+    effects = effects_on_class(survey, chosen, survey.classes[0], [row.unit for row in units])
     return {
         "units": units,
+        "effects": effects,
         "against": tuple(_active(row, activity) for row in means.against(top)),
         "influences": means.influences,
         "contributions": means.contributions,
@@ -228,7 +232,6 @@ class _Trial:
         survey: what was asked of the class.
         loader: yields (images, labels) that they are tried on.
         ks: how many units.
-        replacement: what takes the place of removed units.
         values: of each ranking what it goes by, (units,).
         names: of the classes.
     """
@@ -237,7 +240,6 @@ class _Trial:
     survey: Survey
     loader: Iterable[Any]
     ks: Sequence[int] | None
-    replacement: Replacement
     values: dict[str, Tensor]
     names: Names
 
@@ -250,24 +252,21 @@ class _Trial:
         activity: Activity,
         names: Names,
     ) -> _Trial:
-        """Prepare it; a mean replacement is that of the surveyed pictures."""
-        seed, cut = survey.run.seed, survey.cut
+        """Prepare it."""
         loader = repeatable(survey.loader if tried.loader is None else tried.loader)
-        by = Replacement.with_loader(tried.replace, survey.model, cut, survey.loader, seed)
         values = {
             "influence": means.influences.mean(means.target),
             "contribution": means.contributions.mean(means.target),
             "activation": activity.inside,
         }
-        return _Trial(asked, survey, loader, tried.ks, by, values, names)
+        return _Trial(asked, survey, loader, tried.ks, values, names)
 
     def kept(self) -> ExpertCurves | None:
         """Keep nothing but the first k, from both ends where there are signs; None without a rest.
 
         The rest is pictures of other classes.
         """
-        (target,), device = self.survey.classes, device_of(self.survey.model)
-        if not any(bool((labels != target).any()) for _, labels in labelled(self.loader, device)):
+        if not has_others(self.loader, self.survey.model, self.survey.classes[0]):
             return None
         rankings = {name: _descending(values) for name, values in self.values.items()}
         for name in ("influence", "contribution"):
@@ -289,7 +288,7 @@ class _Trial:
             {**rankings, **draws},
             ks=self.ks,
             mode=mode,
-            replace=self.replacement,
+            replace=survey.removed,
             class_names=self.names,
             show_progress=survey.run.show_progress,
         )

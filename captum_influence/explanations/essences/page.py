@@ -58,6 +58,7 @@ def essence_page(essence: Essence, command: str | None = None) -> Page:
         "chosen": None if chosen is None else {"by": chosen[0], "k": chosen[1]},
         "cards": [_card(row, essence) for row in essence.units],
         "percent_kept": f"{100 - essence.facts['percentile']:g} %",
+        "tested": list(_tested(essence)),
         "method": _method(essence),
         "facts": list(_facts(essence)),
         "asked": essence.asked,
@@ -82,6 +83,7 @@ class _TableRow:
     row: EssentialUnit
     anchor: str
     bar: Bar
+    effect: float | None
 
 
 def _figures(essence: Essence) -> Iterator[tuple[str, Figure]]:
@@ -145,9 +147,10 @@ def _others(essence: Essence) -> list[EssentialUnit]:
 def _table(essence: Essence) -> list[_TableRow]:
     both = [*essence.units, *_others(essence)]
     drawn, first = bars([row.unit.share for row in both]), len(essence.units)
+    effects = [*essence.effects.alone, *[None] * (len(both) - first)]
     return [
-        _TableRow(row, f"unit-{i}" if i <= first else "", bar)
-        for i, (row, bar) in enumerate(zip(both, drawn, strict=True), start=1)
+        _TableRow(row, f"unit-{i}" if i <= first else "", bar, effect)
+        for i, (row, bar, effect) in enumerate(zip(both, drawn, effects, strict=True), start=1)
     ]
 
 
@@ -185,13 +188,21 @@ def _card(row: EssentialUnit, essence: Essence) -> _Card:
     return _Card(row, best_crop(row.looks), glances(row.looks, end, in_words), end, purity, active)
 
 
+def _tested(essence: Essence) -> Iterator[str]:
+    """Yield what the removal of the units that are shown did to the quantity."""
+    if essence.units:
+        yield essence.effects.together_in_words(essence.quantity)
+    yield essence.effects.agreement_in_words()
+
+
 def _method(essence: Essence) -> str:
     return (
         f"A unit's influence is the gradient of {essence.quantity} at the unit, averaged over "
-        f"{essence.facts['means']} and over the pictures of {essence.name}, and summed over the "
-        "unit's positions; its contribution is the same times how far its activation moved from "
-        "where the path starts. The maps ask at the pixels what passes through the unit, over "
-        f"{essence.facts['maps']}, added over colours."
+        f"{essence.facts['distribution']} and over the pictures of {essence.name}, and summed over "
+        "the unit's positions; its contribution is the same times how far its activation lies from "
+        f"{essence.facts['counts_from']}. The units are removed at the layer, with "
+        f"{essence.facts['replace']} in their place. The maps ask at the pixels what passes "
+        "through the unit, added over colours."
     )
 
 

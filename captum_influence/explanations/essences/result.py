@@ -13,6 +13,7 @@ from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
 from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.experts.expert import Expert
+from captum_influence.explanations.effects import Effects
 from captum_influence.explanations.essences.page import essence_page
 from captum_influence.explanations.prototypes.result import Prototype
 from captum_influence.reports.finding import Finding
@@ -89,6 +90,7 @@ class Essence(Finding):
         quantity: what was asked of its pictures, in words.
         by: what ranks the units: influence or contribution.
         units: those with the largest means, the first one first, each with what it looks at.
+        effects: what their removal did to the quantity, on some of the class's pictures.
         against: those that lower the quantity most, the strongest first.
         influences: the profile of influences; its group is ``target``.
         contributions: the profile of contributions.
@@ -107,6 +109,7 @@ class Essence(Finding):
     quantity: str
     by: By
     units: tuple[EssentialUnit, ...]
+    effects: Effects
     against: tuple[EssentialUnit, ...]
     influences: InfluenceProfile
     contributions: InfluenceProfile
@@ -166,7 +169,7 @@ class Essence(Finding):
 
     @property
     def headline(self) -> str:
-        parts = (self._first(), self._without(), self._alone())
+        parts = (self._first(), self.effects.agreement_in_words(), self._without(), self._alone())
         return " ".join(part for part in parts if part)
 
     def _first(self) -> str:
@@ -247,6 +250,7 @@ class Essence(Finding):
                 "pictures": self.count,
                 "channels": self.channels,
                 "units": [row.to_dict() for row in self.units],
+                "effects": self.effects.to_dict(),
                 "against": [row.to_dict() for row in self.against],
                 "expert": None if chosen is None else {"by": chosen[0], "k": chosen[1]},
                 "kept": None if self.kept is None else self.kept.to_dict(),
@@ -277,6 +281,7 @@ class Essence(Finding):
                 **{c: [getattr(row, c) for row in rows] for c in means},
                 "activation": [row.unit.activation for row in rows],
                 "activation_elsewhere": [row.outside for row in rows],
+                "effect": [*self.effects.alone, *[None] * (len(rows) - len(self.units))],
             }
         )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
@@ -17,6 +17,7 @@ from captum_influence.data.batches import repeatable
 from captum_influence.data.labels import Names, class_index
 from captum_influence.experts.held_out import HeldOut
 from captum_influence.experts.rankings import drawn_at_random
+from captum_influence.explanations.effects import Effects, effects_on_class
 from captum_influence.explanations.pairs.moves import Moves, count_moves
 from captum_influence.explanations.pairs.result import Pair, SeparatingUnit, Side
 from captum_influence.network.cuts import layer_name
@@ -28,7 +29,7 @@ from captum_influence.units.exemplars import Examiner
 from captum_influence.units.options import Chosen, SurveyOptions
 from captum_influence.units.ranking import UnitValues
 from captum_influence.units.replacement import Replace, Replacement
-from captum_influence.units.survey import Survey
+from captum_influence.units.survey import Survey, survey_of
 from captum_influence.units.units_of import LayerLike
 
 __all__ = ["PairOptions", "pair"]
@@ -45,7 +46,7 @@ class PairOptions(SurveyOptions, total=False):
     """
 
     ks: Sequence[int] | None
-    replace: Replace | Replacement
+    replace: Replace | Replacement | None
 
 
 def pair(
@@ -65,9 +66,10 @@ def pair(
 
     The question is the comparative one, q = score(target) − score(versus), over pictures of both
     classes. A unit separates them by the difference of its mean contributions,
-    :math:`\bar c_j(\text{target}) - \bar c_j(\text{versus})`; these add up to how far q lies apart
-    on the two classes. It is evidence for the class on whose pictures its contribution is larger.
-    Whether answers hang on it is found out by removing it from pictures that are answered right.
+    :math:`\bar c_j(\text{target}) - \bar c_j(\text{versus})`, counted from what a removal puts in
+    its place, by default its mean over the loader. It is evidence for the class on whose pictures
+    it is more active. The units are removed from some pictures, one by one and together,
+    beside random ones; and from those that are answered right, to see which answers hang on them.
 
     Args:
         model: the network, in eval mode.
@@ -100,22 +102,22 @@ def pair(
     tried = HeldOut.ensure("pair", held_out, options)
     _check(top, chosen.by)
     (first, second), wanted = _compared(target, versus, names)
-    units, focus, run = chosen.units, chosen.shown.focus, chosen.run
-    survey = Survey(network, units, loader, (first, second), wanted, distribution, focus, run)
-    with run.seeded():
+    survey = survey_of(network, loader, (first, second), wanted, distribution, chosen)
+    with chosen.run.seeded():
         axis = survey.axis()
-        survey = survey.along(axis)
+        survey = survey.along(axis).removing(tried.replace)
         profile = replace(survey.profile(axis, multiply=True), asked=asked.at(".profile"))
-        ranked = _separating(profile, (first, second), axis)
+        ranked = _separating(profile, survey.active(axis), axis)
         examiner = Examiner(survey.measurement(), axis, chosen.shown)
         seen = _looked_at(survey, examiner, [rows[:top] for rows in ranked], examples)
         moves = _Removal.of(survey, axis, tried).moves(ranked)
+        effects = _effects(survey, chosen, seen)
     return Pair(
         asked=asked,
         network=type(network).__name__,
         layer=layer_name(network, survey.cut),
         quantity=wanted.in_words(names),
-        **_sides(profile, (first, second), chosen.shown, seen, moves),
+        **_sides(profile, (first, second), chosen.shown, seen, effects, moves),
         profile=profile,
         held_out=tried.loader is not None,
         facts={**survey.facts(), "percentile": chosen.shown.percentile},
@@ -128,6 +130,7 @@ def _sides(
     classes: tuple[int, int],
     shown: Shown,
     seen: Sequence[tuple[SeparatingUnit, ...]],
+    effects: Sequence[Effects | None],
     moves: Sequence[Moves],
 ) -> dict[str, Side]:
     """Return what belongs to either class."""
@@ -137,12 +140,26 @@ def _sides(
             name=shown.name(number),
             count=profile.count(number),
             units=rows,
+            effects=lost,
             moves=moved,
         )
-        for place, number, rows, moved in zip(
-            ("first", "second"), classes, seen, moves, strict=True
+        for place, number, rows, lost, moved in zip(
+            ("first", "second"), classes, seen, effects, moves, strict=True
         )
     }
+
+
+def _effects(
+    survey: Survey, chosen: Chosen, seen: Sequence[tuple[SeparatingUnit, ...]]
+) -> list[Effects | None]:
+    """Return what removing each class's units does on its pictures; None without any."""
+    sides = zip(survey.classes, seen, (1, -1), strict=True)
+    return [
+        effects_on_class(survey, chosen, target, [row.unit for row in rows], sign=sign)
+        if rows
+        else None
+        for target, rows, sign in sides
+    ]
 
 
 def _compared(
@@ -159,8 +176,8 @@ def _check(top: int, by: str) -> None:
         raise ValueError(f"expected top to be a positive number of units, got {top}")
     if by != "contribution":
         raise ValueError(
-            f'expected by="contribution", got by={by!r}: only contributions add up to how far the '
-            "classes lie apart"
+            f'expected by="contribution", got by={by!r}: classes are told apart by what units do '
+            "on their pictures, not by what they would do"
         )
 
 
@@ -172,15 +189,12 @@ class _Removal:
     axis: Axis
     loader: Iterable[Any]
     ks: Sequence[int]
-    replacement: Replacement
 
     @staticmethod
     def of(survey: Survey, axis: Axis, tried: HeldOut) -> _Removal:
-        """Prepare it; a mean replacement is that of the surveyed pictures."""
-        seed, cut, ks = survey.run.seed, survey.cut, _KS if tried.ks is None else tried.ks
+        """Prepare it."""
         loader = repeatable(survey.loader if tried.loader is None else tried.loader)
-        by = Replacement.with_loader(tried.replace, survey.model, cut, survey.loader, seed)
-        return _Removal(survey, axis, loader, ks, by)
+        return _Removal(survey, axis, loader, _KS if tried.ks is None else tried.ks)
 
     def moves(self, ranked: Sides) -> list[Moves]:
         """Remove each class's units from its pictures, and as many random ones."""
@@ -199,27 +213,32 @@ class _Removal:
             self.loader,
             (survey.classes[side], survey.classes[1 - side]),
             counts,
-            self.replacement,
+            survey.removed,
             show_progress=survey.run.show_progress,
         )
 
 
-def _separating(profile: InfluenceProfile, classes: tuple[int, int], axis: Axis) -> Sides:
+def _separating(profile: InfluenceProfile, active: Mapping[int, Tensor], axis: Axis) -> Sides:
     """Return the units that are evidence for the first class, and for the second, strongest first.
 
     A unit whose difference isn't above zero separates nothing.
     """
-    difference = profile.difference(*classes)
+    first, second = active
+    difference = profile.difference(first, second)
     values = UnitValues(
         axis=axis, values=difference.mean, standard_errors=difference.standard_error
     )
-    means = [profile.mean(group) for group in classes]
+    contributions = profile.mean(first), profile.mean(second)
     found: Sides = ([], [])
     for unit in values.highest():
         if unit.value > 0:
             (i,) = unit.index
             row = SeparatingUnit(
-                unit=unit, on_first=float(means[0][i]), on_second=float(means[1][i])
+                unit=unit,
+                on_first=float(contributions[0][i]),
+                on_second=float(contributions[1][i]),
+                active_first=float(active[first][i]),
+                active_second=float(active[second][i]),
             )
             found[0 if row.is_for_first else 1].append(row)
     return found

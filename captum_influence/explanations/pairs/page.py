@@ -51,6 +51,7 @@ def pair_page(pair: Pair, command: str | None = None) -> Page:
             for name, draw in _curves(pair).items()
         ],
         "percent_kept": f"{100 - pair.facts['percentile']:g} %",
+        "tested": list(_tested(pair)),
         "method": _method(pair),
         "facts": list(_facts(pair)),
         "asked": pair.asked,
@@ -81,6 +82,7 @@ class _TableRow:
     row: SeparatingUnit
     anchor: str
     bar: Bar
+    effect: float
 
 
 def _figures(pair: Pair) -> Iterator[tuple[str, Figure]]:
@@ -129,8 +131,9 @@ def _side(pair: Pair, i: int) -> _SideShown:
 def _table(pair: Pair, sides: list[_SideShown]) -> list[_TableRow]:
     cards = [card for side in sides for card in side.cards]
     signed = [card.row.unit.share * (1 if card.row.is_for_first else -1) for card in cards]
-    both = zip(cards, bars(signed), strict=True)
-    return [_TableRow(card.row, card.anchor, bar) for card, bar in both]
+    lost = [x for side in pair.sides if side.effects is not None for x in side.effects.alone]
+    rows = zip(cards, bars(signed), lost, strict=True)
+    return [_TableRow(card.row, card.anchor, bar, effect) for card, bar, effect in rows]
 
 
 def _tiles(pair: Pair) -> Iterator[Tile]:
@@ -147,15 +150,24 @@ def _tiles(pair: Pair) -> Iterator[Tile]:
         yield Tile(share(chance), f"of them without {k} at random")
 
 
+def _tested(pair: Pair) -> Iterator[str]:
+    """Yield what the removal of either class's units did to its lead."""
+    for side, other in (pair.sides, pair.sides[::-1]):
+        if side.effects is not None:
+            lead = f"score({side.name}) − score({other.name})"
+            yield f"{side.name}: {side.effects.together_in_words(lead)}"
+            yield side.effects.agreement_in_words()
+
+
 def _method(pair: Pair) -> str:
     return (
         f"A unit's contribution is the gradient of {pair.quantity} at the unit, averaged over "
-        f"{pair.facts['means']}, times how far its activation moved from where the path starts, "
-        "summed over its positions. The difference of its means on the two classes says how far "
-        "it pulls them apart; over all units these differences add up to how far the quantity "
-        "lies apart. A unit is evidence for the class on whose pictures its contribution is "
-        "larger. The maps ask the same at the "
-        f"pixels, through the unit, over {pair.facts['maps']}."
+        f"{pair.facts['distribution']}, times how far its activation lies from "
+        f"{pair.facts['counts_from']}, summed over its positions. The difference of its means on "
+        "the two classes says how far it pulls them apart. A unit is evidence for the class on "
+        "whose pictures it is more active. Units are removed at the layer, with "
+        f"{pair.facts['replace']} in their place. The maps ask the same at the pixels, through the "
+        "unit."
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
+from captum_influence.explanations.effects import Effects
 from captum_influence.explanations.pairs.moves import Moves
 from captum_influence.explanations.pairs.page import pair_page
 from captum_influence.reports.finding import Finding
@@ -35,12 +36,16 @@ class SeparatingUnit:
             first class and of the second, its share that of all units' differences.
         on_first: its mean contribution to score(first) − score(second) on pictures of the first.
         on_second: the same on pictures of the second.
+        active_first: its mean activation on pictures of the first.
+        active_second: the same on pictures of the second.
         looks: what it looks at in the pictures on which its contribution is largest.
     """
 
     unit: UnitInfluence
     on_first: float
     on_second: float
+    active_first: float
+    active_second: float
     looks: tuple[Look, ...] = ()
 
     @property
@@ -52,7 +57,7 @@ class SeparatingUnit:
     @property
     def is_for_first(self) -> bool:
         """Whether it acts on pictures of the first class more than on those of the second."""
-        return self.on_first + self.on_second >= 0
+        return abs(self.active_first) >= abs(self.active_second)
 
     @property
     def is_clear(self) -> bool:
@@ -73,6 +78,8 @@ class SeparatingUnit:
             "is_clear": self.is_clear,
             "on_first": self.on_first,
             "on_second": self.on_second,
+            "active_first": self.active_first,
+            "active_second": self.active_second,
             "looks": [look.to_dict() for look in self.looks],
         }
 
@@ -86,6 +93,8 @@ class Side:
         name: what it is called.
         count: how many pictures of it were asked about.
         units: the units that are evidence for it, the strongest first.
+        effects: what removing these does to its lead over the other class, on some of its
+            pictures; None without units.
         moves: what becomes of its right answers when these are removed, the first ones first.
     """
 
@@ -93,6 +102,7 @@ class Side:
     name: str
     count: int
     units: tuple[SeparatingUnit, ...]
+    effects: Effects | None
     moves: Moves
 
     @property
@@ -115,6 +125,7 @@ class Side:
             "name": self.name,
             "pictures": self.count,
             "units": [unit.to_dict() for unit in self.units],
+            "effects": None if self.effects is None else self.effects.to_dict(),
             "moves": self.moves.to_dict(),
         }
 
@@ -152,10 +163,7 @@ class Pair(Finding):
 
     @property
     def margins(self) -> tuple[float, float]:
-        """The mean of the quantity's change along the way on pictures of the first and the second.
-
-        It is what all contributions add up to.
-        """
+        """What all contributions add up to on pictures of the first and of the second."""
         first, second = (float(self.profile.mean(side.target).sum()) for side in self.sides)
         return first, second
 

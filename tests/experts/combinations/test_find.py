@@ -48,7 +48,7 @@ def test_sets_in_one_layer(name, units, joint, interaction) -> None:
     torch.testing.assert_close(found.joint, found.added + found.interaction)
     # z(t x) = t z(x), so the contributions along the path from zero add up to q where z is all of q
     if name in ("redundant_units", "gated_unit"):
-        torch.testing.assert_close(found.along_path, found.joint, rtol=0, atol=3e-3)
+        torch.testing.assert_close(found.estimate, found.joint, rtol=0, atol=3e-3)
 
 
 class Chain(nn.Module):
@@ -77,7 +77,7 @@ def test_units_in_a_chain_are_not_counted_twice() -> None:
     torch.testing.assert_close(found.alone, torch.stack([6 * x1 + 2 * x2, 9 * x1], dim=1))
     torch.testing.assert_close(found.joint, 9 * x1 + 2 * x2)  # all of b, and a's way around it
     torch.testing.assert_close(found.interaction, -6 * x1)  # a's way through b, counted twice
-    torch.testing.assert_close(found.along_path, found.joint)  # positively linear here
+    torch.testing.assert_close(found.estimate, found.joint)  # positively linear here
 
 
 def test_units_of_a_joint_ranking_know_where_they_are() -> None:

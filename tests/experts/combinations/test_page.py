@@ -33,16 +33,11 @@ def test_the_lead_says_what_kind_of_company_they_are(name, words) -> None:
 def test_all_effects_stand_there_with_their_bars() -> None:
     combination = found("gated_unit", distribution=Point())
     shown = Page(combination.page("captum-influence combine").html())
-    for words in ("all at once", "each alone, added up", "interaction", "contributions"):
+    for words in ("all at once", "each alone, added up", "interaction", "estimate"):
         assert words in shown.text
     assert all(name in shown.text for name in combination.units)
     assert "captum-influence combine" in shown.text
     assert "0 in their place" in shown.text
-
-
-def test_contributions_are_left_out_if_they_werent_asked_for() -> None:
-    shown = Page(found("gated_unit").page().html())
-    assert "contributions" not in shown.text
 
 
 def test_the_figure_has_a_bar_for_each() -> None:
@@ -50,16 +45,17 @@ def test_the_figure_has_a_bar_for_each() -> None:
     for theme in (LIGHT, DARK):
         (axes,) = combination_figure(combination, theme).axes
         joint, added = float(combination.joint[0]), float(combination.added[0])
+        estimate = float(combination.estimate[0])
         widths = [bar.get_width() for bar in axes.patches]
         alone = combination.alone[0].tolist()
-        assert widths == pytest.approx([joint, added, joint - added, *alone])
+        assert widths == pytest.approx([joint, added, joint - added, estimate, *alone])
 
 
 def test_of_many_units_the_figure_draws_a_few_and_the_table_has_all() -> None:
     model = nn.Sequential(nn.Identity())
     combination = combine(model, torch.rand(1, 30), {"0": range(30)}, 0)
     (axes,) = combination_figure(combination).axes
-    assert len(axes.patches) == 3 + 16
+    assert len(axes.patches) == 4 + 16
     assert "channel 29 of 0" in Page(combination.page().html()).text
 
 

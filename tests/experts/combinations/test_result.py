@@ -11,7 +11,7 @@ from captum_influence.testing import check_finding
 WIRED = handwired_networks()
 
 
-def combination(joint, alone, along_path=None) -> Combination:
+def combination(joint, alone, estimate=(0.0, 0.0)) -> Combination:
     return Combination(
         asked=Asked(verb="combine", positional=(), keywords={}, settings={}),
         network="Net",
@@ -21,8 +21,8 @@ def combination(joint, alone, along_path=None) -> Combination:
         value=torch.tensor([5.0, 7.0]),
         joint=torch.tensor(joint),
         alone=torch.tensor(alone),
-        along_path=None if along_path is None else torch.tensor(along_path),
-        distribution=None if along_path is None else "the input alone",
+        estimate=torch.tensor(estimate),
+        distribution="the input alone",
         replaced_by="0",
         seconds=1.0,
     )
@@ -37,8 +37,8 @@ def test_what_cannot_be_seen_one_by_one_is_the_interaction() -> None:
 def test_the_headline_is_averaged_over_the_examples() -> None:
     found = combination([3.0, 5.0], [[1.0, 1.0], [4.0, 3.0]])
     assert found.headline == (
-        "Removing 2 units together changes score(cat) by −4.00; removing each alone, added up, by "
-        "−4.50."
+        "Removing 2 units together changes score(cat) by −4.00 (estimated: 0); removing each "
+        "alone, added up, by −4.50."
     )
 
 
@@ -46,7 +46,7 @@ def test_the_dict_has_every_example_and_the_table_every_unit() -> None:
     pytest.importorskip("pandas")
     found = combination([3.0, 5.0], [[1.0, 1.0], [4.0, 3.0]], [3.5, 4.5])
     content = found.to_dict()
-    assert (content["joint"], content["along_path"]) == ([3.0, 5.0], [3.5, 4.5])
+    assert (content["joint"], content["estimate"]) == ([3.0, 5.0], [3.5, 4.5])
     assert content["interaction"] == [1.0, -2.0]
     table = found.to_frame()
     assert table["unit"].tolist() == list(found.units)

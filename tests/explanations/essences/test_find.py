@@ -21,9 +21,8 @@ from captum_influence.units.units_of import UnitsOf
 
 @pytest.fixture
 def found(model) -> Essence:
-    return essence(
-        model, red_scenes(), "relu", 0, top=2, examples=2, smoothing=0, class_names=["red", "green"]
-    )
+    asked = {"top": 2, "examples": 2, "smoothing": 0, "class_names": ["red", "green"]}
+    return essence(model, red_scenes(), "relu", 0, by="influence", replace="zero", **asked)
 
 
 def test_means_and_standard_errors_are_those_of_the_closed_form(found) -> None:
@@ -90,6 +89,19 @@ def test_random_rankings_count_together(found) -> None:
     hits = [row.hits + row.misses for row in found.removed.counts["random"]]
     assert set(hits) == {5 * len(RED)}
     assert set(found.removed.counts) == {"influence", "contribution", "activation", "random"}
+
+
+def test_contributions_count_from_the_mean_unless_it_is_said(model) -> None:
+    found = essence(model, red_scenes(), "relu", 0, top=2)
+    images = torch.cat([images for images, _ in red_scenes()])
+    change = 16 * float(RED.mean() - images[:, 0, 0, 0].mean())
+    assert found.by == "contribution"
+    first = found.units[0]
+    assert (first.unit.index, first.unit.value) == ((0,), pytest.approx(change))
+    effects = found.effects
+    assert effects.estimates[0] == effects.alone[0] == pytest.approx(change)
+    assert effects.inputs == len(RED)
+    assert effects.replacement == "its mean activation"
 
 
 def test_both_rankings_agree_with_class_rankings(model) -> None:
@@ -162,10 +174,11 @@ def test_tokens_count_features() -> None:
 
 
 def test_a_unit_is_an_entry_of_one_dimension(model) -> None:
-    rows = essence(model, red_scenes(), UnitsOf("relu", 2), 0, top=2)
+    rows = essence(model, red_scenes(), UnitsOf("relu", 2), 0, top=2, by="influence")
     assert [row.unit.name for row in rows.units] == ["unit 0", "unit 1"]  # the red row, the other
     assert rows.kind == "unit"
-    largest = essence(model, red_scenes(), UnitsOf("relu", aggregate="max"), 0, by="contribution")
+    most = UnitsOf("relu", aggregate="max")
+    largest = essence(model, red_scenes(), most, 0, replace="zero")
     assert largest.units[0].contribution == pytest.approx(16 * float(RED.mean()))
     for axis in ("position", {"both": [0, 1]}):
         with pytest.raises(ValueError, match="means over a data set are taken along one"):
@@ -174,7 +187,9 @@ def test_a_unit_is_an_entry_of_one_dimension(model) -> None:
 
 def test_a_class_and_what_is_asked_go_by_names(model) -> None:
     names = ["red", "green", "dark"]
-    found = essence(model, red_scenes(), "relu", "red", quantity="green", class_names=names)
+    found = essence(
+        model, red_scenes(), "relu", "red", quantity="green", replace="zero", class_names=names
+    )
     assert (found.target, found.name, found.quantity) == (0, "red", "score(green)")
     assert found.units[0].unit.index == (1,)  # the second eye raises green
 

@@ -15,7 +15,8 @@ NAMES = ["red", "green"]
 
 @pytest.fixture
 def found(model) -> Essence:
-    return essence(model, red_scenes(), "relu", 0, top=2, examples=1, class_names=NAMES)
+    asked = {"top": 2, "examples": 1, "class_names": NAMES, "replace": "zero"}
+    return essence(model, red_scenes(), "relu", 0, **asked)
 
 
 def test_the_headline_says_what_was_measured(found) -> None:
@@ -24,7 +25,8 @@ def test_the_headline_says_what_was_measured(found) -> None:
 
 
 def test_the_headline_of_what_nothing_raises(model) -> None:
-    dark = essence(model, red_scenes(), "relu", 0, quantity=2, class_names=NAMES)  # minus both
+    asked = {"quantity": 2, "class_names": NAMES, "replace": "zero"}  # minus both
+    dark = essence(model, red_scenes(), "relu", 0, **asked)
     assert dark.headline.startswith("No channel of relu raises score(class 2).")
     assert [row.unit.index for row in dark.against] == [(0,), (1,)]
 
@@ -54,7 +56,7 @@ def test_a_prototype_lies_beside_it(model) -> None:
 
 def test_the_table_ends_with_what_lowers_the_quantity(model) -> None:
     pytest.importorskip("pandas")
-    dark = essence(model, red_scenes(), "relu", 0, quantity=2, top=1)
+    dark = essence(model, red_scenes(), "relu", 0, quantity=2, top=1, replace="zero")
     table = dark.to_frame()
     assert table["name"].tolist() == ["channel 2", "channel 0"]
     assert table["influence"].tolist() == pytest.approx([0.0, -1.0])

@@ -9,13 +9,14 @@ from eyeing import GREEN, LITTLE, RED, twin_scenes
 from captum_influence import Expert, HeldOut, Pair, pair
 from captum_influence.units.units_of import UnitsOf
 
+NAMES = ["red", "green", "dark"]
 REDS = RED[:3]  # those of the twins
 
 
 @pytest.fixture
 def found(model) -> Pair:
-    names = ["red", "green", "dark"]
-    return pair(model, twin_scenes(), "relu", 0, 1, ks=(1, 2), smoothing=0, class_names=names)
+    asked = {"ks": (1, 2), "smoothing": 0, "replace": "zero"}
+    return pair(model, twin_scenes(), "relu", 0, 1, class_names=NAMES, **asked)
 
 
 def test_differences_and_standard_errors_are_those_of_the_closed_form(found) -> None:
@@ -73,6 +74,22 @@ def test_ks_end_where_units_do(found) -> None:
     assert found.first.moves.ks == (1,)  # one channel of three speaks for it
 
 
+def test_contributions_count_from_the_mean_unless_it_is_said(model) -> None:
+    """Every unit's removal is from its mean over the loader, 3 reds and 4 greens of the twins."""
+    found = pair(model, twin_scenes(), "relu", 0, 1, class_names=NAMES)
+    red = torch.cat([REDS, torch.full_like(GREEN, LITTLE)])
+    unit = found.first.units[0]
+    assert unit.unit.index == (0,)
+    assert unit.on_first == pytest.approx(16 * float(REDS.mean() - red.mean()))
+    assert unit.on_second == pytest.approx(16 * float(LITTLE - red.mean()))
+    effects = found.first.effects
+    assert effects.alone == pytest.approx((unit.on_first,))  # linear: estimates are effects
+    assert effects.estimates == pytest.approx(effects.alone)
+    assert effects.inputs == len(REDS)
+    assert found.second.effects.alone == pytest.approx((-found.second.units[0].on_second,))
+    assert found.facts["replace"] == "its mean activation"
+
+
 def test_only_right_answers_are_counted(model) -> None:
     (images, labels), *_ = twin_scenes()
     wrong = 1 - labels
@@ -95,7 +112,8 @@ def test_how_it_is_tried_may_be_said_whole_or_in_parts(model) -> None:
 def test_classes_go_by_names_and_units_along_any_dimension(model) -> None:
     names = ["red", "green", "dark"]
     rows = UnitsOf("relu", 2)
-    found = pair(model, twin_scenes(), rows, "red", "green", smoothing=0, class_names=names)
+    asked = {"smoothing": 0, "class_names": names, "replace": "zero"}
+    found = pair(model, twin_scenes(), rows, "red", "green", **asked)
     assert (found.first.name, found.second.target) == ("red", 1)
     assert [row.unit.name for side in found.sides for row in side.units] == ["unit 0", "unit 1"]
     silent = Expert(model, "relu", [(0, 0), (0, 1)], "remove", axis="position")  # the upper row
@@ -105,7 +123,7 @@ def test_classes_go_by_names_and_units_along_any_dimension(model) -> None:
 
 
 def test_turned_round_it_is_the_same(model, found) -> None:
-    turned = pair(model, twin_scenes(), "relu", 1, 0, ks=(1, 2), smoothing=0)
+    turned = pair(model, twin_scenes(), "relu", 1, 0, ks=(1, 2), smoothing=0, replace="zero")
     for a, b in zip(found.sides, turned.sides[::-1], strict=True):
         assert [row.unit.index for row in a.units] == [row.unit.index for row in b.units]
         assert a.units[0].unit.value == pytest.approx(b.units[0].unit.value)
@@ -143,7 +161,7 @@ def test_a_loader_that_ends_is_refused(model) -> None:
         ((0, 2), {}, "the loader holds no image of class 2"),
         ((0, 1), {"top": 0}, "expected top to be a positive number"),
         ((0, 1), {"ks": ()}, "expected ks as positive numbers"),
-        ((0, 1), {"by": "influence"}, "only contributions add up"),
+        ((0, 1), {"by": "influence"}, "by what units do on"),
     ],
 )
 def test_mistakes_are_named(model, classes, settings, message) -> None:

@@ -11,7 +11,7 @@ NAMES = ["red", "green", "dark"]
 
 
 def separated(model, **settings) -> Pair:
-    asked = {"ks": (1, 2), "examples": 1, "class_names": NAMES} | settings
+    asked = {"ks": (1, 2), "examples": 1, "class_names": NAMES, "replace": "zero"} | settings
     return pair(model, twin_scenes(), "relu", 0, 1, **asked)
 
 

@@ -14,17 +14,21 @@ from captum_influence.units.ranking import UnitInfluence
 NAMES = ["red", "green", "dark"]
 
 
-def separating(value: float, error: float | None, on_first: float, on_second: float):
+def separating(value: float, error: float | None, *active: float) -> SeparatingUnit:
     unit = UnitInfluence("channel", (0,), value, 0.5, standard_error=error)
-    return SeparatingUnit(unit=unit, on_first=on_first, on_second=on_second)
+    first, second = active
+    return SeparatingUnit(
+        unit=unit, on_first=2.0, on_second=-1.0, active_first=first, active_second=second
+    )
 
 
 @pytest.fixture
 def found(model) -> Pair:
-    return pair(model, twin_scenes(), "relu", 0, 1, ks=(1, 2), examples=1, class_names=NAMES)
+    asked = {"ks": (1, 2), "examples": 1, "class_names": NAMES, "replace": "zero"}
+    return pair(model, twin_scenes(), "relu", 0, 1, **asked)
 
 
-def test_a_unit_is_evidence_for_the_class_on_whose_pictures_it_does_more() -> None:
+def test_a_unit_is_evidence_for_the_class_on_whose_pictures_it_is_active() -> None:
     assert separating(3.0, 1.0, 2.0, -1.0).is_for_first
     assert not separating(3.0, 1.0, 1.0, -2.0).is_for_first
 
@@ -44,7 +48,7 @@ def test_the_best_number_of_units_moves_half_of_the_most_with_the_fewest() -> No
         moved={"contribution": (0.1, 0.4, 0.7, 0.6), "random": (0.0, 0.1, 0.2, 0.3)},
         left={"contribution": (0.1, 0.5, 0.7, 0.9), "random": (0.0, 0.1, 0.2, 0.3)},
     )
-    side = Side(target=0, name="red", count=3, units=(), moves=moves)
+    side = Side(target=0, name="red", count=3, units=(), effects=None, moves=moves)
     assert side.best() == (2, 0.4, 0.1)
 
 
