@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from captum.attr import GradientAttribution, LayerAttribution
@@ -65,9 +65,10 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         sample_at: the layer where P lives; None: the inputs.
         measure_at: the layer that q reads; None: the output of ``forward_func``.
         multiply_by_inputs: multiply by the displacement z(x) - z(reference).
-        reference: where displacements start, in place of the distribution's own (the baseline of a
-            path; zero activation for ``Point``, ``Noise`` and ``Samples``): an input, or a
-            :class:`Replacement`, what a removal puts at the layer.
+        reference: an input where displacements start, in place of the distribution's own (the
+            baseline of a path; zero activation for ``Point``, ``Noise`` and ``Samples``).
+        displacement: ``"end"``, z(x) - z(reference); or a :class:`Replacement`, z(x) less what a
+            removal would put there, which is what :func:`explain` ranks by.
         execution: how it is computed; see :class:`Execution`.
 
     Source: Leino et al. 2018, arXiv 1802.03788.
@@ -91,7 +92,8 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         sample_at: Layer | None = None,
         measure_at: Layer | None = None,
         multiply_by_inputs: bool = False,
-        reference: Values | StartAtLayer | None = None,
+        reference: Values | None = None,
+        displacement: Literal["end"] | StartAtLayer = "end",
         execution: Execution | None = None,
     ) -> None:
         LayerAttribution.__init__(self, forward_func, layer, device_ids)
@@ -104,7 +106,13 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         self.quantity = quantity
         self.sample_at = None if sample_at is None else Cut.ensure(sample_at)
         self.measure_at = None if measure_at is None else Cut.ensure(measure_at)
+        if displacement != "end" and not isinstance(displacement, StartAtLayer):
+            raise TypeError(
+                'expected displacement="end" or a Replacement, as MeanActivation.of(loader), got '
+                f"{type(displacement).__name__}"
+            )
         self.reference = reference
+        self.displacement = displacement
         self.execution = execution or Execution()
         self._compiled: dict[nn.Module, Callable[..., Any]] = {}
         self._multiply_by_inputs = multiply_by_inputs
@@ -117,6 +125,11 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
     def multiplies_by_inputs(self) -> bool:
         """Whether influences are multiplied by displacements (Captum's word for it)."""
         return self._multiply_by_inputs
+
+    @property
+    def _start(self) -> StartAtLayer | None:
+        at_layer = self.multiplies_by_inputs and self.displacement != "end"
+        return cast(StartAtLayer, self.displacement) if at_layer else None
 
     def has_convergence_delta(self) -> bool:
         """Return whether there is a completeness to fall short of: only with displacements."""
@@ -191,6 +204,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
                 options,
                 multiply=self.multiplies_by_inputs,
                 reference=self.reference,
+                start=self._start,
                 delta=return_convergence_delta,
                 standard_error=return_standard_error,
                 error_estimate=return_error_estimate,

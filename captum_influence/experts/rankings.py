@@ -246,7 +246,7 @@ class _ClassQuestion:
             distribution=self.distribution,
             quantity=self.quantity,
             multiply_by_inputs=multiply,
-            reference=self.counts_from,
+            displacement=self.counts_from or "end",
         )
         found: Tensor = measure.attribute(images, internal_batch_size=self.run.internal_batch_size)
         return found

@@ -88,7 +88,7 @@ class Measurement:
             distribution=self.distribution,
             quantity=self.quantity,
             multiply_by_inputs=multiply,
-            reference=self.replacement,
+            displacement=self.replacement or "end",
         )
         found = measure.attribute(
             inputs,

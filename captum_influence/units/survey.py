@@ -204,7 +204,7 @@ class Survey:
             distribution=self.over,
             quantity=self.quantity,
             multiply_by_inputs=multiply,
-            reference=self.counts_from,
+            displacement=self.counts_from or "end",
         )
         return InfluenceProfile.over(
             influence,

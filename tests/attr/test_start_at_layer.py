@@ -44,7 +44,7 @@ def test_it_is_the_influence_times_what_removal_changes(
     here = model[:2](X).detach()
     slopes = DistributionalInfluence(model, "1", distribution=distribution).attribute(X, target=1)
     found = DistributionalInfluence(
-        model, "1", distribution=distribution, multiply_by_inputs=True, reference=other
+        model, "1", distribution=distribution, multiply_by_inputs=True, displacement=other
     ).attribute(X, target=1)
     torch.testing.assert_close(found, slopes * (here - other.like(here)))
 
@@ -52,11 +52,21 @@ def test_it_is_the_influence_times_what_removal_changes(
 def test_it_is_no_factor_of_influences_and_has_no_delta() -> None:
     model, other = network(), OTHERS["mean"]
     plain = DistributionalInfluence(model, "1", distribution=Point())
-    given = DistributionalInfluence(model, "1", distribution=Point(), reference=other)
+    given = DistributionalInfluence(model, "1", distribution=Point(), displacement=other)
     assert torch.equal(given.attribute(X, target=0), plain.attribute(X, target=0))
-    times = DistributionalInfluence(model, "1", multiply_by_inputs=True, reference=other)
-    with pytest.raises(ValueError, match="leave it out, or reference="):
+    times = DistributionalInfluence(model, "1", multiply_by_inputs=True, displacement=other)
+    with pytest.raises(ValueError, match="leave out return_convergence_delta"):
         times.attribute(X, target=0, return_convergence_delta=True)
+
+
+def test_what_is_no_start_is_named() -> None:
+    with pytest.raises(TypeError, match=r"as MeanActivation\.of\(loader\), got Tensor"):
+        DistributionalInfluence(network(), "1", displacement=torch.zeros(5))
+    both = DistributionalInfluence(
+        network(), "1", multiply_by_inputs=True, reference=0.0, displacement=OTHERS["zero"]
+    )
+    with pytest.raises(ValueError, match="reference=, or displacement="):
+        both.attribute(X, target=0)
 
 
 def test_a_profile_takes_it_and_knows_it_from_another() -> None:
@@ -64,7 +74,7 @@ def test_a_profile_takes_it_and_knows_it_from_another() -> None:
 
     def asked(other: MeanActivation) -> DistributionalInfluence:
         return DistributionalInfluence(
-            model, "1", distribution=Point(), multiply_by_inputs=True, reference=other
+            model, "1", distribution=Point(), multiply_by_inputs=True, displacement=other
         )
 
     found = InfluenceProfile.over(asked(OTHERS["mean"]), loader, group_by="label")

@@ -51,7 +51,7 @@ def test_means_have_the_standard_errors_of_the_images_of_the_class(model) -> Non
         distribution=Point(),
         quantity=ClassScore(0),
         multiply_by_inputs=True,
-        reference=MeanActivation.of([activations(model, images, Cut("relu"))]),
+        displacement=MeanActivation.of([activations(model, images, Cut("relu"))]),
     )
     each = measure.attribute(images[labels == 0]).sum((2, 3))
     first = found[0]

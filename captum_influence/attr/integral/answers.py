@@ -36,8 +36,8 @@ class Question:
         problem: the integral; its ``origin`` and resolved quantities are filled in here.
         options: how to compute it.
         multiply: multiply by displacements.
-        reference: inputs where displacements start, or what starts them at the layer, in place of
-            the distribution's own.
+        reference: inputs where displacements start, in place of the distribution's own.
+        start: what starts displacements at the layer itself, in place of both.
         delta: also the completeness deltas.
         standard_error: also the standard errors.
         error_estimate: also the nested estimates of the quadrature error.
@@ -47,7 +47,8 @@ class Question:
     problem: Problem
     options: Options
     multiply: bool = False
-    reference: Values | StartAtLayer | None = None
+    reference: Values | None = None
+    start: StartAtLayer | None = None
     delta: bool = False
     standard_error: bool = False
     error_estimate: bool = False
@@ -64,10 +65,10 @@ class Question:
                 "return_convergence_delta needs multiply_by_inputs=True: plain influences don't "
                 "sum to a difference of the quantity"
             )
-        if self.delta and isinstance(self.reference, StartAtLayer):
+        if self.start is not None and (self.delta or self.reference is not None):
             raise ValueError(
-                "return_convergence_delta needs an input where displacements start: leave it out, "
-                "or reference="
+                "displacements that start at the layer have no input where they start, and no "
+                "delta: leave out return_convergence_delta and reference=, or displacement="
             )
 
 
@@ -98,7 +99,7 @@ def answer(question: Question) -> Answer:
     integral = estimate.integral
     attributions, variances, change = integral.sums, estimate.variances, estimate.change
     if question.multiply and not anchored:
-        displacement = _displacement(explained, start, question.reference)
+        displacement = _displacement(explained, start, question.start)
         attributions, change = (
             _products(attributions, displacement),
             _products(change, displacement),
@@ -145,7 +146,7 @@ def _start(question: Question) -> Reading | None:
     """Read the activations where displacements start; None: at zero, or at the points' anchors."""
     problem, sample_at = question.problem, question.problem.slice.sample_at
     cuts, options = problem.slice.cuts, question.options
-    if isinstance(question.reference, StartAtLayer):
+    if question.start is not None:
         return None
     if question.reference is not None:
         inputs = expanded(question.reference, problem.inputs, "reference")
@@ -168,15 +169,15 @@ def _estimate(question: Question, activations: Layers | None) -> Estimate:
 
 def _has_anchors(question: Question) -> bool:
     """Return whether displacements start at the points' own anchors, unless it is said where."""
-    return question.problem.distribution.is_anchored and question.reference is None
+    return question.problem.distribution.is_anchored and question.start is None
 
 
 def _displacement(
-    explained: Reading, start: Reading | None, reference: Values | StartAtLayer | None
+    explained: Reading, start: Reading | None, at_layer: StartAtLayer | None
 ) -> list[Tensor]:
     here = [z for cut in explained.cuts for z in cut]
-    if isinstance(reference, StartAtLayer):
-        return [z - reference.like(z) for z in here]
+    if at_layer is not None:
+        return [z - at_layer.like(z) for z in here]
     if start is None:
         return here
     begins = [z for cut in start.cuts for z in cut]

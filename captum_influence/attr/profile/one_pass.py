@@ -92,6 +92,7 @@ class Questioner:
             "sample_at": _place(influence, influence.sample_at),
             "measure_at": _place(influence, influence.measure_at),
             "reference": told(influence.reference),
+            "displacement": told(influence.displacement),
             **self._network,
         }
 

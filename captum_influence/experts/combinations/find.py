@@ -245,7 +245,7 @@ class _Measured:
                 distribution=over,
                 quantity=self.quantity,
                 multiply_by_inputs=True,
-                reference=None if at_baseline else each.replacement,
+                displacement="end" if at_baseline else each.replacement,
             )
             with ExitStack() as stack:
                 for later in ordered[place + 1 :]:
