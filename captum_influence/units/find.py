@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast, overload
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import TypedDict, Unpack
 
-from captum_influence.attr.distributions import Distribution
+from captum_influence.attr.distributions import Distribution, Point
 from captum_influence.attr.influence import DistributionalInfluence
-from captum_influence.attr.paths import LinearPath
-from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
 from captum_influence.data.labels import Names
@@ -29,6 +28,7 @@ from captum_influence.units.axes import Aggregate, Axis, AxisLike
 from captum_influence.units.measurement import Answer, answered
 from captum_influence.units.options import Chosen, Options
 from captum_influence.units.ranking import By, UnitValues
+from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.result import JointRanking, Ranking
 from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike, UnitsOf
@@ -62,7 +62,8 @@ def rank_units(
     *,
     reference: Tensor | float | None = None,
     axis: AxisLike = "channel",
-    by: By = "influence",
+    by: By | None = None,
+    replace: Replace | Replacement | None = None,
     aggregate: Aggregate = "sum",
     top: int | None = None,
     heads: int | None = None,
@@ -77,7 +78,8 @@ def rank_units(
     *,
     reference: Layers | float | None = None,
     axis: AxisLike | Mapping[str, AxisLike] = "channel",
-    by: By = "influence",
+    by: By | None = None,
+    replace: Replace | Replacement | None = None,
     aggregate: Aggregate = "sum",
     top: int | None = None,
     heads: int | None = None,
@@ -91,7 +93,8 @@ def rank_units(
     *,
     reference: Tensor | Layers | float | None = None,
     axis: AxisLike | Mapping[str, AxisLike] = "channel",
-    by: By = "influence",
+    by: By | None = None,
+    replace: Replace | Replacement | None = None,
     aggregate: Aggregate = "sum",
     top: int | None = None,
     heads: int | None = None,
@@ -99,7 +102,8 @@ def rank_units(
 ) -> Ranking | JointRanking:
     r"""Rank units by what they did, averaged over the examples, largest first.
 
-    A contribution is influence × (activation − reference activation), entry by entry. Everything
+    That is their contribution where ``activations`` are given, else their influence. A contribution
+    is influence × (activation − what ``replace`` puts in its place), entry by entry. Everything
     keeps its sign until it is pooled. A unit's share is its value :math:`v_j` over
     :math:`\sum_k |v_k|` of its layer; with ``change``, over :math:`|q(x) - q(x_0)|`.
 
@@ -111,13 +115,18 @@ def rank_units(
         influences: (examples, ...), as ``DistributionalInfluence.attribute`` returns them; or of
             several layers: a mapping from their names, or a list.
         activations: shaped alike, the layer's activations on the same examples.
-        reference: activations where displacements start, shaped alike; None: zero.
+        reference: activations where displacements start, shaped alike: those at the baseline of a
+            path.
         axis: ``"channel"``, ``"position"``, ``"neuron"``, ``"head"``, a dimension, or your own
             grouping of channels: ``{"wheels": [3, 17], ...}``, one label per channel, or a function
             of one example's shape that returns these. Bool masks, or a tensor of integer labels,
             shaped like one example's units, group single neurons. Of several layers, also a
             mapping from each layer to its own.
-        by: ``"influence"`` or ``"contribution"``, which needs ``activations``.
+        by: ``"influence"`` or ``"contribution"``, which needs ``activations``; None: contribution
+            where there are some.
+        replace: what a removal puts in a unit's place: a number, ``"zero"``, which None is too,
+            ``"mean"`` or ``"resample"`` over the examples given, a tensor like one example's
+            activations, or a :class:`Replacement`.
         aggregate: pool a unit's entries by ``"sum"``, ``"mean"`` or ``"max"``.
         top: how many to name; None: all.
         heads: how many heads share the last dimension, for ``axis="head"`` on (N, T, C).
@@ -135,7 +144,8 @@ def rank_units(
         ['channel 2', 'channel 0']
     """
     asked = Asked.of(rank_units, locals())
-    how = _How(asked, by, top, _moved(change, by))
+    given: By = "influence" if activations is None else "contribution"
+    how = _How(asked, by or given, top, _moved(change, by or given), replace)
     if isinstance(influences, Mapping) or _are_layers(influences):
         named = _named(influences)
         axes = axis if isinstance(axis, Mapping) and set(axis) == set(named) else None
@@ -159,6 +169,19 @@ class _Layer:
     axis: Any
     heads: int | None
     aggregate: Aggregate
+
+    def counting_from(self, replace: Replace | Replacement | None) -> _Layer:
+        """Return the layer with what a removal puts there as its reference."""
+        if replace is None:
+            return self
+        if self.reference is not None or self.activations is None:
+            raise ValueError(
+                "expected replace= beside activations and without reference=, which both say where "
+                "displacements start: leave one out"
+            )
+        own = self.activations
+        instead = Replacement.among(replace, own)
+        return dataclasses.replace(self, reference=instead.like(own).expand_as(own))
 
     def pooled(self, by: str, change: float | None, name: str | None) -> UnitValues:
         """Return what each unit did."""
@@ -203,11 +226,12 @@ class _How:
     by: By
     top: int | None
     change: float | None
+    replace: Replace | Replacement | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def alone(self, layer: _Layer, name: str | None = None) -> Ranking:
         """Rank one layer's units."""
-        found = layer.pooled(self.by, self.change, name)
+        found = layer.counting_from(self.replace).pooled(self.by, self.change, name)
         asked = self.asked if name is None else self.asked.at(f".layers[{name!r}]")
         facts = {**self.facts, "examples": len(layer.influences)}
         units = found.highest(self.top)
@@ -291,16 +315,18 @@ def rank_layers(
     quantity: TargetLike = None,
     distribution: Distribution | None = None,
     by: By = "contribution",
+    replace: Replace | Replacement | None = None,
     top: int | None = None,
     **options: Unpack[RankingOptions],
 ) -> JointRanking:
     r"""Measure the units of several layers in one pass, and rank them on one scale.
 
-    A unit's share is its contribution over :math:`|q(x) - q(x_0)|`, how far the quantity moves from
-    the distribution's reference. Where nothing moves, the distribution has no reference
-    (:class:`Point`, :class:`Noise`), or ``by="influence"``, shares are of each layer's own sum of
-    absolute values; ``ranking.layers[name].change`` is None then. Layers lie upstream of each
-    other, so shares of different layers don't add up: :func:`combine` measures units together.
+    They are ranked by their contributions, which are in the quantity's units at every layer: the
+    influence at the input times what a removal changes. Shares are of each layer's own sum of
+    absolute values. Along a path they are of :math:`|q(x) - q(x_0)|`, how far the quantity moves
+    from its baseline, where it does; else ``ranking.layers[name].change`` is None. Layers lie
+    upstream of each other, so units of different layers don't add up: :func:`combine` measures them
+    together.
 
     Args:
         model: the network.
@@ -309,8 +335,12 @@ def rank_layers(
         target: the class to ask about, by number or name, or a quantity; None: the predicted class.
         versus: another class: why the target rather than this one?
         quantity: the same as ``target``.
-        distribution: over which inputs; None: 50 midpoints of the path from zero.
-        by: ``"contribution"`` or ``"influence"``.
+        distribution: over which inputs; None: at the inputs. Contributions along a path count from
+            its baseline, unless ``replace`` is given.
+        by: ``"contribution"``; or ``"influence"``, whose units are each layer's own, and of which
+            shares are compared.
+        replace: what a removal puts in a unit's place, as :func:`rank_units` takes it; ``"mean"``
+            and ``"resample"`` are those of the inputs at each layer.
         top: how many units to name; None: all.
         options: see :class:`RankingOptions`; ``axis`` may be a mapping from each layer to its own.
 
@@ -328,19 +358,20 @@ def rank_layers(
     units, shown, run = _chosen(network_of(model), layers, options)
     network = network_of(model, run.output)
     wanted = question(target, versus=versus, quantity=quantity, names=shown.class_names)
-    path = LinearPath(0.0, 50, Midpoint()) if distribution is None else distribution
+    over = Point() if distribution is None else distribution
     with run.seeded():
         answer = answered(network, inputs, wanted)
-        origin = path.reference((inputs,)) if by == "contribution" else None
+        along = by == "contribution" and replace is None
+        origin = over.reference((inputs,)) if along else None
         begin = None if origin is None else origin[0]
-        measured = _measured(network, inputs, units, answer.quantity, path, begin, run)
+        measured = _measured(network, inputs, units, answer.quantity, over, begin, run)
         change = None if begin is None else _change(network, answer, begin)
     facts = {
         "network": type(network).__name__,
         "quantity": answer.quantity.in_words(shown.class_names),
-        "distribution": path.in_words(),
+        "distribution": over.in_words(),
     }
-    return _How(asked, by, top, change, facts).together(measured)
+    return _How(asked, by, top, change, replace, facts).together(measured)
 
 
 def _chosen(
@@ -359,7 +390,7 @@ def _chosen(
     units = {name: one.units for name, one in zip(names, chosen, strict=True)}
     axis: Any = options.get("axis")
     if isinstance(axis, Mapping) and set(axis) == set(names):  # to each layer its own
-        units = {name: replace(one, axis=axis[name]) for name, one in units.items()}
+        units = {name: dataclasses.replace(one, axis=axis[name]) for name, one in units.items()}
     return units, chosen[0].shown, chosen[0].run
 
 

@@ -55,14 +55,31 @@ class Replacement(ABC):
                 f'expected replace="mean" or "resample" beside a reference, got {replace!r}: leave '
                 "one out"
             )
-        if replace == "zero":
-            return Constant(torch.zeros(()))
-        if isinstance(replace, str):
-            raise ValueError(
-                'expected replace as a number, a tensor, "zero", "mean" or "resample", got '
-                f"{replace!r}"
-            )
-        return Constant(torch.as_tensor(replace))
+        return _constant(replace)
+
+    @staticmethod
+    def among(replace: Replace | Replacement, activations: Tensor, seed: int = 0) -> Replacement:
+        """Return the same, ``"mean"`` and ``"resample"`` being those of activations at hand.
+
+        Args:
+            replace: as :meth:`ensure` takes it.
+            activations: (examples, ...).
+            seed: of a draw.
+
+        Raises:
+            ValueError: if there is no such replacement, or it needs more than one example.
+        """
+        if isinstance(replace, Replacement):
+            return replace
+        if isinstance(replace, str) and replace in ("mean", "resample"):
+            if len(activations) < 2:
+                raise ValueError(
+                    f'replace="{replace}" of a single example would put back what was removed: '
+                    "give several, or a Replacement made of others, as MeanActivation.of([...])"
+                )
+            made_of = [activations.detach()]
+            return MeanActivation.of(made_of) if replace == "mean" else Resample.of(made_of, seed)
+        return _constant(replace)
 
     @staticmethod
     def with_loader(
@@ -172,6 +189,14 @@ class Resample(Replacement):
 
     def in_words(self) -> str:
         return "its activation on another example"
+
+
+def _constant(replace: Replace) -> Constant:
+    if isinstance(replace, str) and replace != "zero":
+        raise ValueError(
+            f'expected replace as a number, a tensor, "zero", "mean" or "resample", got {replace!r}'
+        )
+    return Constant(torch.zeros(()) if isinstance(replace, str) else torch.as_tensor(replace))
 
 
 def _mean_or_zero(model: nn.Module, cut: Cut, loader: Iterable[Any] | None) -> Replacement:

@@ -217,7 +217,9 @@ class JointRanking(UnitOrder):
     def of(
         asked: Asked, layers: Mapping[str, Ranking], top: int | None, facts: Mapping[str, Any]
     ) -> JointRanking:
-        """Put the units of several layers, each ranked, in one order, by their shares.
+        """Put the units of several layers, each ranked, in one order.
+
+        Contributions are in the quantity's units at every layer; of influences, shares compare.
 
         Args:
             asked: the call that found it.
@@ -226,7 +228,7 @@ class JointRanking(UnitOrder):
             facts: what else was the case, in words.
         """
         units = [unit for ranking in layers.values() for unit in ranking]
-        ordered = tuple(sorted(units, key=lambda unit: -unit.share)[:top])
+        ordered = tuple(sorted(units, key=lambda unit: -_weight(layers, unit))[:top])
         return JointRanking(asked=asked, units=ordered, facts=facts, layers=layers)
 
     @property
@@ -253,7 +255,7 @@ class JointRanking(UnitOrder):
     def against(self, count: int) -> tuple[UnitInfluence, ...]:
         """Return up to ``count`` units of any layer that lower the quantity, strongest first."""
         every = [unit for ranking in self.layers.values() for unit in ranking.against(count)]
-        return tuple(sorted(every, key=lambda unit: unit.share)[:count])
+        return tuple(sorted(every, key=lambda unit: _weight(self.layers, unit))[:count])
 
     def plot(self) -> Figure:
         """Return the first units' shares, and those that lower the quantity most, as bars."""
@@ -264,3 +266,9 @@ class JointRanking(UnitOrder):
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "layers": {n: r.to_dict() for n, r in self.layers.items()}}
+
+
+def _weight(layers: Mapping[str, Ranking], unit: UnitInfluence) -> float:
+    """Return what units of several layers are compared by."""
+    one = next(iter(layers.values()))
+    return unit.value if one.by == "contribution" else unit.share
