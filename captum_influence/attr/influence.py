@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from captum.attr import GradientAttribution, LayerAttribution
@@ -68,7 +68,8 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         reference: an input where displacements start, in place of the distribution's own (the
             baseline of a path; zero activation for ``Point``, ``Noise`` and ``Samples``).
         displacement: ``"end"``, z(x) - z(reference); or a :class:`Replacement`, z(x) less what a
-            removal would put there, which is what :func:`explain` ranks by.
+            removal would put there, which is what :func:`explain` ranks by. Of several layers also
+            one for each.
         execution: how it is computed; see :class:`Execution`.
 
     Source: Leino et al. 2018, arXiv 1802.03788.
@@ -93,7 +94,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         measure_at: Layer | None = None,
         multiply_by_inputs: bool = False,
         reference: Values | None = None,
-        displacement: Literal["end"] | StartAtLayer = "end",
+        displacement: Literal["end"] | StartAtLayer | Sequence[StartAtLayer] = "end",
         execution: Execution | None = None,
     ) -> None:
         LayerAttribution.__init__(self, forward_func, layer, device_ids)
@@ -106,13 +107,9 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         self.quantity = quantity
         self.sample_at = None if sample_at is None else Cut.ensure(sample_at)
         self.measure_at = None if measure_at is None else Cut.ensure(measure_at)
-        if displacement != "end" and not isinstance(displacement, StartAtLayer):
-            raise TypeError(
-                'expected displacement="end" or a Replacement, as MeanActivation.of(loader), got '
-                f"{type(displacement).__name__}"
-            )
         self.reference = reference
         self.displacement = displacement
+        self._starts()  # what is none is refused at once
         self.execution = execution or Execution()
         self._compiled: dict[nn.Module, Callable[..., Any]] = {}
         self._multiply_by_inputs = multiply_by_inputs
@@ -126,10 +123,21 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         """Whether influences are multiplied by displacements (Captum's word for it)."""
         return self._multiply_by_inputs
 
-    @property
-    def _start(self) -> StartAtLayer | None:
-        at_layer = self.multiplies_by_inputs and self.displacement != "end"
-        return cast(StartAtLayer, self.displacement) if at_layer else None
+    def _starts(self) -> Sequence[StartAtLayer] | None:
+        """Return where displacements start at each layer; None: at the reference."""
+        said, layers = self.displacement, self.layer
+        if isinstance(said, str) and said == "end":
+            return None
+        many = len(layers) if isinstance(layers, list | tuple) else 1
+        starts: list[Any] = list(said) if isinstance(said, list | tuple) else [said] * many
+        wrong = [type(one).__name__ for one in starts if not isinstance(one, StartAtLayer)]
+        if wrong or len(starts) != many:
+            raise TypeError(
+                'expected displacement="end" or a Replacement, as MeanActivation.of([other]), '
+                f"or a list of one for each of {many} layers, got "
+                f"{', '.join(wrong) or len(starts)}"
+            )
+        return starts
 
     def has_convergence_delta(self) -> bool:
         """Return whether there is a completeness to fall short of: only with displacements."""
@@ -204,7 +212,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
                 options,
                 multiply=self.multiplies_by_inputs,
                 reference=self.reference,
-                start=self._start,
+                starts=self._starts() if self.multiplies_by_inputs else None,
                 delta=return_convergence_delta,
                 standard_error=return_standard_error,
                 error_estimate=return_error_estimate,

@@ -20,6 +20,7 @@ __all__ = [
     "PreprocessingOptions",
     "QuestionOptions",
     "SeedOptions",
+    "replaced",
     "replacement",
     "strict",
 ]
@@ -70,6 +71,21 @@ def strict() -> Any:
         action="store_true",
         default=False,
         help="stop if a picture can't be read; default: leave it out, and say so",
+    )
+
+
+def replaced(default: str) -> Any:
+    """Declare the option that says what takes a removed unit's place.
+
+    Args:
+        default: what does if nothing is said, in words.
+    """
+    return option(
+        "--replace",
+        type=replacement,
+        metavar="X",
+        help="what takes the place of removed units, and what contributions count from: a number, "
+        f'"zero", "mean" or "resample" of the pictures at hand; default: {default}',
     )
 
 
@@ -238,7 +254,7 @@ class QuestionOptions(Group):
         "--distribution",
         choices=("point", "path", "noise"),
         help="the picture itself, the path from --baseline to it, or noise around it; "
-        "default: path",
+        "default: point",
     )
     points: int | None = option(
         "--points", type=count, metavar="N", help="of the path or the noise; default: 50"

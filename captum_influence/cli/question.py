@@ -33,23 +33,24 @@ def chosen_quantity(options: QuestionOptions, names: Names, outputs: int | None)
 def chosen_distribution(
     options: QuestionOptions, inputs: Tensor, seed: int = 0
 ) -> Distribution | None:
-    """Return over which inputs the gradient is averaged; None, the default, if nothing is said.
+    """Return over which inputs the gradient is averaged; None, the input, if nothing is said.
+
+    Points and a baseline are those of a path, unless noise is asked for.
 
     Raises:
         ValueError: if an option doesn't belong to the distribution, or is out of range.
     """
-    kind = options.distribution or "path"
+    said = options.given("points", "baseline")
+    kind = options.distribution or ("path" if said else "point")
     for name, kinds in _BELONGS.items():
         if getattr(options, name) is not None and kind not in kinds:
             raise ValueError(
                 f"expected --{name} with --distribution {' or '.join(kinds)}, got it with {kind}: "
                 "leave one out"
             )
-    if not options.given("distribution", "points", "baseline"):
-        return None
     points = options.points or _POINTS
     if kind == "point":
-        return Point()
+        return Point() if options.distribution else None
     if kind == "path":
         return LinearPath(_baseline(options.baseline or "zero", inputs), points, Midpoint())
     level = _LEVEL if options.noise is None else options.noise

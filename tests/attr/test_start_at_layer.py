@@ -49,6 +49,16 @@ def test_it_is_the_influence_times_what_removal_changes(
     torch.testing.assert_close(found, slopes * (here - other.like(here)))
 
 
+def test_each_layer_has_its_own() -> None:
+    model, mean = network(), MeanActivation(torch.tensor([0.5, -0.5]).double())
+    asked = {"distribution": Point(), "multiply_by_inputs": True}
+    starts = [OTHERS["mean"], mean]
+    both = DistributionalInfluence(model, ["1", "2"], displacement=starts, **asked)
+    for layer, other, found in zip("12", starts, both.attribute(X, target=1), strict=True):
+        alone = DistributionalInfluence(model, layer, displacement=other, **asked)
+        torch.testing.assert_close(found, alone.attribute(X, target=1))
+
+
 def test_it_is_no_factor_of_influences_and_has_no_delta() -> None:
     model, other = network(), OTHERS["mean"]
     plain = DistributionalInfluence(model, "1", distribution=Point())
@@ -60,8 +70,9 @@ def test_it_is_no_factor_of_influences_and_has_no_delta() -> None:
 
 
 def test_what_is_no_start_is_named() -> None:
-    with pytest.raises(TypeError, match=r"as MeanActivation\.of\(loader\), got Tensor"):
-        DistributionalInfluence(network(), "1", displacement=torch.zeros(5))
+    for wrong in (torch.zeros(5), "mean", [OTHERS["zero"], OTHERS["mean"]]):
+        with pytest.raises(TypeError, match="or a list of one for each of 1 layers, got"):
+            DistributionalInfluence(network(), "1", displacement=wrong)
     both = DistributionalInfluence(
         network(), "1", multiply_by_inputs=True, reference=0.0, displacement=OTHERS["zero"]
     )

@@ -61,7 +61,7 @@ def test_blur_keeps_the_mean_colour_and_takes_the_detail() -> None:
     [
         ("--distribution point --points 3", "--distribution path or noise"),
         ("--distribution noise --baseline mean", "--distribution path"),
-        ("--noise 0.2", "--distribution noise, got it with path"),
+        ("--noise 0.2", "--distribution noise, got it with point"),
         ("--distribution noise --noise 0", "positive number as --noise"),
     ],
 )

@@ -37,7 +37,7 @@ class Question:
         options: how to compute it.
         multiply: multiply by displacements.
         reference: inputs where displacements start, in place of the distribution's own.
-        start: what starts displacements at the layer itself, in place of both.
+        starts: what starts displacements at each cut itself, in place of both.
         delta: also the completeness deltas.
         standard_error: also the standard errors.
         error_estimate: also the nested estimates of the quadrature error.
@@ -48,7 +48,7 @@ class Question:
     options: Options
     multiply: bool = False
     reference: Values | None = None
-    start: StartAtLayer | None = None
+    starts: Sequence[StartAtLayer] | None = None
     delta: bool = False
     standard_error: bool = False
     error_estimate: bool = False
@@ -65,7 +65,7 @@ class Question:
                 "return_convergence_delta needs multiply_by_inputs=True: plain influences don't "
                 "sum to a difference of the quantity"
             )
-        if self.start is not None and (self.delta or self.reference is not None):
+        if self.starts is not None and (self.delta or self.reference is not None):
             raise ValueError(
                 "displacements that start at the layer have no input where they start, and no "
                 "delta: leave out return_convergence_delta and reference=, or displacement="
@@ -99,7 +99,7 @@ def answer(question: Question) -> Answer:
     integral = estimate.integral
     attributions, variances, change = integral.sums, estimate.variances, estimate.change
     if question.multiply and not anchored:
-        displacement = _displacement(explained, start, question.start)
+        displacement = _displacement(explained, start, question.starts)
         attributions, change = (
             _products(attributions, displacement),
             _products(change, displacement),
@@ -146,7 +146,7 @@ def _start(question: Question) -> Reading | None:
     """Read the activations where displacements start; None: at zero, or at the points' anchors."""
     problem, sample_at = question.problem, question.problem.slice.sample_at
     cuts, options = problem.slice.cuts, question.options
-    if question.start is not None:
+    if question.starts is not None:
         return None
     if question.reference is not None:
         inputs = expanded(question.reference, problem.inputs, "reference")
@@ -169,15 +169,16 @@ def _estimate(question: Question, activations: Layers | None) -> Estimate:
 
 def _has_anchors(question: Question) -> bool:
     """Return whether displacements start at the points' own anchors, unless it is said where."""
-    return question.problem.distribution.is_anchored and question.start is None
+    return question.problem.distribution.is_anchored and question.starts is None
 
 
 def _displacement(
-    explained: Reading, start: Reading | None, at_layer: StartAtLayer | None
+    explained: Reading, start: Reading | None, starts: Sequence[StartAtLayer] | None
 ) -> list[Tensor]:
+    if starts is not None:
+        pairs = zip(explained.cuts, starts, strict=True)
+        return [z - begin.like(z) for cut, begin in pairs for z in cut]
     here = [z for cut in explained.cuts for z in cut]
-    if at_layer is not None:
-        return [z - at_layer.like(z) for z in here]
     if start is None:
         return here
     begins = [z for cut in start.cuts for z in cut]

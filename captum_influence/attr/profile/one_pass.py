@@ -112,9 +112,19 @@ class Questioner:
             "measure": "contribution" if self._influence.multiplies_by_inputs else "influence",
             "quantities": self._quantities_in_words(),
             "distribution": distribution.in_words(),
+            "counts_from": self._counts_from(distribution),
             "aggregate": _word(self._aggregate),
             "group_by": _word(self._group_by),
         }
+
+    def _counts_from(self, distribution: Distribution) -> str:
+        """Return what activations are compared with for contributions, in words."""
+        if self._influence.displacement == "end":
+            return "its activation where the path starts, 0 without one"
+        said = self._influence.displacement
+        starts = said if isinstance(said, list | tuple) else [said]
+        words = (one.in_words() if hasattr(one, "in_words") else "what is given" for one in starts)
+        return ", ".join(dict.fromkeys(words))
 
     def _quantities_in_words(self) -> tuple[str, ...]:
         quantity: Any = self._influence.quantity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -68,18 +68,25 @@ def profile_page(profile: InfluenceProfile, command: str | None = None) -> Page:
         "measure": facts["measure"],
         "tabled": min(_TABLED, len(profile.groups)),
         "groups": len(profile.groups),
-        "method": (
-            f"Each example was asked about {' and '.join(facts['quantities'])}. A unit's "
-            f"{facts['measure']} is its gradient, averaged over {facts['distribution']}; the "
-            f"{facts['aggregate']} over its places is taken. Means, and their standard errors, are "
-            "over the examples of a group, all from one pass."
-        ),
+        "method": _method(facts),
         "facts": list(_facts(profile)),
         "asked": profile.asked,
         "command": command,
         "caveats": _CAVEATS,
     }
     return Page(TEMPLATE, content, lambda: _figures(profile))
+
+
+def _method(facts: Mapping[str, Any]) -> str:
+    times = ""
+    if facts["measure"] == "contribution":
+        times = f", times how far its activation lies from {facts['counts_from']}"
+    return (
+        f"Each example was asked about {' and '.join(facts['quantities'])}. A unit's "
+        f"{facts['measure']} is its gradient, averaged over {facts['distribution']}{times}; the "
+        f"{facts['aggregate']} over its places is taken. Means, and their standard errors, are "
+        "over the examples of a group, all from one pass."
+    )
 
 
 def _facts(profile: InfluenceProfile) -> Iterator[tuple[str, str]]:
@@ -98,10 +105,9 @@ def _sections(profile: InfluenceProfile) -> Iterator[_Section]:
             def draw(theme: Theme, where: dict[str, Any] = where) -> Figure:
                 return profile_figure(profile, theme=theme, **where)
 
-            measure = profile.facts["measure"]
             yield _Section(
                 f"{name}: {words}",
-                chart(draw, f"Units of {name} with the largest mean {measure} on {words}"),
+                chart(draw, f"Units of {name} with the largest mean {profile.measure} {words}"),
                 [
                     (group, profile.count(group), profile.top(_TOP, group, **where))
                     for group in profile.groups[:_TABLED]

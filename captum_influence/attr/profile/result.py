@@ -206,8 +206,14 @@ class InfluenceProfile(Finding):
         mean = give_or_take(unit.mean, unit.standard_error)
         return (
             f"Over {examples}{of}, unit {unit.index} of layer {self.layers[layer]} has the largest "
-            f"mean {self.facts['measure']} on {self.facts['quantities'][quantity]}{where}: {mean}."
+            f"mean {self.measure} {self.facts['quantities'][quantity]}{where}: {mean}."
         )
+
+    @property
+    def measure(self) -> str:
+        """What was averaged, with its preposition: ``"contribution to"``, ``"influence on"``."""
+        measure = str(self.facts["measure"])
+        return f"{measure} {'to' if measure == 'contribution' else 'on'}"
 
     def _largest(self) -> tuple[Group, int, int, UnitStatistic]:
         """Return the unit of largest mean, and its group, layer and quantity."""

@@ -14,6 +14,7 @@ from captum_influence.cli.options import (
     PicturesOptions,
     PreprocessingOptions,
     SeedOptions,
+    replaced,
 )
 from captum_influence.cli.output import Report
 from captum_influence.explanations.essences.find import essence
@@ -26,10 +27,11 @@ __all__ = ["COMMAND"]
 _DEMO_CLASS = "coupe"
 
 _DESCRIPTION = """\
-Find what a class is to a network, over many pictures of it: the channels with the most influence
-and standard errors, what each looks at, whether the class is still told from the rest with nothing
-else and without them, and a picture made to excite it. Pictures of other classes, if there are
-any, are what it is told from. Without options it asks what a coupe is to the demo network."""
+Find what a class is to a network, over many pictures of it: the channels that contribute most,
+with standard errors and what removing them does, what each looks at, whether the class is still
+told from the rest with nothing else and without them, and a picture made to excite it. Pictures of
+other classes, if there are any, are what it is told from. Without options it asks what a coupe is
+to the demo network."""
 
 _EXAMPLES = """\
 examples:
@@ -52,10 +54,12 @@ class EssenceOptions(Group):
     )
     by: Any = option(
         "--by",
-        choices=("influence", "contribution"),
-        default="influence",
-        help="what ranks channels; default: influence",
+        choices=("contribution", "influence"),
+        default="contribution",
+        help="what ranks channels: influence times what their removal changes, or influence alone; "
+        "default: contribution",
     )
+    replace: Any = replaced("the mean over the pictures")
     top: int = option(
         "--top", type=count, default=5, metavar="N", help="channels to show; default: 5"
     )
@@ -96,6 +100,7 @@ def run(
         target,
         held_out=subject.held_out,
         by=question.by,
+        replace=question.replace,
         top=question.top,
         examples=question.show,
         prototype=_prototype(subject, target, question.prototype_steps, seed, output),

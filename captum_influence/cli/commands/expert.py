@@ -14,7 +14,7 @@ from captum_influence.cli.options import (
     PicturesOptions,
     PreprocessingOptions,
     SeedOptions,
-    replacement,
+    replaced,
 )
 from captum_influence.cli.output import Report
 from captum_influence.experts.curves.find import expert_curves
@@ -64,13 +64,7 @@ class ExpertOptions(Group):
         default="keep",
         help="keep only the units, or remove them; default: keep",
     )
-    replace: Any = option(
-        "--replace",
-        type=replacement,
-        default=0.0,
-        metavar="X",
-        help="what takes the place of removed units; default: 0",
-    )
+    replace: Any = replaced("zero, as in the paper")
 
 
 def run(
@@ -90,16 +84,16 @@ def run(
     require(network, layer=layer.layer, target=question.target)
     report = Report.claim(output, ExpertCurves)
     subject = Collection.of(Network.of(network, preprocessing), pictures)
-    target, cut = (
-        subject.index(question.target or _DEMO_CLASS),
-        chosen_layer(layer, subject.network),
-    )
+    target = subject.index(question.target or _DEMO_CLASS)
+    cut = chosen_layer(layer, subject.network)
+    instead = "zero" if question.replace is None else question.replace
     rankings = class_rankings(
         subject.network.model,
         subject.seen,
         cut,
         target,
         by=question.rankings,
+        replace=instead,
         ends="both" if question.mode == "keep" else "top",
         seed=seed.seed,
     )
@@ -110,7 +104,7 @@ def run(
         target,
         rankings,
         mode=question.mode,
-        replace=question.replace,
+        replace=instead,
         seed=seed.seed,
         class_names=subject.network.names,
         show_progress=output.show_progress,

@@ -20,6 +20,7 @@ from captum_influence.cli.options import (
     PreprocessingOptions,
     QuestionOptions,
     SeedOptions,
+    replaced,
 )
 from captum_influence.cli.output import Report
 from captum_influence.cli.question import chosen_distribution, chosen_quantity
@@ -67,9 +68,10 @@ class UnitOptions(Group):
         "--by",
         choices=("contribution", "influence"),
         default="contribution",
-        help="rank units by influence times what they changed by, or by influence alone; "
+        help="rank units by influence times what their removal changes, or by influence alone; "
         "default: contribution",
     )
+    replace: Any = replaced("the mean with --examples, else zero")
     axis: str = option(
         "--axis",
         choices=("channel", "position", "neuron"),
@@ -106,6 +108,7 @@ def run(
         cut,
         _quantity(question, subject),
         distribution=chosen_distribution(question, subject.inputs, seed.seed),
+        replace=units.replace,
         top=units.top,
         by=units.by,
         axis=units.axis,

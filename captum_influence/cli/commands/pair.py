@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from captum_influence.cli.groups import Command, Group, count, option
 from captum_influence.cli.inputs import Collection, Network, chosen_layer, left_out, require
@@ -14,6 +14,7 @@ from captum_influence.cli.options import (
     PicturesOptions,
     PreprocessingOptions,
     SeedOptions,
+    replaced,
 )
 from captum_influence.cli.output import Report
 from captum_influence.explanations.pairs.find import pair
@@ -53,6 +54,7 @@ class PairOptions(Group):
         metavar="CLASS",
         help=f"number or name; required with --model; of the demo: {_DEMO_PAIR[1]}",
     )
+    replace: Any = replaced("the mean over the pictures")
     top: int = option(
         "--top", type=count, default=4, metavar="N", help="channels for each class; default: 4"
     )
@@ -85,6 +87,7 @@ def run(
         chosen_layer(layer, subject.network),
         *(subject.index(word) for word in words),
         held_out=subject.held_out,
+        replace=question.replace,
         top=question.top,
         examples=question.show,
         display=subject.network.display,

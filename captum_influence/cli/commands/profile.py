@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from captum_influence.cli.options import (
     OutputOptions,
     PreprocessingOptions,
     SeedOptions,
+    replaced,
     strict,
 )
 from captum_influence.cli.output import Report
@@ -29,6 +30,8 @@ from captum_influence.data.folders import PictureFolder
 from captum_influence.data.labels import class_index
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import SceneDataset
+from captum_influence.network.cuts import Cut
+from captum_influence.units.replacement import Replacement
 from captum_influence.units.targets import question as asked_for
 
 __all__ = ["COMMAND"]
@@ -36,7 +39,7 @@ __all__ = ["COMMAND"]
 _DEMO_LAYERS, _DEMO_SCENES = ["relu4", "relu5"], 160
 
 _DESCRIPTION = """\
-Average the influence of every unit over a folder of pictures, one subfolder for each group, with
+Average what every unit contributes over a folder of pictures, one subfolder for each group, with
 standard errors. Without options it profiles the demo's classes. Under torchrun the pictures are
 shared among processes; with --checkpoint a killed run goes on where it was."""
 
@@ -74,11 +77,23 @@ class ProfileOptions(Group):
     distribution: str = option(
         "--distribution",
         choices=("point", "path", "noise"),
-        default="path",
-        help="default: path",
+        default="point",
+        help="each picture itself, the path from zero to it, or noise around it; default: point",
     )
+    by: str = option(
+        "--by",
+        choices=("contribution", "influence"),
+        default="contribution",
+        help="average influence times what a unit's removal changes, or influence alone; "
+        "default: contribution",
+    )
+    replace: Any = replaced("zero")
     points: int = option(
-        "--points", type=count, default=4, metavar="N", help="per picture; default: 4"
+        "--points",
+        type=count,
+        default=4,
+        metavar="N",
+        help="of the path or the noise, per picture; default: 4",
     )
     aggregate: Any = option(
         "--aggregate",
@@ -113,11 +128,14 @@ def run(
     report, known = Report.claim(output, InfluenceProfile), Network.of(network, preprocessing)
     loader, groups = _pictures(known, options)
     quantity = _quantity(known, options)
+    layers = options.layers or _DEMO_LAYERS
     influence = DistributionalInfluence(
         known.model,
-        options.layers or _DEMO_LAYERS,
+        layers,
         distribution=_distribution(options, seed.seed),
         quantity=quantity,
+        multiply_by_inputs=options.by == "contribution",
+        displacement=[_instead(options, known, layer, loader, seed.seed) for layer in layers],
     )
 
     def folder(inputs: object, labels: Tensor | None) -> list[str]:
@@ -132,7 +150,7 @@ def run(
         show_progress=output.show_progress,
     )
     if os.environ.get("RANK", "0") == "0":  # of several processes, one writes
-        told = _told(profile, options.top, quantity.in_words(known.names))
+        told = _told(profile, options.top, options.by, quantity.in_words(known.names))
         report.write(profile, *told, left_out=left_out(loader))
 
 
@@ -171,9 +189,18 @@ def _distribution(options: ProfileOptions, seed: int) -> Distribution:
     return StratifiedPath(n=options.points, seed=seed)
 
 
-def _told(profile: InfluenceProfile, top: int, asked: str) -> Iterator[str]:
+def _instead(
+    options: ProfileOptions, network: Network, layer: str, loader: Iterable[Any], seed: int
+) -> Replacement:
+    """Return what takes the place of a layer's units."""
+    said = "zero" if options.replace is None else options.replace
+    return Replacement.with_loader(said, network.model, Cut.ensure(layer), loader, seed)
+
+
+def _told(profile: InfluenceProfile, top: int, by: str, asked: str) -> Iterator[str]:
     for layer in profile.layers:
-        yield f"{layer}: units of largest mean influence on {asked}"
+        measure = "contribution to" if by == "contribution" else "influence on"
+        yield f"{layer}: units of largest mean {measure} {asked}"
         for group in profile.groups:
             units = profile.top(top, group, layer=layer)
             found = ", ".join(f"{u.index} ({u.mean:.3g} ± {u.standard_error:.1g})" for u in units)

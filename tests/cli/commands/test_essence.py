@@ -11,7 +11,7 @@ from captum_influence.cli.program import main
 def test_of_a_class_of_ones_own(colours, written_in, capsys) -> None:
     words = ["essence", *colours, "--target", "red", "--show", "1", "--prototype-steps", "2"]
     assert main([*words, "--out", "made"]) == 0
-    assert "red is first of all channels 0 and 2 of 1" in capsys.readouterr().out
+    assert "red is first of all channel 0 of 1: 100\u00a0%" in capsys.readouterr().out
     found = Essence.load(written_in("made"))
     assert found.units[0].unit.index == (0,)
     assert found.count == 3

@@ -7,7 +7,8 @@ from captum_influence.cli.program import main
 
 
 def test_two_classes_of_ones_own(colours, written_in, capsys) -> None:
-    assert main(["pair", *colours, "--target", "0", "--versus", "green", "--out", "made"]) == 0
+    words = ["pair", *colours, "--target", "0", "--versus", "green", "--replace", "zero"]
+    assert main([*words, "--out", "made"]) == 0
     found = Pair.load(written_in("made"))
     assert found.headline in capsys.readouterr().out
     assert "channel 0" in found.headline

@@ -40,7 +40,7 @@ def test_a_folder_of_pictures(
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "warm (n = 2)" in out
-    assert "units of largest mean influence on score(predicted class)" in out
+    assert "units of largest mean contribution to score(predicted class)" in out
     profile = InfluenceProfile.load(tmp_path / "out")
     assert profile.groups == ("cold", "warm")
     assert profile.facts["group_by"] == "folder"
