@@ -24,7 +24,7 @@ from captum_influence.network.reading import activations
 from captum_influence.reports.display import Highlight
 from captum_influence.units.geometry import Geometry
 from captum_influence.units.measurement import Answer
-from captum_influence.units.picture_display import PictureDisplay
+from captum_influence.units.shown.pictures import PictureDisplay
 from captum_influence.visualization.blur import gaussian_blur
 from captum_influence.visualization.numbers import number
 

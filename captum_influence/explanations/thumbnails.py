@@ -11,7 +11,7 @@ import torch
 from captum_influence.reports.parts import data_uri, embedded, is_smooth
 from captum_influence.units.exemplars import Look
 from captum_influence.units.interpreted import Example
-from captum_influence.units.picture_display import PictureDisplay
+from captum_influence.units.shown.pictures import PictureDisplay
 from captum_influence.visualization import maps
 from captum_influence.visualization.numbers import number
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from captum_influence.network.devices import device_of
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
-from captum_influence.units.displays import display_of
 from captum_influence.units.interpreted import Example, InterpretedUnit
 from captum_influence.units.measurement import Measurement
 from captum_influence.units.ranking import UnitInfluence
+from captum_influence.units.shown.choice import display_of
 
 __all__ = ["Examiner", "Look", "Podium"]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any, cast, overload
 
 import torch
@@ -24,10 +22,11 @@ from captum_influence.network.outputs import Output
 from captum_influence.network.reading import activations
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.shown import Shown
-from captum_influence.units.axes import Aggregate, Axis, AxisLike
+from captum_influence.units.axes import Aggregate, AxisLike
 from captum_influence.units.measurement import Answer, answered
 from captum_influence.units.options import Chosen, Options
-from captum_influence.units.ranking import By, UnitValues
+from captum_influence.units.ordering import How, LayerUnits, naming
+from captum_influence.units.ranking import By
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.result import JointRanking, Ranking
 from captum_influence.units.targets import TargetLike, question
@@ -145,115 +144,18 @@ def rank_units(
     """
     asked = Asked.of(rank_units, locals())
     given: By = "influence" if activations is None else "contribution"
-    how = _How(asked, by or given, top, _moved(change, by or given), replace)
+    how = How(asked, by or given, top, _moved(change, by or given), replace)
     if isinstance(influences, Mapping) or _are_layers(influences):
         named = _named(influences)
         axes = axis if isinstance(axis, Mapping) and set(axis) == set(named) else None
         layers = {}
         for name, values in named.items():
-            with _naming(name):
+            with naming(name):
                 own, begin = (_of(name, named, given) for given in (activations, reference))
                 along = axis if axes is None else axes[name]
-                layers[name] = _Layer(values, own, begin, along, heads, aggregate)
+                layers[name] = LayerUnits(values, own, begin, along, heads, aggregate)
         return how.together(layers)
-    return how.alone(_Layer(influences, activations, reference, axis, heads, aggregate))
-
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """The units of one layer, measured: as :func:`rank_units` is given them."""
-
-    influences: Any
-    activations: Any
-    reference: Any
-    axis: Any
-    heads: int | None
-    aggregate: Aggregate
-
-    def counting_from(self, replace: Replace | Replacement | None) -> _Layer:
-        """Return the layer with what a removal puts there as its reference."""
-        if replace is None:
-            return self
-        if self.reference is not None or self.activations is None:
-            raise ValueError(
-                "expected replace= beside activations and without reference=, which both say where "
-                "displacements start: leave one out"
-            )
-        own = self.activations
-        instead = Replacement.among(replace, own)
-        return dataclasses.replace(self, reference=instead.like(own).expand_as(own))
-
-    def pooled(self, by: str, change: float | None, name: str | None) -> UnitValues:
-        """Return what each unit did."""
-        self._check(by)
-        values = self.influences
-        if by == "contribution":
-            values = values * (
-                self.activations - (0.0 if self.reference is None else self.reference)
-            )
-        return UnitValues.pooled(
-            values,
-            Axis.ensure(self.axis, tuple(values.shape[1:]), self.heads),
-            self.aggregate,
-            self.activations,
-            self.reference,
-            change=change,
-            layer=name,
-        )
-
-    def _check(self, by: str) -> None:
-        if not isinstance(self.influences, Tensor):
-            raise TypeError(
-                "expected the influences at one layer as a tensor (examples, ...), or of several "
-                f"as a mapping or a list of such, got {type(self.influences).__name__}"
-            )
-        if by not in ("influence", "contribution"):
-            raise ValueError(f'expected by="influence" or by="contribution", got {by!r}')
-        if by == "contribution" and self.activations is None:
-            raise ValueError('by="contribution" multiplies by activations: pass them as the second')
-        if self.activations is not None and self.activations.shape != self.influences.shape:
-            raise ValueError(
-                f"expected activations shaped like the influences, {tuple(self.influences.shape)}, "
-                f"got {tuple(self.activations.shape)}"
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class _How:
-    """How units are ranked, of one layer or of several."""
-
-    asked: Asked
-    by: By
-    top: int | None
-    change: float | None
-    replace: Replace | Replacement | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def alone(self, layer: _Layer, name: str | None = None) -> Ranking:
-        """Rank one layer's units."""
-        found = layer.counting_from(self.replace).pooled(self.by, self.change, name)
-        asked = self.asked if name is None else self.asked.at(f".layers[{name!r}]")
-        facts = {**self.facts, "examples": len(layer.influences)}
-        units = found.highest(self.top)
-        return Ranking.of(asked, found, units, self.by, layer.aggregate, facts)
-
-    def together(self, layers: Mapping[str, _Layer]) -> JointRanking:
-        """Rank the units of several layers by their shares."""
-        ranked = {}
-        for name, layer in layers.items():
-            with _naming(name):
-                ranked[name] = self.alone(layer, name)
-        examples = len(next(iter(layers.values())).influences)
-        return JointRanking.of(self.asked, ranked, self.top, {**self.facts, "examples": examples})
-
-
-@contextmanager
-def _naming(layer: str) -> Iterator[None]:
-    """Let what is wrong with one of several layers say which."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"layer {layer}: {error}") from None
+    return how.alone(LayerUnits(influences, activations, reference, axis, heads, aggregate))
 
 
 def _are_layers(influences: Any) -> bool:
@@ -371,7 +273,7 @@ def rank_layers(
         "quantity": answer.quantity.in_words(shown.class_names),
         "distribution": over.in_words(),
     }
-    return _How(asked, by, top, change, replace, facts).together(measured)
+    return How(asked, by, top, change, replace, facts).together(measured)
 
 
 def _chosen(
@@ -402,7 +304,7 @@ def _measured(
     distribution: Distribution,
     begin: Tensor | None,
     run: Run,
-) -> dict[str, _Layer]:
+) -> dict[str, LayerUnits]:
     """Return the influences at all layers from one pass, and the activations here and there."""
     cuts = {name: one.cut for name, one in units.items()}
     found = DistributionalInfluence(
@@ -411,7 +313,7 @@ def _measured(
         inputs, internal_batch_size=run.internal_batch_size, show_progress=run.show_progress
     )
     return {
-        name: _Layer(
+        name: LayerUnits(
             values,
             activations(network, inputs, cuts[name]),
             None if begin is None else activations(network, begin, cuts[name]),

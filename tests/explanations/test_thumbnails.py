@@ -16,7 +16,7 @@ from captum_influence.explanations.thumbnails import (
     thumbnail,
 )
 from captum_influence.units.interpreted import Example
-from captum_influence.units.series_display import SeriesDisplay
+from captum_influence.units.shown.series import SeriesDisplay
 from captum_influence.visualization import maps
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from captum_influence.units.interpreted import Example, InterpretedUnit
-from captum_influence.units.picture_display import PictureDisplay
 from captum_influence.units.ranking import UnitInfluence
-from captum_influence.units.series_display import SeriesDisplay
+from captum_influence.units.shown.pictures import PictureDisplay
+from captum_influence.units.shown.series import SeriesDisplay
 
 PICTURE = torch.rand(3, 6, 8, generator=torch.Generator().manual_seed(0))
 DISPLAY = PictureDisplay(PICTURE, 95.0, 0.0)

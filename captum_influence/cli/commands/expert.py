@@ -86,7 +86,7 @@ def run(
     subject = Collection.of(Network.of(network, preprocessing), pictures)
     target = subject.index(question.target or _DEMO_CLASS)
     cut = chosen_layer(layer, subject.network)
-    instead = "zero" if question.replace is None else question.replace
+    instead: Any = "zero" if question.replace is None else question.replace
     rankings = class_rankings(
         subject.network.model,
         subject.seen,

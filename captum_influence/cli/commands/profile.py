@@ -193,7 +193,7 @@ def _instead(
     options: ProfileOptions, network: Network, layer: str, loader: Iterable[Any], seed: int
 ) -> Replacement:
     """Return what takes the place of a layer's units."""
-    said = "zero" if options.replace is None else options.replace
+    said: Any = "zero" if options.replace is None else options.replace
     return Replacement.with_loader(said, network.model, Cut.ensure(layer), loader, seed)
 
 

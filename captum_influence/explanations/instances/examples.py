@@ -14,11 +14,11 @@ from captum_influence.network.devices import device_of
 from captum_influence.network.reading import activations
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
-from captum_influence.units.displays import display_of
 from captum_influence.units.geometry import Box, receptive_fields
 from captum_influence.units.interpreted import Example
 from captum_influence.units.measurement import Measurement
-from captum_influence.units.picture_display import PictureDisplay
+from captum_influence.units.shown.choice import display_of
+from captum_influence.units.shown.pictures import PictureDisplay
 
 __all__ = ["top_examples"]
 

@@ -26,13 +26,13 @@ from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
-from captum_influence.units.displays import display_of
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.measurement import Answer, Measurement, answered
 from captum_influence.units.options import Chosen, Options
-from captum_influence.units.picture_display import PictureDisplay
 from captum_influence.units.ranking import UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replace, Replacement
+from captum_influence.units.shown.choice import display_of
+from captum_influence.units.shown.pictures import PictureDisplay
 from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike
 

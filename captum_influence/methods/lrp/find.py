@@ -22,8 +22,8 @@ from captum_influence.network.outputs import Output
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
-from captum_influence.units.displays import pictures_of
 from captum_influence.units.options import check_options, collected
+from captum_influence.units.shown.choice import pictures_of
 from captum_influence.units.targets import numbered
 
 __all__ = ["RelevanceOptions", "relevance"]

@@ -120,7 +120,7 @@ def test_the_headline_names_the_unit_of_the_largest_mean() -> None:
     words = ("score(class 0)", "score(predicted class)")[quantity]
     assert profile.headline.startswith(
         f"Over 30 examples in 3 groups, unit {unit} of layer {layer} has the largest mean "
-        f"contribution on {words} in group {group}: "
+        f"contribution to {words} in group {group}: "
     )
     where = {"layer": layer, "quantity": quantity}
     mean = number(float(profile.mean(group, **where).max()))

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from captum_influence import explain
-from captum_influence.units.series_display import SeriesDisplay
+from captum_influence.units.shown.series import SeriesDisplay
 
 NAMES = ["red", "green", "dark"]
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from captum_influence.reports.shown import Shown
-from captum_influence.units.displays import display_of, pictures_of, rescaled
-from captum_influence.units.picture_display import PictureDisplay
-from captum_influence.units.series_display import SeriesDisplay
+from captum_influence.units.shown.choice import display_of, pictures_of, rescaled
+from captum_influence.units.shown.pictures import PictureDisplay
+from captum_influence.units.shown.series import SeriesDisplay
 
 PICTURE = torch.rand(3, 32, 64, generator=torch.Generator().manual_seed(0))
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from captum_influence import Explanation, explain
 from captum_influence.reports.display import Row
 from captum_influence.testing import check_finding
-from captum_influence.units.series_display import SeriesDisplay, SeriesHighlight
+from captum_influence.units.shown.series import SeriesDisplay, SeriesHighlight
 
 SERIES = torch.rand(2, 10, generator=torch.Generator().manual_seed(0))
 DISPLAY = SeriesDisplay(SERIES, 70.0)  # the three highest of ten

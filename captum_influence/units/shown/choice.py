@@ -7,8 +7,8 @@ from torch import Tensor
 
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
-from captum_influence.units.picture_display import PictureDisplay
-from captum_influence.units.series_display import SeriesDisplay
+from captum_influence.units.shown.pictures import PictureDisplay
+from captum_influence.units.shown.series import SeriesDisplay
 
 __all__ = ["display_of", "pictures_of", "rescaled"]
 

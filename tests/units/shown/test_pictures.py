@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from captum_influence.reports.display import Row
-from captum_influence.units.picture_display import PictureDisplay
-from captum_influence.units.series_display import SeriesDisplay
+from captum_influence.units.shown.pictures import PictureDisplay
+from captum_influence.units.shown.series import SeriesDisplay
 from captum_influence.visualization.blur import gaussian_blur
 
 PICTURE = torch.rand(3, 10, 10, generator=torch.Generator().manual_seed(0))
