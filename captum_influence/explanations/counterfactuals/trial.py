@@ -36,12 +36,12 @@ from captum_influence.network.modes import without_graph
 from captum_influence.network.substitution import Reruns, class_scores, reruns
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
-from captum_influence.units.displays import display_of
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.options import Chosen
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.selection import Selection
+from captum_influence.units.shown.choice import display_of
 
 __all__ = ["ClassLike", "Trial", "Wanted", "trial_of"]
 
