@@ -67,7 +67,7 @@ class Relevance(Finding):
 
     @property
     def relevances(self) -> dict[str, Tensor]:
-        """The relevance at each place, (examples, ...): the input and the layers, by name."""
+        """Relevance by the name of its place, the input first, then layers; each (examples, ...)."""
         return {_INPUT: self.map, **self.layers}
 
     @property
