@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -34,6 +35,18 @@ def pair_figure() -> Figure:
         held_out=held_out,
         class_names=CLASSES,
     ).plot()
+
+
+def prototypes_figure() -> Figure:
+    """A picture made for each class of the demo network."""
+    network = load_demo_network()
+    figure, axes = plt.subplots(2, 4, figsize=(9, 5), layout="constrained")
+    for index, axis in enumerate(axes.flat):
+        made = prototype(network, index, size=64, steps=256)
+        axis.imshow(made.image.permute(1, 2, 0))
+        axis.set_title(f"{CLASSES[index]}: score {made.value:.0f}", fontsize=11)
+        axis.set_axis_off()
+    return figure
 
 
 def _scenes() -> list[list[tuple[Tensor, Tensor]]]:

@@ -1,6 +1,6 @@
 """The pictures of README and of the pages, made anew: ``python docs/_figures/draw.py``.
 
-``points.png``, a measurement, comes from ``python -m benchmarks.accuracy.points``.
+Measurements (points, growth, leaderboard, experts) come from their scripts in ``benchmarks/``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import torch
-from class_figures import essence_figure, pair_figure
+from class_figures import essence_figure, pair_figure, prototypes_figure
 from concept_figures import distribution_figure, quantity_figure, slice_figure
 from flow import flow
 from matplotlib import pyplot as plt
@@ -59,6 +59,8 @@ def main() -> int:
     _save(distribution_figure(), "distributions.png")
     _save(comparison(), "comparison.png")
     _save(wrong_answer(), "wrong_answer.png")
+    _save(single_unit(), "counterfactual.png")
+    _save(prototypes_figure(), "prototypes.png")
     return 0
 
 
@@ -89,10 +91,19 @@ def wrong_answer() -> Figure:
         shortcut_scene("tree").image,
         "relu5",
         true="tree",
+        replace=0,
         loader=[SceneDataset(64, seed=5).stacked()],
         class_names=CLASSES,
     )
     return found.plot()
+
+
+def single_unit() -> Figure:
+    """A tree taken for a fish, righted by the removal of one unit."""
+    image, label = SceneDataset(534, seed=17)[533]
+    loader = [SceneDataset(80, seed=6).stacked()]
+    network, asked = load_demo_network(), {"replace": 0, "loader": loader, "class_names": CLASSES}
+    return counterfactual(network, image, "relu5", true=label, **asked).plot()
 
 
 def disturbances() -> Figure:
