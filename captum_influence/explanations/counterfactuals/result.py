@@ -124,8 +124,10 @@ class Counterfactual(Finding):
         """What follows from the comparison with wrong classes, in words."""
         if self.nearer:
             return "the truth took fewer"
-        if self.nearer is None:
+        if not self.flipped:
             return "the truth wasn't reached"
+        if self.nearer is None:
+            return "there is nothing to compare the truth with"
         return "the truth took no fewer, so this is no evidence that these units caused the mistake"
 
     @property

@@ -38,7 +38,7 @@ from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.options import Chosen
-from captum_influence.units.ranking import UnitInfluence
+from captum_influence.units.ranking import UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.selection import Selection
 from captum_influence.units.shown.choice import display_of
@@ -209,15 +209,7 @@ def _tried(
         display=display,
         found=found,
         units=units,
-        effects=removal_effects(
-            network,
-            search.inputs,
-            search.quantity(goal),
-            removals.replacement,
-            chosen,
-            values=values,
-            shown=units,
-        ),
+        effects=_effects(search, goal, values, units),
         margins=mistake.margins(scores),
         controls=removed_at_random(removals, sets, mistake),
         wrong=wrong_classes(wrong, others, before, names) if compared else None,
@@ -229,6 +221,14 @@ def _tried(
         # Not from within: a network that is run anew, as its user would, has the last word.
         after=_verified(search, Selection.ensure(units, removals.axis)),
     )
+
+
+def _effects(
+    search: Search, goal: Goal, values: UnitValues, units: tuple[UnitInfluence, ...]
+) -> Effects:
+    quantity, instead = search.quantity(goal), search.removals.replacement
+    asked = (search.network, search.inputs, quantity, instead, search.chosen)
+    return removal_effects(*asked, values=values, shown=units)
 
 
 def _replaced_by(removals: Removals) -> Tensor:

@@ -1,3 +1,5 @@
+"""Why an answer was wrong, asked of networks small enough to answer by hand."""
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,11 +10,13 @@ from captum_influence.demo import CLASSES, SceneDataset, load_demo_network
 from captum_influence.units import MeanActivation
 from captum_influence.units.units_of import UnitsOf
 
+SAID = float(torch.tensor([6, 4.5, 0]).double().softmax(0)[0])  # p(class 0) of all units on
+
 
 def test_the_smallest_set_is_found_and_verified() -> None:
     found = counterfactual(voters(), ALL_ON, "0", true=1, controls=0)
     assert [unit.index for unit in found.units] == [(0,)]  # 6 - 3 < 4.5; without the 2, 4 < 4.5
-    assert found.units[0].value == pytest.approx(3.0)
+    assert found.units[0].value == pytest.approx(3.0 * SAID)
     assert (found.outcome, found.flipped) == ("true", True)
     assert found.margins == pytest.approx((1.5, -1.5))
     assert found.controls is None
@@ -23,9 +27,9 @@ def test_a_series_is_one_input_too() -> None:
     series = torch.ones(1, 5, 7, dtype=torch.float64)
     found = counterfactual(Series(), series, "vote.0", true=1, controls=0)
     assert [unit.index for unit in found.units] == [(0,)]
-    # q = 1.5 in all, of which unit 0 passes on 3 × the mean of the first channel: 3/7 of each step.
+    # Unit 0 passes on 3 p × the mean of the first channel: a seventh of that at each step.
     assert (found.picture, found.display.noun) == (None, "series")
-    torch.testing.assert_close(found.seen[0].map, torch.full((7,), 3 / 7).double())
+    torch.testing.assert_close(found.seen[0].map, torch.full((7,), 3 * SAID / 7).double())
     asked = {"true": 1, "controls": 0, "interpret": False}
     assert counterfactual(Series(), series, "vote.0", **asked).seen == ()
 
@@ -48,7 +52,7 @@ def test_nothing_raises_the_answer() -> None:
     head.bias = nn.Parameter(torch.tensor([1.0, 0.0]).double())
     found = counterfactual(nn.Sequential(nn.ReLU(), head), ALL_ON[:, :2], "0", true=1)
     assert (found.outcome, found.units, found.controls) == ("none", (), None)
-    assert "No unit of 0 raises score(class 0) − score(class 1)." in found.headline
+    assert "No channel of 0 raises −log p(class 1)." in found.headline
     assert found.plot().axes
 
 
@@ -83,8 +87,11 @@ def test_replacements_change_what_is_a_contribution(asked) -> None:
 def test_by_influence_the_gradient_alone_ranks() -> None:
     x = torch.tensor([[0.1, 2.0, 1.0, 0.5, 1.0]]).double()  # scores 5.3, 2.5, 0
     found = counterfactual(voters(), x, "0", true=1, by="influence", max_units=2, controls=0)
-    # Influences 3, 2, 1, -4, -0.5; without the first 5 to 2.5, without the second 1.3 to 2.5.
-    assert [(unit.index, unit.value) for unit in found.units] == [((1,), pytest.approx(2.0))]
+    # Influences 3 p, 2 p, p, ...; without the first 5 to 2.5, without both 1 to 2.5, and without
+    # the second alone 1.3 to 2.5.
+    said = float(torch.tensor([5.3, 2.5, 0]).double().softmax(0)[0])
+    assert [(unit.index, unit.value) for unit in found.units] == [((1,), pytest.approx(2 * said))]
+    assert found.tried == 2
     assert found.margins == pytest.approx((2.8, -1.2))
 
 
@@ -95,7 +102,9 @@ def test_classes_go_by_their_names() -> None:
     asked = {"true": "tree", "class_names": NAMES, "controls": 0}
     found = counterfactual(voters(), ALL_ON, "0", predicted="fish", **asked)
     assert (found.true, found.predicted, found.answer) == ("tree", "fish", "tree")
-    assert found.quantity == "score(fish) − score(tree)"
+    assert found.quantity == "−log p(tree)"
+    prefix = counterfactual(voters(), ALL_ON, "0", search="prefix", **asked)
+    assert prefix.quantity == "score(fish) − score(tree)"
     with pytest.raises(ValueError, match=r"'tee', which is none of the 2 names; similar.* tree"):
         counterfactual(voters(), ALL_ON, "0", true="tee", class_names=NAMES)
     with pytest.raises(ValueError, match="no names are known"):
@@ -107,7 +116,9 @@ def test_an_axis_of_another_layout() -> None:
     layout = nn.Sequential(nn.Unflatten(1, (1, 1, 5)), nn.ReLU(), nn.Flatten())
     model = nn.Sequential(layout, voters())
     found = counterfactual(model, ALL_ON, "0.1", true=1, axis=3, controls=0)
-    assert [(unit.name, unit.value) for unit in found.units] == [("unit 0", pytest.approx(3.0))]
+    assert [(unit.name, unit.value) for unit in found.units] == [
+        ("unit 0", pytest.approx(3 * SAID))
+    ]
     assert "Without 1 unit of 0.1 it says class 1." in found.headline
     again = counterfactual(model, ALL_ON, UnitsOf("0.1", 3), true=1, controls=0)
     assert again.units == found.units
@@ -117,7 +128,9 @@ def test_an_axis_of_another_layout() -> None:
 def test_groups_are_removed_whole() -> None:
     groups = {"first": [0, 3], "second": [1, 2]}  # worth 3 - 4 and 2 + 1
     found = counterfactual(voters(), ALL_ON, "0", true=1, axis=groups, controls=0)
-    assert [(unit.name, unit.value) for unit in found.units] == [("second", pytest.approx(3.0))]
+    assert [(unit.name, unit.value) for unit in found.units] == [
+        ("second", pytest.approx(3 * SAID))
+    ]
     assert int(found.expert(voters(), "0")(ALL_ON).argmax()) == 1
 
 

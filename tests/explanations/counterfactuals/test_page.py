@@ -68,9 +68,12 @@ def test_figures_have_names_of_their_own(found) -> None:
     ("settings", "words"),
     [
         ({"controls": 0}, ["No random units were removed", "Not measured: give a loader"]),
-        ({"by": "influence"}, ["Influence on score(fish)", "the first by influence"]),
-        ({"max_units": 1, "image": SURE}, ["the answer stays", "it still says fish", "1 channel"]),
-        ({"true": "rock"}, ["it says tree, wrong again"]),
+        ({"by": "influence"}, ["Influence: what ranked the unit", "are ranked by influence on"]),
+        ({"max_units": 1, "image": SURE}, ["it still says fish", "1 channel", "to compare"]),
+        ({"true": "rock", "max_units": 1}, ["it says tree, which is wrong too"]),
+        ({"until": "changed"}, ["there is no truth to hold against", "away from fish"]),
+        ({"search": "prefix"}, ["the first 1, 2, 3, ... of them", "score(fish) − score(tree)"]),
+        ({"wrong_classes": False}, ["towards wrong classes wasn"]),
     ],
 )
 def test_other_outcomes_have_other_words(settings, words) -> None:

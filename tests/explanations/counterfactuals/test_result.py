@@ -17,7 +17,7 @@ def asked(**settings) -> Counterfactual:
 
 
 def test_the_headline_says_no_more_than_was_measured() -> None:
-    alone = asked(controls=0)
+    alone = asked(controls=0, wrong_classes=False)
     assert alone.headline == (
         "The network says fish; the truth is tree. Without 1 channel of 0 it says tree."
     )
