@@ -18,12 +18,14 @@ from captum_influence.cli.options import (
     PictureOptions,
     PreprocessingOptions,
     SeedOptions,
-    replacement,
+    replaced,
 )
 from captum_influence.cli.output import Report
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.explanations.counterfactuals.find import counterfactual
+from captum_influence.explanations.counterfactuals.goals import Until
 from captum_influence.explanations.counterfactuals.result import Counterfactual
+from captum_influence.explanations.counterfactuals.search import SearchName
 
 __all__ = ["COMMAND"]
 
@@ -31,9 +33,10 @@ _DEMO_TRUE, _DEMO_SEED, _DEMO_SCENE = "tree", 17, 533  # which the demo takes fo
 _DEMO_OTHERS = 80
 
 _DESCRIPTION = """\
-Find the fewest units, by contribution to the wrong class over the true one, without which a
-network's answer changes, and verify it by running the network without them; beside it, as many
-random units. Without options it asks why the demo network takes a tree for a fish."""
+Find units without which a network's wrong answer is right: one after another by their contribution
+to -log p(true class), ranked anew after each, then put back where they weren't needed. What is
+reported was run. Beside it: the same search towards classes that are wrong, as many random units,
+and what else breaks. Without options it asks why the demo network takes a tree for a fish."""
 
 _EXAMPLES = """\
 examples:
@@ -53,17 +56,24 @@ class SearchOptions(Group):
         metavar="CLASS",
         help="number or name: what the network should have said; required with --model",
     )
+    until: Until = option(
+        "--until",
+        choices=("right", "changed"),
+        default="right",
+        help="what the answer shall become: the true class, or any but the one that is said; "
+        "default: right",
+    )
+    search: SearchName = option(
+        "--search",
+        choices=("greedy", "prefix"),
+        default="greedy",
+        help="one unit after another, ranked anew after each, or the first units of one ranking by "
+        "score(said) - score(true); default: greedy",
+    )
     max_units: int = option(
         "--max-units", type=count, default=16, metavar="N", help="to try; default: 16"
     )
-    replace: Any = option(
-        "--replace",
-        type=replacement,
-        default=0.0,
-        metavar="X",
-        help='what takes the place of removed units: a number, or "mean", their mean activation '
-        "over the examples; default: 0",
-    )
+    replace: Any = replaced("the mean over the examples, without any 0")
     controls: int = option(
         "--controls", type=counts, default=20, metavar="N", help="random sets; default: 20"
     )
@@ -102,6 +112,8 @@ def run(
         subject.inputs,
         cut,
         true=subject.index(search.true or _DEMO_TRUE),
+        until=search.until,
+        search=search.search,
         max_units=search.max_units,
         replace=search.replace,
         loader=loader,

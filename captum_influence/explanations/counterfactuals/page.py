@@ -28,12 +28,11 @@ _RANKED = {"contribution": "contribution to", "influence": "influence on"}
 
 def counterfactual_page(found: Counterfactual, command: str | None = None) -> Page:
     """Return the page of a wrong answer."""
-    said, _, rest = found.headline.partition(". ")
     content = {
         "window": f"{found.predicted}, not {found.true}, at {found.layer}",
         "eyebrow": f"{found.network} · layer {found.layer} · {found.lead}",
-        "title": f"{said}.",
-        "lead": rest,
+        "title": " ".join(found.sentences[:2]),
+        "lead": _lead(found),
         "c": found,
         "answers": _answers(found),
         "scores": _scores(found),
@@ -86,7 +85,7 @@ class _TableRow:
 class _WrongRow:
     name: str
     which: str
-    rank: str
+    bar: Bar
     units: str
     chosen: bool
 
@@ -140,15 +139,6 @@ def _scores(found: Counterfactual) -> str:
 
 
 def _tiles(found: Counterfactual) -> Iterator[Tile]:
-    words = {
-        "true": f"of {found.layer} less, and it says {found.answer}, which is right",
-        "other": f"of {found.layer} less, and it says {found.answer}, which is wrong too",
-        "none": f"of {found.layer} less, and it still says {found.answer}",
-    }
-    yield Tile(counted(len(found.units), found.axis.name), words[found.outcome])
-    if found.wrong:
-        took = ", ".join(_took(one.units, one.reached) for one in found.wrong)
-        yield Tile(took, "by the same search, towards classes that are wrong")
     if found.controls is not None:
         led = found.controls.away if found.until == "changed" else found.controls.to_true
         to = f"away from {found.predicted}" if found.until == "changed" else f"to {found.true}"
@@ -160,6 +150,15 @@ def _tiles(found: Counterfactual) -> Iterator[Tile]:
             f"{share(found.collateral.before)} → {share(found.collateral.after)}",
             f"of {found.collateral.examples} other inputs are answered right",
         )
+
+
+def _lead(found: Counterfactual) -> str:
+    """Return what follows; where nothing is compared, what else was found."""
+    if found.nearer is None:
+        return " ".join(found.sentences[2:])
+    if found.nearer:
+        return "Wrong answers took more units: the truth was nearer, which is not yet a cause."
+    return "A wrong answer took no more: this is no evidence that these units caused the mistake."
 
 
 def _took(units: int, reached: bool) -> str:
@@ -205,34 +204,28 @@ def _wrong(found: Counterfactual) -> str:
     if not found.wrong:
         return "There are two classes, so none is left that is neither said nor true."
     if not found.flipped:
+        return f"{found.true} wasn't reached, so there is nothing to compare."
+    asked = "The same search was made towards classes that are wrong."
+    if found.nearer:
         return (
-            f"The same search, towards classes that are wrong: {found.true} wasn't reached, so "
-            "there is nothing to compare."
+            f"{asked} The truth took fewer units than each of them: it was nearer. That is not yet "
+            "a cause, for a class that the network nearly says is nearer, too."
         )
-    most = (
-        "The truth took fewer than each of them. It was nearer than these, which is not yet a "
-        "cause: a class that the network nearly says is nearer, too."
-    )
-    none = (
-        "The truth took as many as one of them or more: whatever answer is asked for is reached "
-        "as easily, and that removing these units rights this one is no evidence that they caused "
-        "the mistake."
-    )
     return (
-        "The same search, towards classes that are wrong. If it gets there with as few units, it "
-        f"finds a way to any answer, not what went wrong. {most if found.nearer else none}"
+        f"{asked} One took as few units as the truth, or fewer: the search finds a way to any "
+        "answer, not what went wrong."
     )
 
 
 def _wrong_rows(found: Counterfactual) -> Iterator[_WrongRow]:
     if not found.wrong:
         return
-    yield _WrongRow(
-        found.true, "the truth", "", _took(len(found.units), found.reached), chosen=True
-    )
-    for one in found.wrong:
-        units = _took(one.units, one.reached)
-        yield _WrongRow(one.name, one.where, str(one.rank), units, chosen=False)
+    drawn = bars([len(found.units), *(one.units for one in found.wrong)])
+    took = _took(len(found.units), found.reached)
+    yield _WrongRow(found.true, "the truth", drawn[0], took, chosen=True)
+    for one, bar in zip(found.wrong, drawn[1:], strict=True):
+        words, took = f"{one.where}, rank {one.rank}", _took(one.units, one.reached)
+        yield _WrongRow(one.name, words, bar, took, chosen=False)
 
 
 def _control(found: Counterfactual) -> str:

@@ -136,8 +136,13 @@ class Counterfactual(Finding):
         return getattr(self.display, "picture", None)
 
     @property
+    def sentences(self) -> tuple[str, ...]:
+        """What was found: the answer and the truth, the removal, what it is compared with."""
+        return tuple(_sentences(self))
+
+    @property
     def headline(self) -> str:
-        return " ".join(_sentences(self))
+        return " ".join(self.sentences)
 
     def expert(self, model: nn.Module, layer: nn.Module | str | Cut, **settings: Any) -> Expert:
         """Return the network without the units, to be tried on other inputs.
@@ -234,7 +239,7 @@ class Counterfactual(Finding):
 
 
 def _sentences(found: Counterfactual) -> Iterator[str]:
-    """Yield what was found, one sentence or two at a time."""
+    """Yield what was found, a sentence at a time."""
     yield f"The network says {found.predicted}; the truth is {found.true}."
     yield _removal(found)
     if found.wrong:

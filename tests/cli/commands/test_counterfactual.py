@@ -63,6 +63,8 @@ def test_a_users_own_network(own: list[str], capsys: pytest.CaptureFixture[str])
         (["--out", "photo.png"], "photo.png is a file"),
         (["--out", "taken"], "counterfactual.json"),
         (["--max-units", "0"], "positive whole number"),
+        (["--until", "true"], "invalid choice: 'true'"),
+        (["--search", "all"], "invalid choice: 'all'"),
     ],
 )
 def test_mistakes_are_named_in_one_line(
@@ -71,6 +73,15 @@ def test_mistakes_are_named_in_one_line(
     Path("taken").mkdir()
     Path("taken/counterfactual.json").write_text("{}")
     assert message in fails([*own, *words])
+
+
+def test_until_and_search_are_handed_on(own: list[str]) -> None:
+    assert main([*own, "--until", "changed", "--search", "prefix", "--quiet", "--out", "made"]) == 0
+    found = Counterfactual.load("made")
+    assert (found.until, found.search, found.outcome) == ("changed", "prefix", "true")
+    assert main([*own, "--quiet", "--out", "again"]) == 0
+    found = Counterfactual.load("again")
+    assert (found.until, found.search) == ("right", "greedy")
 
 
 def test_a_network_needs_a_layer_and_a_truth(own: list[str], fails) -> None:
@@ -95,7 +106,7 @@ def others(own: list[str]) -> list[str]:
 
 
 def test_examples_tell_the_damage(others: list[str]) -> None:
-    assert main(others) == 0
+    assert main([*others, "--replace", "0"]) == 0
     damage = Counterfactual.load("made").collateral
     # without its first unit the network says "bright" of everything
     assert (damage.examples, damage.before, damage.after) == (
@@ -105,8 +116,9 @@ def test_examples_tell_the_damage(others: list[str]) -> None:
     )
 
 
-def test_their_mean_takes_the_place_of_removed_units(others: list[str]) -> None:
-    assert main([*others, "--replace", "mean"]) == 0
+@pytest.mark.parametrize("words", [["--replace", "mean"], []])
+def test_their_mean_takes_the_place_of_removed_units(others: list[str], words: list[str]) -> None:
+    assert main([*others, *words]) == 0
     found = Counterfactual.load("made")
     # scores 2 z0 and z1, with z0 = z1 = 200 / 255: the mean of z0 is (200 + 100 + 200) / 3 / 255
     assert found.margins == pytest.approx([200 / 255, (2 * 500 / 3 - 200) / 255], abs=1e-5)

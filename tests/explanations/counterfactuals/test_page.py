@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from voting import ALL_ON, Eyes, voters
 
 from captum_influence import counterfactual
@@ -44,6 +45,22 @@ def test_it_compares_with_random_units_and_counts_the_damage(found, text) -> Non
     assert "without random ones" in text
 
 
+def test_the_verdict_and_the_wrong_classes_come_before_all_else() -> None:
+    """Units that raise one class each: how many it took for each stands above the picture."""
+    head = nn.Linear(5, 5, bias=False, dtype=torch.float64)
+    head.weight = nn.Parameter(torch.eye(5).double())
+    scores = torch.arange(5.0, 0.0, -1.0).double()[None]
+    found = counterfactual(nn.Sequential(nn.ReLU(), head), scores, "0", true=3)
+    first, _, _ = found.page().html().partition('<section class="hero">')
+    assert found.sentences[1] in first
+    assert "this is no evidence that these units caused the mistake" in first
+    for one in found.wrong:
+        assert f'{one.name} <span class="soft">{one.where}, rank {one.rank}</span>' in first
+    page = counterfactual(voters(), ALL_ON, "0", true=1, class_names=NAMES).page().html()
+    assert "the truth was nearer, which is not yet a cause" in page
+    assert '<td class="n">over 5</td>' in page  # for rock all were tried
+
+
 def test_each_unit_has_a_card_that_its_row_leads_to(found, text) -> None:
     assert text.count('<article class="card"') == len(found.seen) == len(found.units)
     for i in range(1, len(found.units) + 1):
@@ -69,8 +86,14 @@ def test_figures_have_names_of_their_own(found) -> None:
     [
         ({"controls": 0}, ["No random units were removed", "Not measured: give a loader"]),
         ({"by": "influence"}, ["Influence: what ranked the unit", "are ranked by influence on"]),
-        ({"max_units": 1, "image": SURE}, ["it still says fish", "1 channel", "to compare"]),
-        ({"true": "rock", "max_units": 1}, ["it says tree, which is wrong too"]),
+        (
+            {"max_units": 1, "image": SURE},
+            ["Without 1 channel of 0 it still says fish", "to compare"],
+        ),
+        (
+            {"true": "rock", "max_units": 1},
+            ["the truth is rock. Without 1 channel of 0 it says tree."],
+        ),
         ({"until": "changed"}, ["there is no truth to hold against", "away from fish"]),
         ({"search": "prefix"}, ["the first 1, 2, 3, ... of them", "score(fish) − score(tree)"]),
         ({"wrong_classes": False}, ["towards wrong classes wasn"]),
