@@ -42,7 +42,7 @@ _EXAMPLES = """\
 examples:
   captum-influence counterfactual
   captum-influence counterfactual --model torchvision:resnet18 --weights DEFAULT \\
-      --image photo.jpg --layer layer4 --true "sports car" --examples photos/ --replace mean"""
+      --image photo.jpg --layer layer4 --true "sports car" --examples photos/"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -207,13 +207,21 @@ def _wrong(found: Counterfactual) -> str:
         return f"{found.true} wasn't reached, so there is nothing to compare."
     asked = "The same search was made towards classes that are wrong."
     if found.nearer:
-        return (
-            f"{asked} The truth took fewer units than each of them: it was nearer. That is not yet "
-            "a cause, for a class that the network nearly says is nearer, too."
-        )
+        return f"{asked} The truth took fewer units than each of them. {_not_yet(found)}"
     return (
         f"{asked} One took as few units as the truth, or fewer: the search finds a way to any "
         "answer, not what went wrong."
+    )
+
+
+def _not_yet(found: Counterfactual) -> str:
+    """Return why that the truth was nearer is no cause."""
+    if any(one.which == "above" for one in found.wrong or ()):
+        return "That is not yet a cause: it says how far each was, not what led astray."
+    # The class above is the one that is said, so what is left to compare with is behind.
+    return (
+        "That is not yet a cause: all of these score lower than the truth to begin with, so they "
+        "had further to go."
     )
 
 

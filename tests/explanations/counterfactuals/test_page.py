@@ -58,6 +58,7 @@ def test_the_verdict_and_the_wrong_classes_come_before_all_else() -> None:
         assert f'{one.name} <span class="soft">{one.where}, rank {one.rank}</span>' in first
     page = counterfactual(voters(), ALL_ON, "0", true=1, class_names=NAMES).page().html()
     assert "the truth was nearer, which is not yet a cause" in page
+    assert "score lower than the truth to begin with" in page  # the class above it is said
     assert '<td class="n">over 5</td>' in page  # for rock all were tried
 
 
