@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,10 @@ def curve_panels(
     """
     from matplotlib.lines import Line2D
 
-    figure = empty_figure(2.9 * len(panels) + (0.4 if len(panels) > 1 else 1.2), 3.3, theme)
+    across = min(7, 3 * len(panels))
+    entries = max((len(curves) for curves in panels.values()), default=0) + bool(whole)
+    height = 3.1 + 0.25 * math.ceil(entries / max(across, 1))  # with the rows of the legend
+    figure = empty_figure(2.9 * len(panels) + (0.4 if len(panels) > 1 else 1.2), height, theme)
     for place, (score, curves) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), place + 1)
         _draw_curves(axes, ks, curves, first_style)
@@ -81,7 +85,7 @@ def curve_panels(
         if whole:
             handles.append(Line2D([], [], color=theme.ink, linestyle="--", linewidth=0.9))
             labels.append("whole network")
-        _legend(figure, handles, labels, theme, min(7, 3 * len(panels)))
+        _legend(figure, handles, labels, theme, across)
     _heading(figure, title, 110, theme)
     return figure
 

@@ -19,12 +19,12 @@ from captum_influence.cli.options import (
 from captum_influence.cli.output import Report
 from captum_influence.experts.curves.find import expert_curves
 from captum_influence.experts.curves.result import ExpertCurves
-from captum_influence.experts.rankings import class_rankings
+from captum_influence.experts.rankings import EVERY, class_rankings
 
 __all__ = ["COMMAND"]
 
 _DEMO_CLASS = "coupe"
-_RANKINGS = ("influence", "contribution", "activation", "conductance", "random")
+_RANKINGS = EVERY
 
 _DESCRIPTION = """\
 Rank a layer's channels for a class in several ways, keep only the first k of each (or remove them),
@@ -54,7 +54,7 @@ class ExpertOptions(Group):
     rankings: Any = option(
         "--rankings",
         type=names(*_RANKINGS),
-        default=_RANKINGS,
+        default=None,
         metavar="A,B,...",
         help=f"some of {', '.join(_RANKINGS)}; default: all",
     )

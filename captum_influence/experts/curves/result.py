@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from torch import Tensor
 
 from captum_influence.data.frames import frame
@@ -69,6 +70,18 @@ class OneAgainstRest:
     def f1(self) -> float:
         """The harmonic mean of precision and recall."""
         return 2 * self.hits / max(2 * self.hits + self.false_alarms + self.misses, 1)
+
+    def interval(self, score: Score, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+        """Return the 95 % bootstrap interval of a score over the examples.
+
+        To draw examples with replacement is to draw the four counts from a multinomial.
+        """
+        counts = np.array(list(asdict(self).values()))
+        total = int(counts.sum())
+        drawn = np.random.default_rng(seed).multinomial(total, counts / max(total, 1), draws)
+        scores = [getattr(OneAgainstRest(*row), score) for row in drawn.tolist()]
+        low, high = np.quantile(scores, [0.025, 0.975]).tolist()
+        return low, high
 
     @property
     def accuracy(self) -> float:

@@ -14,6 +14,7 @@ from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.data.batches import repeatable
 from captum_influence.data.labels import Names, class_index
+from captum_influence.experts.class_question import AGAINST_REST, SIGNED, ClassQuestion
 from captum_influence.experts.curves.find import expert_curves
 from captum_influence.experts.curves.result import ExpertCurves, Mode
 from captum_influence.experts.held_out import HeldOut
@@ -258,6 +259,7 @@ class _Trial:
             "influence": means.influences.mean(means.target),
             "contribution": means.contributions.mean(means.target),
             "activation": activity.inside,
+            **_others(survey, means.target),
         }
         return _Trial(asked, survey, loader, tried.ks, values, names)
 
@@ -269,7 +271,7 @@ class _Trial:
         if not has_others(self.loader, self.survey.model, self.survey.classes[0]):
             return None
         rankings = {name: _descending(values) for name, values in self.values.items()}
-        for name in ("influence", "contribution"):
+        for name in set(SIGNED) & set(rankings):
             rankings[name] = _from_both_ends(self.values[name])
         return self._curves(rankings, "keep")
 
@@ -294,6 +296,23 @@ class _Trial:
         )
         asked = self.asked.at(".kept" if mode == "keep" else ".removed")
         return replace(_together(found, list(draws)), asked=asked)
+
+
+def _others(survey: Survey, target: int) -> dict[str, Tensor]:
+    """Return what else units may be ranked by, (units,), with the rest where there is one."""
+    others = has_others(survey.loader, survey.model, target)
+    by = ["magnitude", *(AGAINST_REST if others else ())]
+    asked = ClassQuestion(
+        model=survey.model,
+        units=survey.units,
+        target=target,
+        quantity=survey.quantity,
+        distribution=survey.over,
+        n_steps=0,
+        run=replace(survey.run, show_progress=False),
+    )
+    found = asked.over(survey.loader, by).values
+    return {name: found[name].values for name in by}
 
 
 def _together(curves: ExpertCurves, draws: Sequence[str]) -> ExpertCurves:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.explanations.thumbnails import (
@@ -55,7 +55,7 @@ def essence_page(essence: Essence, command: str | None = None) -> Page:
             chart(draw, f"{name}, against the number of units")
             for name, draw in _curves(essence).items()
         ],
-        "chosen": None if chosen is None else {"by": chosen[0], "k": chosen[1]},
+        "chosen": None if chosen is None else _best(essence, *chosen),
         "cards": [_card(row, essence) for row in essence.units],
         "percent_kept": f"{100 - essence.facts['percentile']:g} %",
         "tested": list(_tested(essence)),
@@ -174,6 +174,20 @@ def _tiles(essence: Essence) -> Iterator[Tile]:
         f"F1 with nothing but {counted(k, essence.kind)}; the whole network has "
         f"{essence.kept.whole.f1:.2f}, {k} at random {essence.kept.curve('f1', 'random')[at]:.2f}",
     )
+
+
+def _best(essence: Essence, by: str, k: int) -> dict[str, Any]:
+    """Return the class's expert, with the interval of its F1 and what does as well."""
+    counts = cast(ExpertCurves, essence.kept).best[by]
+    low, high = counts.interval("f1")
+    also = ", ".join(f"{name} ({f1:.2f})" for name, f1 in essence.as_good.items())
+    return {
+        "by": by,
+        "k": k,
+        "f1": f"{counts.f1:.2f}",
+        "range": f"{low:.2f} to {high:.2f}",
+        "also": also,
+    }
 
 
 def _card(row: EssentialUnit, essence: Essence) -> _Card:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
@@ -131,15 +131,24 @@ class Essence(Finding):
         return len(self.influences.mean(self.target))
 
     @property
-    def chosen(self) -> tuple[By, int] | None:
+    def chosen(self) -> tuple[str, int] | None:
         """By which ranking, and how many units, the class is told best: the highest F1."""
         if self.kept is None:
             return None
-        best = self.kept.best_k
-        names: tuple[By, ...] = ("influence", "contribution")
-        curves = {name: max(self.kept.curve("f1", name)) for name in names}
-        by = max(names, key=lambda name: (curves[name], -best[name]))
+        best, counts = self.kept.best_k, self.kept.best
+        by = max(
+            (name for name in counts if name != "random"), key=lambda n: (counts[n].f1, -best[n])
+        )
         return by, best[by]
+
+    @property
+    def as_good(self) -> dict[str, float]:
+        """The best F1 of other rankings that lies within the interval of the best ranking's."""
+        if self.kept is None or self.chosen is None:
+            return {}
+        by, best = self.chosen[0], self.kept.best
+        low, _ = best[by].interval("f1")
+        return {n: c.f1 for n, c in best.items() if n not in (by, "random") and c.f1 >= low}
 
     @property
     def needed(self) -> int:
@@ -163,9 +172,9 @@ class Essence(Finding):
                 "give a loader that has some, or Expert.from_profile(..., k=...) a number"
             )
         by, k = self.chosen
-        profile = self.influences if by == "influence" else self.contributions
         cut = self.layer if layer is None else layer
-        return Expert.from_profile(profile, self.target, k, model=model, layer=cut, **settings)
+        units = cast(ExpertCurves, self.kept).rankings[by][:k]
+        return Expert(model, cut, units, "keep", **settings)
 
     @property
     def headline(self) -> str:
@@ -210,8 +219,16 @@ class Essence(Finding):
         still = "" if own > whole else "still "  # what the whole network couldn't isn't kept
         return (
             f"With nothing but {counted(k, self.kind)} it {still}tells {self.name} from the "
-            f"rest, F1 {own:.2f} (whole network {whole:.2f}, {k} at random {chance:.2f})."
+            f"rest, F1 {own:.2f} (whole network {whole:.2f}, {k} at random {chance:.2f})"
+            f"{self._rivals()}."
         )
+
+    def _rivals(self) -> str:
+        """Return by what it was best, and what else did as well, in words."""
+        by, also = cast("tuple[str, int]", self.chosen)[0], list(self.as_good)
+        if not also:
+            return f", chosen by {by}"
+        return f", chosen by {by}; {_and(also)} {'does' if len(also) == 1 else 'do'} as well"
 
     @property
     def kind(self) -> str:
@@ -229,7 +246,7 @@ class Essence(Finding):
         return strips.strips_figure(
             [row.strip(self.by) for row in self.units],
             prototype,
-            title=self.headline,
+            title=f"{self._first()} {self._without()}",
             unit=self.measure,
         )
 
@@ -253,6 +270,7 @@ class Essence(Finding):
                 "effects": self.effects.to_dict(),
                 "against": [row.to_dict() for row in self.against],
                 "expert": None if chosen is None else {"by": chosen[0], "k": chosen[1]},
+                "as_good": self.as_good,
                 "kept": None if self.kept is None else self.kept.to_dict(),
                 "removed": self.removed.to_dict(),
                 "prototype": None if self.prototype is None else self.prototype.to_dict(),

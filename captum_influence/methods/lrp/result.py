@@ -67,7 +67,7 @@ class Relevance(Finding):
 
     @property
     def relevances(self) -> dict[str, Tensor]:
-        """Relevance by the name of its place, the input first, then layers; each (examples, ...)."""
+        """Relevance by the name of its place, the input first; each (examples, ...)."""
         return {_INPUT: self.map, **self.layers}
 
     @property

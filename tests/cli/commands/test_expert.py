@@ -18,7 +18,7 @@ def test_of_a_class_of_ones_own(colours, written_in, capsys) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--rankings size", "expected some of influence"),
+        ("--rankings size", "expected some of contribution"),
         ("--replace median", "\"resample\", got 'median'"),
         ("--model nets.py:build --target red", "got no --layer"),
     ],

@@ -1,5 +1,7 @@
 """Counts and the scores of them, in numbers a reader can add up; and the contract of a finding."""
 
+import math
+
 import pytest
 import torch
 from eyeing import pictures
@@ -109,3 +111,14 @@ def test_curves_of_a_network_keep_the_contract(model) -> None:
     removed = expert_curves(model, loader, model.relu, 1, chosen, mode="remove", replace="mean")
     check_finding(removed, {"model": model, "loader": loader})
     assert "rankings={'by hand': [1, 0]}" in removed.call
+
+
+def test_the_interval_of_a_score_is_that_of_drawing_examples_anew() -> None:
+    counts = OneAgainstRest(hits=30, false_alarms=5, misses=10, rest=55)
+    low, high = counts.interval("recall")
+    # Of a share p of n, nearly p ± 1.96 sqrt(p (1 - p) / n).
+    half = 1.96 * math.sqrt(0.75 * 0.25 / 40)
+    assert low == pytest.approx(0.75 - half, abs=0.03)
+    assert high == pytest.approx(0.75 + half, abs=0.03)
+    assert counts.interval("f1") == counts.interval("f1")
+    assert OneAgainstRest(4, 0, 0, 4).interval("f1") == (1.0, 1.0)

@@ -16,6 +16,7 @@ from captum_influence import (
     essence,
     expert_curves,
 )
+from captum_influence.experts.rankings import EVERY
 from captum_influence.units.units_of import UnitsOf
 
 
@@ -88,7 +89,7 @@ def test_removal_is_counted_as_it_happens(model, found) -> None:
 def test_random_rankings_count_together(found) -> None:
     hits = [row.hits + row.misses for row in found.removed.counts["random"]]
     assert set(hits) == {5 * len(RED)}
-    assert set(found.removed.counts) == {"influence", "contribution", "activation", "random"}
+    assert set(found.removed.counts) == set(EVERY) - {"conductance"}
 
 
 def test_contributions_count_from_the_mean_unless_it_is_said(model) -> None:
