@@ -20,7 +20,7 @@ from captum_influence.network.recording import quiet
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
-from captum_influence.training.bias.differences import GroupDifference, difference
+from captum_influence.training.bias.differences import GroupDifference, corrected, difference
 from captum_influence.training.bias.result import (
     ALL_LAYERS,
     BiasReport,
@@ -134,10 +134,12 @@ def _differences(
 ) -> tuple[GroupDifference, ...]:
     """Compare every group with the first, in every quantity."""
     original, *others = per_example
-    return tuple(
-        difference(name, quantity, per_example[original][quantity], values, confidence, seed)
-        for name in others
-        for quantity, values in per_example[name].items()
+    return corrected(
+        [
+            difference(name, quantity, per_example[original][quantity], values, confidence, seed)
+            for name in others
+            for quantity, values in per_example[name].items()
+        ]
     )
 
 
