@@ -146,6 +146,6 @@ from captum_influence.visualization import charts
 visualization.png(visualization.overview(torch.rand(3, 4, 4), []))
 print("matplotlib.pyplot" in sys.modules)
 """
-    command = [sys.executable, "-c", code, str(Path(visualization.__file__).parent)]
+    command = [sys.executable, "-c", code, str(Path(visualization.__file__).parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
