@@ -35,7 +35,7 @@ def test_one_scale_ends_where_that_of_all_maps_together_does(looks) -> None:
 def test_glances_hold_pictures_and_say_whose(looks) -> None:
     shown = glances(looks[0], 1.0, in_words)
     assert [glance.number for glance in shown] == [look.example.number for look in looks[0]]
-    assert shown[0].caption == "red, 16.0"
+    assert shown[0].caption == "red, 11.0"  # of 16, less the mean over the loader
     assert all(g.heat.startswith("data:image/png;base64,") for g in shown)
     assert all(g.mask.startswith("data:image/png;base64,") for g in shown)
 
