@@ -49,8 +49,9 @@ def experts_ablation(found: Row) -> str:
 
 def wrong_answers(found: Row) -> str:
     """How many wrong answers are righted by removing at most 16 units, and at what cost."""
-    heads = ["put in their place", "influence over", "righted", "to a third class",
-             "random sets: righted", "random sets: changed", "units: median, most",
+    heads = ["layer", "put in their place", "search", "righted", "to a third class",
+             "random sets: righted", "random sets: changed", "truth took fewer units",
+             "truth took no fewer", "units: median, most",
              "right before, right after: mean, least", "the same, random units"]  # fmt: skip
     rows = []
     for row in found["rows"]:
@@ -61,6 +62,8 @@ def wrong_answers(found: Row) -> str:
                 "moved to a third class",
                 "random sets: to the true class",
                 "random sets: away",
+                "truth took fewer than wrong classes",
+                "truth took no fewer",
             )
         ]
         after, random = (
@@ -69,8 +72,9 @@ def wrong_answers(found: Row) -> str:
         )
         rows.append(
             (
+                f"`{row['layer']}`",
                 "zero" if row["replace"] == "0" else "the mean",
-                row["distribution"],
+                row["search"],
                 *(f"{share:.1%}" for share in shares),
                 "{}, {}".format(*row["units of a flip: median, most"]),
                 *("{:.1%}, {:.1%}".format(*pair) for pair in (after, random)),

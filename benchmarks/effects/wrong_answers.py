@@ -1,10 +1,10 @@
 """``python -m benchmarks.effects.wrong_answers``: wrong answers, righted by removing units.
 
-For each wrong answer of SqueezeNet on ImageNet pictures: the units of the last fire module, ranked
-by contribution to score(predicted) − score(true), without which the answer is the true one; random
-sets of the same size beside them; and what the removal does to the pictures that were answered
-right. Needs the data of CAPTUM_INFLUENCE_DATA (or ../shared/data). ``--out FOLDER`` keeps the
-figures and the numbers.
+For each wrong answer of SqueezeNet on ImageNet pictures: the units of a fire module without which
+the answer is the true one, by either search; random sets of the same size beside them; what the
+same search takes towards classes that are wrong; and what the removal does to the pictures that
+were answered right. Needs the data of CAPTUM_INFLUENCE_DATA (or ../shared/data). ``--out FOLDER``
+keeps the figures and the numbers.
 """
 
 from __future__ import annotations
@@ -19,17 +19,12 @@ from torch import Tensor, nn
 
 from benchmarks.provenance import keep
 from benchmarks.trained import data_folder, squeezenet
-from captum_influence import Cut, Distribution, Expert, LinearPath, Point, counterfactual
-from captum_influence.attr import Midpoint
+from captum_influence import Cut, Expert, counterfactual
 from captum_influence.explanations import Counterfactual
 from captum_influence.network.reading import activations
 from captum_influence.units import MeanActivation
 
-LAYER = "features.12"
-DISTRIBUTIONS: dict[str, Distribution] = {
-    "path of 50": LinearPath(0.0, 50, Midpoint()),
-    "point": Point(),
-}
+SEARCHES = ("greedy", "prefix")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m benchmarks.effects.wrong_answers", description=__doc__
     )
     parser.add_argument("--images", type=int, default=117)
+    parser.add_argument("--layer", default="features.12", help="features.N")
     parser.add_argument("--max-units", type=int, default=16)
     parser.add_argument("--controls", type=int, default=100)
     parser.add_argument("--out", type=Path)
@@ -48,28 +44,28 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     names = list(json.loads((folder / "imagenet" / "classes.json").read_text()))
     features = torch.cat(
-        [activations(subject.model, x, Cut(LAYER)) for x in subject.images.split(16)]
+        [activations(subject.model, x, Cut(asked.layer)) for x in subject.images.split(16)]
     )
-    head = Head(subject.model)
+    head = Head(subject.model, asked.layer)
     with torch.no_grad():
         said = torch.cat([head(z) for z in features.split(16)]).argmax(dim=1)
     right = said == subject.labels
     print(f"{len(said)} pictures, {int((~right).sum())} answered wrong")
     rows = []
     for replace in ("0", "mean"):
-        for name, distribution in DISTRIBUTIONS.items():
+        for search in SEARCHES:
             instead = MeanActivation.of([features]) if replace == "mean" else 0
             found = [
                 counterfactual(
                     subject.model,
                     subject.images[i],
-                    LAYER,
+                    asked.layer,
                     true=int(subject.labels[i]),
                     max_units=asked.max_units,
                     replace=instead,
                     controls=asked.controls,
                     interpret=False,
-                    distribution=distribution,
+                    search=search,
                     class_names=names,
                     picture=_shown(subject.images[i]),
                 )
@@ -78,25 +74,26 @@ def main(arguments: list[str] | None = None) -> int:
             damage = [
                 _damage(head, f, features[right], subject.labels[right], instead) for f in found
             ]
-            rows.append(_summary(replace, name, found, damage))
+            rows.append(_summary(asked.layer, replace, search, found, damage))
             print(json.dumps(rows[-1]), flush=True)
-            if asked.out and (replace, name) == ("0", "path of 50"):
+            if asked.out and (replace, search) == ("0", "greedy"):
                 _keep(found, asked.out)
     keep(asked.out and asked.out / "wrong_answers.json", {"rows": rows})
     return 0
 
 
 class Head(nn.Module):
-    """What comes behind the last fire module, so that pictures needn't run through the rest."""
+    """What comes behind a fire module, so that pictures needn't run through the rest."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, layer: str) -> None:
         super().__init__()
         self.entry = nn.Identity()
+        self.rest = model.features[int(layer.rpartition(".")[2]) + 1 :]
         self.classifier = model.classifier
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return class scores (examples, 1000) of activations (examples, 512, 13, 13)."""
-        return self.classifier(self.entry(features)).flatten(1)
+        """Return class scores (examples, 1000) of activations (examples, channels, ...)."""
+        return self.classifier(self.rest(self.entry(features))).flatten(1)
 
 
 def _shown(image: Tensor) -> Tensor:
@@ -127,7 +124,11 @@ def _accuracy(model: nn.Module, features: Tensor, labels: Tensor) -> float:
 
 
 def _summary(
-    replace: str, name: str, found: Sequence[Counterfactual], damage: Sequence[tuple[float, float]]
+    layer: str,
+    replace: str,
+    search: str,
+    found: Sequence[Counterfactual],
+    damage: Sequence[tuple[float, float]],
 ) -> dict[str, object]:
     count = len(found)
     flips = [f for f in found if f.flipped]
@@ -135,14 +136,17 @@ def _summary(
     controls = [f.controls for f in found if f.controls]
     of_flipped = [pair for f, pair in zip(found, damage, strict=True) if f.flipped]
     return {
+        "layer": layer,
         "replace": replace,
-        "distribution": name,
+        "search": search,
         "wrong answers": count,
         "flipped to the true class": len(flips) / count,
         "moved to a third class": sum(f.outcome == "other" for f in found) / count,
         "random sets: to the true class": sum(c.to_true / c.sets for c in controls) / count,
         "random sets: away": sum(c.away / c.sets for c in controls) / count,
         "units of a flip: median, most": (sizes[len(sizes) // 2], sizes[-1]) if sizes else None,
+        "truth took fewer than wrong classes": sum(f.nearer is True for f in found) / count,
+        "truth took no fewer": sum(f.nearer is False for f in found) / count,
         "accuracy on what was right: mean, least": _least(of_flipped, 0),
         "the same, random units": _least(of_flipped, 1),
     }
