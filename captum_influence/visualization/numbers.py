@@ -27,8 +27,11 @@ def number(value: float | None) -> str:
 
 
 def give_or_take(value: float, error: float) -> str:
-    """Return a mean with its standard error, if there is one."""
-    return f"{number(value)} ± {number(error)}" if math.isfinite(error) else number(value)
+    """Return a mean with its standard error, if there is one above zero."""
+    known = (
+        math.isfinite(error) and error > abs(value) * 1e-9
+    )  # what is the same throughout has none
+    return f"{number(value)} ± {number(error)}" if known else number(value)
 
 
 def share(value: float) -> str:

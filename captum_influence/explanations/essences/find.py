@@ -120,7 +120,6 @@ def essence(
         by=chosen.by,
         prototype=options.get("prototype"),
         held_out=tried.loader is not None,
-        facts={**survey.facts(), "percentile": shown.percentile},
         seconds=time.perf_counter() - began,
         **found,
     )
@@ -140,6 +139,7 @@ def _found(
     return {
         "units": units,
         "effects": effects,
+        "facts": {**survey.facts(), "percentile": chosen.shown.percentile},
         "against": tuple(_active(row, activity) for row in means.against(top)),
         "influences": means.influences,
         "contributions": means.contributions,

@@ -59,6 +59,7 @@ def essence_page(essence: Essence, command: str | None = None) -> Page:
         "cards": [_card(row, essence) for row in essence.units],
         "percent_kept": f"{100 - essence.facts['percentile']:g} %",
         "tested": list(_tested(essence)),
+        "constant": _constant(essence),
         "method": _method(essence),
         "facts": list(_facts(essence)),
         "asked": essence.asked,
@@ -207,6 +208,12 @@ def _tested(essence: Essence) -> Iterator[str]:
     if essence.units:
         yield essence.effects.together_in_words(essence.quantity)
     yield essence.effects.agreement_in_words()
+
+
+def _constant(essence: Essence) -> bool:
+    """Return whether no unit's influence differs from picture to picture."""
+    rows = [*essence.units, *essence.against]
+    return all(row.influence_error <= abs(row.influence) * 1e-6 for row in rows)
 
 
 def _method(essence: Essence) -> str:

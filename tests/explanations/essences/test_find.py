@@ -103,6 +103,7 @@ def test_contributions_count_from_the_mean_unless_it_is_said(model) -> None:
     assert effects.estimates[0] == effects.alone[0] == pytest.approx(change)
     assert effects.inputs == len(RED)
     assert effects.replacement == "its mean activation"
+    assert found.facts["replace"] == found.facts["counts_from"] == "its mean activation"
 
 
 def test_both_rankings_agree_with_class_rankings(model) -> None:
