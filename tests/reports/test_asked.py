@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -280,7 +281,7 @@ def test_a_tensor_that_is_written_out_is_the_same_tensor(value: Tensor) -> None:
 
 def test_the_versions_are_those_that_are_installed() -> None:
     versions = installed_versions()
-    assert versions["torch"] == torch.__version__
+    assert versions["torch"] == version("torch")
     assert set(versions) == {"captum-influence", "torch", "captum", "numpy"}
 
 
