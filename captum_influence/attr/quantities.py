@@ -70,6 +70,11 @@ class Quantity(ABC):
         """Whether :meth:`resolve` has to be called with the explained instances' output."""
         return type(self).resolve is not Quantity.resolve
 
+    @property
+    def picks_entries(self) -> bool:
+        """Whether it is entries of each row's own output, so that rows can't mix in it."""
+        return False
+
     def in_words(self, names: Names = None) -> str:
         """Return what is asked as a reader calls it; ``names`` are those of the classes."""
         return type(self).__name__
@@ -145,6 +150,10 @@ class ClassScore(Quantity):
         index = self.class_index
         return f"score({code_of(self.target) if index is None else class_name(index, names)})"
 
+    @property
+    def picks_entries(self) -> bool:
+        return True
+
     def rows(self, examples: Tensor) -> Quantity:
         return self if self._index is None else _TargetRows(self._index[examples.cpu()])
 
@@ -162,6 +171,10 @@ class _TargetRows(Quantity):
     """A class score whose per-example targets have been handed out to rows."""
 
     index: Tensor
+
+    @property
+    def picks_entries(self) -> bool:
+        return True
 
     def code(self, write: Write) -> str:
         single = self.index.shape[1] == 1 < len(self.index)  # one int would be all rows' target
@@ -340,6 +353,10 @@ class _Weighted(Quantity):
             whole = write(int(size) if float(size).is_integer() else size, "weight")
             times = "" if size == 1 else f"{whole} * "
             yield ("-" if weight < 0 else "+"), times + write(term, "quantity")
+
+    @property
+    def picks_entries(self) -> bool:
+        return all(term.picks_entries for _, term in self.terms)
 
     @property
     def needs_reference(self) -> bool:

@@ -159,12 +159,14 @@ def _value(quantity: Quantity, block: Block, output: Any) -> Tensor:
 
 def _check_own(problem: Problem, block: Block, trace: Trace, values: Sequence[Tensor]) -> None:
     """Ask the last row's quantities of that row alone: they mustn't depend on the others."""
-    found, last = problem.slice.layout, torch.tensor([len(block) - 1])
-    if not found.has_rows:
+    found, asked = problem.slice.layout, zip(problem.quantities, values, strict=True)
+    pairs = [(quantity, value) for quantity, value in asked if not quantity.picks_entries]
+    if not found.has_rows or not pairs:
         return
+    last = torch.tensor([len(block) - 1])
     with without_graph():
         own = found.taken(mapped(Tensor.detach, trace.output), last)
-        for quantity, together in zip(problem.quantities, values, strict=True):
+        for quantity, together in pairs:
             try:
                 alone = quantity.rows(block.examples[last])(own)
             except Exception as error:
