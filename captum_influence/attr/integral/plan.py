@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
+from torch.torch_version import TorchVersion
 
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.points import Block, Tensors, column
@@ -22,6 +24,8 @@ __all__ = ["Plan"]
 # 8 MB, rows are nearly free, and more than 64 of them pay.
 _BLOCK_BYTES, _SMALL_BYTES = 48 * 2**20, 8 * 2**20
 _FEWEST_ROWS, _MANY_ROWS = 6, 64
+# Where some edges are reached and others aren't, autograd crashed as late as in 2.6.
+_CRASHES = TorchVersion(torch.__version__) < "2.13"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +100,7 @@ class Plan:
             weights = torch.eye(len(values)).to(values).unsqueeze(2) * weights
             keywords["is_grads_batched"] = True
         if values.requires_grad:
-            found = torch.autograd.grad(values, edges, weights, allow_unused=True, **keywords)
+            found = _slopes(values, edges, weights, keywords)
         if not any(lenient):
             _check_connected(cuts, trace, found)
         pairs = [
@@ -130,6 +134,29 @@ def _evened(rows: int, problem: Problem) -> int:
         return rows
     total = problem.distribution.size * problem.examples
     return -(-total // -(-total // rows))
+
+
+def _slopes(
+    values: Tensor, edges: Sequence[GradientEdge], weights: Tensor, keywords: Mapping[str, Any]
+) -> list[Tensor | None]:
+    """Return the gradient at each edge; None where there is none."""
+    known = _reached(values, edges) if _CRASHES else [True] * len(edges)
+    asked = [edge for edge, is_known in zip(edges, known, strict=True) if is_known]
+    if not asked:
+        return [None] * len(edges)
+    found = iter(torch.autograd.grad(values, asked, weights, allow_unused=True, **keywords))
+    return [next(found) if is_known else None for is_known in known]
+
+
+def _reached(values: Tensor, edges: Sequence[GradientEdge]) -> list[bool]:
+    """Return whether each edge lies on the graph that values hang on."""
+    seen, ahead = set[Any](), [values.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            ahead += [following for following, _ in node.next_functions]
+    return [edge.node in seen for edge in edges]
 
 
 def _check_connected(cuts: Sequence[Cut], trace: Trace, found: Sequence[Tensor | None]) -> None:
