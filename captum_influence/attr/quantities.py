@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -48,6 +48,8 @@ class Quantity(ABC):
         >>> mean_of_three = (ClassScore(1) + ClassScore(5) + ClassScore(7)) / 3
     """
 
+    picks_entries: ClassVar[bool] = False  # of each row's own output, so that rows can't mix
+
     @abstractmethod
     def __call__(self, output: Any) -> Tensor:
         """Return the quantity, shape (rows,), from what the network computes at ``measure_at``."""
@@ -69,11 +71,6 @@ class Quantity(ABC):
     def needs_reference(self) -> bool:
         """Whether :meth:`resolve` has to be called with the explained instances' output."""
         return type(self).resolve is not Quantity.resolve
-
-    @property
-    def picks_entries(self) -> bool:
-        """Whether it is entries of each row's own output, so that rows can't mix in it."""
-        return False
 
     def in_words(self, names: Names = None) -> str:
         """Return what is asked as a reader calls it; ``names`` are those of the classes."""
@@ -124,6 +121,7 @@ class ClassScore(Quantity):
         TypeError: if the target is none of the above.
     """
 
+    picks_entries: ClassVar[bool] = True
     target: Target = None
     _index: Tensor | None = field(init=False, repr=False)
 
@@ -150,10 +148,6 @@ class ClassScore(Quantity):
         index = self.class_index
         return f"score({code_of(self.target) if index is None else class_name(index, names)})"
 
-    @property
-    def picks_entries(self) -> bool:
-        return True
-
     def rows(self, examples: Tensor) -> Quantity:
         return self if self._index is None else _TargetRows(self._index[examples.cpu()])
 
@@ -170,11 +164,8 @@ class ClassScore(Quantity):
 class _TargetRows(Quantity):
     """A class score whose per-example targets have been handed out to rows."""
 
+    picks_entries: ClassVar[bool] = True
     index: Tensor
-
-    @property
-    def picks_entries(self) -> bool:
-        return True
 
     def code(self, write: Write) -> str:
         single = self.index.shape[1] == 1 < len(self.index)  # one int would be all rows' target
@@ -353,10 +344,6 @@ class _Weighted(Quantity):
             whole = write(int(size) if float(size).is_integer() else size, "weight")
             times = "" if size == 1 else f"{whole} * "
             yield ("-" if weight < 0 else "+"), times + write(term, "quantity")
-
-    @property
-    def picks_entries(self) -> bool:
-        return all(term.picks_entries for _, term in self.terms)
 
     @property
     def needs_reference(self) -> bool:

@@ -160,7 +160,7 @@ def _value(quantity: Quantity, block: Block, output: Any) -> Tensor:
 def _check_own(problem: Problem, block: Block, trace: Trace, values: Sequence[Tensor]) -> None:
     """Ask the last row's quantities of that row alone: they mustn't depend on the others."""
     found, asked = problem.slice.layout, zip(problem.quantities, values, strict=True)
-    pairs = [(quantity, value) for quantity, value in asked if not quantity.picks_entries]
+    pairs = [(quantity, value) for quantity, value in asked if not _picks_entries(quantity)]
     if not found.has_rows or not pairs:
         return
     last = torch.tensor([len(block) - 1])
@@ -176,6 +176,11 @@ def _check_own(problem: Problem, block: Block, trace: Trace, values: Sequence[Te
                 alone, there, rtol=1e-2, atol=1e-6, equal_nan=True
             ):
                 raise _mixed(quantity, "another value")
+
+
+def _picks_entries(quantity: Quantity) -> bool:
+    terms = getattr(quantity, "terms", ((1.0, quantity),))  # of a sum
+    return all(term.picks_entries for _, term in terms)
 
 
 def _mixed(quantity: Quantity, came: str) -> ValueError:
