@@ -1,6 +1,7 @@
 """Every odd kind of picture is made here with Pillow."""
 
 import io
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,21 @@ def colours(path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return image.getpixel((0, 0)), image.getpixel((image.width - 1, image.height - 1))
 
 
+READS_YCBCR = pytest.mark.skipif(
+    int(version("pillow").partition(".")[0]) < 13,
+    reason="Pillow before 13 can't read the YCbCr TIFFs that it writes",
+)
+
+
 @pytest.mark.parametrize(
     ("mode", "suffix"),
-    [("RGB", "png"), ("P", "png"), ("RGBA", "png"), ("CMYK", "tiff"), ("YCbCr", "tiff")],
+    [
+        ("RGB", "png"),
+        ("P", "png"),
+        ("RGBA", "png"),
+        ("CMYK", "tiff"),
+        pytest.param("YCbCr", "tiff", marks=READS_YCBCR),
+    ],
 )
 def test_colour_modes_keep_their_colours(tmp_path: Path, mode: str, suffix: str) -> None:
     path = tmp_path / f"x.{suffix}"
