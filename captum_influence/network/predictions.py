@@ -12,7 +12,13 @@ from torch import Tensor
 from captum_influence.data.labels import Names, class_name
 from captum_influence.network.outputs import scores_in
 
-__all__ = ["Prediction", "named_predictions", "probabilities", "top_predictions"]
+__all__ = [
+    "Prediction",
+    "log_probabilities",
+    "named_predictions",
+    "probabilities",
+    "top_predictions",
+]
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,24 @@ class Prediction:
 
 def probabilities(scores: Tensor) -> Tensor:
     """Return scores (..., classes) as probabilities: as they are if they already sum to one."""
+    return torch.where(_are_probabilities(scores), scores, scores.softmax(dim=-1))
+
+
+def log_probabilities(scores: Tensor) -> Tensor:
+    """Return the logarithms of :func:`probabilities`; of scores without rounding small ones off."""
+    certain, scores = _are_probabilities(scores), scores.to(_exact(scores.dtype))
+    tiny = torch.finfo(scores.dtype).tiny
+    return torch.where(certain, scores.clamp(min=tiny).log(), scores.log_softmax(dim=-1))
+
+
+def _exact(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _are_probabilities(scores: Tensor) -> Tensor:
+    """Return (..., 1) whether scores (..., classes) sum to one already."""
     certain = (scores >= 0).all(-1, keepdim=True)
-    certain = certain & ((scores.sum(-1, keepdim=True) - 1).abs() < 1e-4)
-    return torch.where(certain, scores, scores.softmax(dim=-1))
+    return certain & ((scores.sum(-1, keepdim=True) - 1).abs() < 1e-4)
 
 
 def named_predictions(row: Tensor, classes: Iterable[int], names: Names) -> tuple[Prediction, ...]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from captum_influence.network.predictions import (
+    log_probabilities,
     named_predictions,
     probabilities,
     top_predictions,
@@ -64,3 +65,14 @@ def test_of_equal_scores_the_first_comes_first() -> None:
     scores[0, [9, 40, 63]] = 1.0
     assert [p.index for p in top_predictions(scores, None, 4)] == [9, 40, 63, 0]
     assert top_predictions(scores, None, 1)[0].index == int(scores.argmax())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_logarithms_are_those_of_the_probabilities(dtype: torch.dtype) -> None:
+    rows = torch.tensor([[1.0, 2.0, -3.0], [0.25, 0.75, 0.0], [1000.0, 0.0, -1000.0]], dtype=dtype)
+    found = log_probabilities(rows)
+    expected = probabilities(rows.double())[:2].log()
+    torch.testing.assert_close(found[0].double(), expected[0], atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(found[1, :2].double(), expected[1, :2], atol=1e-6, rtol=1e-4)
+    assert float(found[2, 2]) == -2000.0  # of which the probability is zero
+    assert bool(found.isfinite().all())

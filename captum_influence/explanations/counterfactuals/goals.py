@@ -10,6 +10,7 @@ from torch import Tensor
 
 from captum_influence.attr.quantities import Quantity
 from captum_influence.data.labels import Names, class_name
+from captum_influence.network.predictions import log_probabilities
 from captum_influence.network.substitution import class_scores
 
 __all__ = ["Against", "Goal", "Mistake", "Outcome", "Until", "Which"]
@@ -42,7 +43,7 @@ class Goal:
 
     def against(self, scores: Tensor) -> Tensor:
         """Return what speaks against it by one row of scores (classes,)."""
-        chances = _log_probabilities(scores)
+        chances = log_probabilities(scores)
         if self.wanted is not None:
             return -chances[self.wanted]
         # Not log p alone: where a network is sure that is flat, and no unit stands out.
@@ -134,12 +135,3 @@ class Mistake:
             generator = torch.Generator().manual_seed(seed)
             found["random"] = rest[int(torch.randint(len(rest), (), generator=generator))]
         return found
-
-
-def _log_probabilities(scores: Tensor) -> Tensor:
-    """Return log probabilities of scores (classes,), which may be probabilities already."""
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    with_chances = bool((scores >= 0).all()) and abs(float(scores.detach().sum()) - 1) < 1e-4
-    if not with_chances:
-        return scores.log_softmax(dim=0)
-    return scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
