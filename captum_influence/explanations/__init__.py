@@ -5,6 +5,7 @@ from captum_influence.explanations.counterfactuals import (
     Controls,
     Counterfactual,
     CounterfactualOptions,
+    WrongClass,
     counterfactual,
 )
 from captum_influence.explanations.essences import (
@@ -52,6 +53,7 @@ __all__ = [
     "PrototypeOptions",
     "SeparatingUnit",
     "Side",
+    "WrongClass",
     "counterfactual",
     "essence",
     "explain",

@@ -135,7 +135,10 @@ def removal_effects(
     """
     sizes = tuple(values.values.shape)
     flat = [int(np.ravel_multi_index(unit.index, sizes)) for unit in shown]
-    with removing_units(network, inputs, quantity, replacement, chosen) as removed:
+    # Where the channels are is known by now.
+    units = replace(chosen.units, axis=values.axis, heads=None)
+    asked = replace(chosen, units=units)
+    with removing_units(network, inputs, quantity, replacement, asked) as removed:
         sampled, sets = _drawn(removed.features, flat, chosen.run.seed)
         alone = _lost(removed, [[unit] for unit in (*flat, *sampled)])
         together = _lost(removed, [flat, *sets])

@@ -10,13 +10,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from captum_influence.attr.distributions import Distribution
 from captum_influence.data.batches import images_of
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
 from captum_influence.network.reading import activations
 from captum_influence.units.axes import Axis
 
-__all__ = ["Constant", "MeanActivation", "Replace", "Replacement", "Resample"]
+__all__ = ["Constant", "MeanActivation", "Replace", "Replacement", "Resample", "at_baseline"]
 
 Replace = float | Literal["zero", "mean", "resample"] | Tensor
 
@@ -189,6 +190,14 @@ class Resample(Replacement):
 
     def in_words(self) -> str:
         return "its activation on another example"
+
+
+def at_baseline(replace: Replace | Replacement | None, over: Distribution, inputs: Tensor) -> bool:
+    """Return whether contributions count from the baseline of a path, where they add up.
+
+    They do unless it is said what a removal puts in a unit's place.
+    """
+    return replace is None and over.reference((inputs,)) is not None
 
 
 def _constant(replace: Replace) -> Constant:

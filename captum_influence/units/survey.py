@@ -26,7 +26,7 @@ from captum_influence.units.exemplars import Podium
 from captum_influence.units.measurement import Measurement
 from captum_influence.units.options import Chosen
 from captum_influence.units.ranking import UnitInfluence
-from captum_influence.units.replacement import Constant, Replace, Replacement
+from captum_influence.units.replacement import Constant, Replace, Replacement, at_baseline
 from captum_influence.units.units_of import UnitsOf
 
 __all__ = ["Activity", "InPlace", "Survey", "has_others", "in_place_of_units", "survey_of"]
@@ -81,9 +81,10 @@ def in_place_of_units(
     """Return what takes the place of units over a loader.
 
     Args:
-        instead: as :meth:`Replacement.ensure` takes it. None: the mean over the loader; zero where
-            that holds pictures of one class only, whose mean is what the class does. Contributions
-            along a path still count from its baseline then, where they add up.
+        instead: as :meth:`Replacement.ensure` takes it; a mean or a draw is over the loader, of
+            several classes over their pictures. None: the mean; zero where the loader holds
+            pictures of one class only, whose mean is what the class does. Contributions along a
+            path still count from its baseline then, where they add up.
         model: the network.
         cut: the layer.
         loader: yields (images, labels).
@@ -92,10 +93,12 @@ def in_place_of_units(
         seed: of a draw.
     """
     images, _ = next(iter(labelled(loader, device_of(model))))
-    along = instead is None and over.reference((images[:1],)) is not None
+    along = at_baseline(instead, over, images[:1])
     if instead is None and len(classes) == 1 and not has_others(loader, model, classes[0]):
         instead = "zero"
-    removed = Replacement.with_loader(instead, model, cut, loader, seed)
+    # Two classes told apart: neither is told from third ones, which lie elsewhere.
+    pictures = loader if len(classes) == 1 else _Members(loader, model, tuple(classes))
+    removed = Replacement.with_loader(instead, model, cut, pictures, seed)
     return InPlace(removed, None if along else removed)
 
 

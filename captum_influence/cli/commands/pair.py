@@ -54,7 +54,7 @@ class PairOptions(Group):
         metavar="CLASS",
         help=f"number or name; required with --model; of the demo: {_DEMO_PAIR[1]}",
     )
-    replace: Any = replaced("the mean over the pictures")
+    replace: Any = replaced("the mean over pictures of both")
     top: int = option(
         "--top", type=count, default=4, metavar="N", help="channels for each class; default: 4"
     )

@@ -29,7 +29,7 @@ from captum_influence.reports.asked import Asked
 from captum_influence.units.measurement import answered
 from captum_influence.units.options import check_options, collected
 from captum_influence.units.ranking import UnitInfluence
-from captum_influence.units.replacement import Replace, Replacement
+from captum_influence.units.replacement import Replace, Replacement, at_baseline
 from captum_influence.units.result import JointRanking
 from captum_influence.units.selection import Selection
 from captum_influence.units.targets import TargetLike, question
@@ -114,7 +114,7 @@ def combine(
         single = [one for each in members for one in each.single()]
         joint, alone = measured.fall(members), [measured.fall([one]) for one in single]
         over = Point() if distribution is None else distribution
-        estimate = measured.estimate(members, over, at_baseline=replace is None)
+        estimate = measured.estimate(members, over, replace)
     return Combination(
         asked=asked,
         network=type(network).__name__,
@@ -226,16 +226,19 @@ class _Measured:
             return self.value - self.quantity(self.model(self.inputs.clone()))
 
     def estimate(
-        self, members: Sequence[_Members], over: Distribution, *, at_baseline: bool
+        self,
+        members: Sequence[_Members],
+        over: Distribution,
+        replace: Replace | Replacement | None,
     ) -> Tensor:
         """Return their contributions (examples,), each counted at the last unit that it passes.
 
         Args:
             members: the units.
             over: which inputs.
-            at_baseline: count from the baseline of a path, if that's what it is.
+            replace: what was said to take their place.
         """
-        at_baseline = at_baseline and over.reference((self.inputs,)) is not None
+        from_baseline = at_baseline(replace, over, self.inputs)
         total = torch.zeros_like(self.value)
         ordered = self._in_order(members)
         for place, each in enumerate(ordered):
@@ -245,7 +248,7 @@ class _Measured:
                 distribution=over,
                 quantity=self.quantity,
                 multiply_by_inputs=True,
-                displacement="end" if at_baseline else each.replacement,
+                displacement="end" if from_baseline else each.replacement,
             )
             with ExitStack() as stack:
                 for later in ordered[place + 1 :]:

@@ -30,7 +30,7 @@ from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.measurement import Answer, Measurement, answered
 from captum_influence.units.options import Chosen, Options
 from captum_influence.units.ranking import UnitInfluence, UnitValues
-from captum_influence.units.replacement import Replace, Replacement
+from captum_influence.units.replacement import Replace, Replacement, at_baseline
 from captum_influence.units.shown.choice import display_of
 from captum_influence.units.shown.pictures import PictureDisplay
 from captum_influence.units.targets import TargetLike, question
@@ -159,8 +159,7 @@ def _measured(
     removed = Replacement.with_loader(
         replace, network, chosen.units.cut, shown.loader, chosen.run.seed
     )
-    # Along a path displacements count from its baseline, where contributions add up.
-    counted = removed if replace is not None or over.reference((inputs,)) is None else None
+    counted = None if at_baseline(replace, over, inputs) else removed
     measurement = Measurement(
         network, chosen.units, answer.quantity, over, chosen.by, shown.focus, chosen.run, counted
     )

@@ -67,8 +67,8 @@ def pair(
     The question is the comparative one, q = score(target) − score(versus), over pictures of both
     classes. A unit separates them by the difference of its mean contributions,
     :math:`\bar c_j(\text{target}) - \bar c_j(\text{versus})`, counted from what a removal puts in
-    its place, by default its mean over the loader. It is evidence for the class on whose pictures
-    it is more active. The units are removed from some pictures, one by one and together,
+    its place, by default its mean over pictures of both. It is evidence for the class on whose
+    pictures it is more active. The units are removed from some pictures, one by one and together,
     beside random ones; and from those that are answered right, to see which answers hang on them.
 
     Args:

@@ -90,6 +90,18 @@ def test_contributions_count_from_the_mean_unless_it_is_said(model) -> None:
     assert found.facts["replace"] == "its mean activation"
 
 
+def test_third_classes_move_no_mean(model, found) -> None:
+    """What lies elsewhere, a bright blue here, is no place that either class is told from."""
+    ((images, labels),) = twin_scenes()
+    blue = torch.ones(5, 3, 8, 8, dtype=torch.float64)
+    more = [(torch.cat([images, blue]), torch.cat([labels, torch.full((5,), 2)]))]
+    alone, among = (pair(model, loader, "relu", 0, 1) for loader in (twin_scenes(), more))
+    for own, same in zip(alone.sides, among.sides, strict=True):
+        assert [row.unit.index for row in own.units] == [row.unit.index for row in same.units]
+        assert own.effects.alone == pytest.approx(same.effects.alone)
+        assert min(same.effects.alone) > 0  # evidence for it
+
+
 def test_only_right_answers_are_counted(model) -> None:
     (images, labels), *_ = twin_scenes()
     wrong = 1 - labels
