@@ -99,7 +99,8 @@ def entry_of_each(scores: Tensor, entry: tuple[int, ...]) -> Tensor:
         ValueError: if the output has no such entry.
     """
     _check_dimensions(scores, len(entry))
-    _check_range(scores, torch.tensor(entry))
+    if any(not -size <= i < size for i, size in zip(entry, scores.shape[1:], strict=False)):
+        raise _out_of_range(scores)
     where: tuple[int | slice, ...] = (slice(None), *entry)
     return scores[where].reshape(len(scores))
 
@@ -130,10 +131,14 @@ def _check_dimensions(scores: Tensor, indices: int) -> None:
 def _check_range(scores: Tensor, index: Tensor) -> None:
     sizes = torch.tensor(scores.shape[1 : 1 + index.shape[-1]])
     if bool(((index >= sizes) | (index < -sizes)).any()):
-        raise ValueError(
-            f"a target is out of range for outputs of shape {tuple(scores.shape[1:])} per example; "
-            "classes are counted from 0"
-        )
+        raise _out_of_range(scores)
+
+
+def _out_of_range(scores: Tensor) -> ValueError:
+    return ValueError(
+        f"a target is out of range for outputs of shape {tuple(scores.shape[1:])} per example; "
+        "classes are counted from 0"
+    )
 
 
 # Labels of a loss

@@ -86,7 +86,8 @@ class Slice:
         self.sample_at = None if sample_at is None else sample_at.within(self._forward)
         self.measure_at = None if measure_at is None else measure_at.within(self._forward)
         self.differentiable = differentiable
-        self._modules = modules_of(self._forward)
+        self._networks = modules_of(self._forward)
+        self._inside: tuple[Module, ...] = ()  # all of their modules, while open
         self._shared = any(cut.shared for cut in self.cuts)
         self._verified = False
         self._replays = Replays()
@@ -104,12 +105,13 @@ class Slice:
     def opened(self) -> Iterator[None]:
         """Hold the network for this thread, its parameters frozen and compiled parts eager."""
         with ExitStack() as stack:
-            stack.enter_context(held(self._forward))
+            self._inside = tuple(dict.fromkeys(m for n in self._networks for m in n.modules()))
+            stack.enter_context(held(self._inside))
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(plain())
             stack.enter_context(without_checkpointing())
             if not self.differentiable:
-                stack.enter_context(frozen(self._forward))
+                stack.enter_context(frozen(self._networks))
             stack.enter_context(noted(self._end))
             yield
 
@@ -135,8 +137,8 @@ class Slice:
         """
 
         def find() -> Probe:
-            check_modes(self._modules, alone=rows == 1)
-            return Prober(self._passed, self._modules, self.cuts).probe(inputs, arguments, rows)
+            check_modes(self._networks, alone=rows == 1)
+            return Prober(self._passed, self._networks, self.cuts).probe(inputs, arguments, rows)
 
         key = (self._key(inputs, arguments), rows == 1)
         self._probe = _probes.get(self._forward, key, find)
@@ -169,15 +171,14 @@ class Slice:
     def _key(self, inputs: Tensors, arguments: Arguments) -> Hashable:
         """Return what a probe's findings hold for."""
         places = (*self.cuts, self.sample_at, self.measure_at)
-        bound = arguments.rows(torch.zeros(1, dtype=torch.long))
-        tensors = (*(x[:1] for x in inputs), *tensors_in((bound.given, bound.keywords)))
         return (
-            tuple((x.shape, x.dtype, x.device) for x in tensors),
+            tuple((x.shape[1:], x.dtype, x.device) for x in inputs),
+            arguments.shapes(),
             tuple(
                 None if c is None else (id(c.module), c.side, c.call, c.shared, str(c.select))
                 for c in places
             ),
-            tuple(m.training for network in self._modules for m in network.modules()),
+            tuple(m.training for m in self._inside),
             self.differentiable,
         )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -38,11 +39,11 @@ def expected_gradient(problem: Problem, options: Options) -> Integral:
     plan, sums = Plan.of(problem, options), Sums(problem)
     rows = plan.rows
     pooled = options.execution.pooled and _blocks(problem, rows) > 1
-    with freed_memory_kept(pooled), _progress(problem, options) as bar:
+    with freed_memory_kept(pooled), _progress(problem, options) as update:
         for block in problem.distribution.blocks(problem.origin, plan.rows):
             for part in block.split(rows):
                 rows = min(rows, _add_block(problem, plan, sums, part, frozenset()))
-            bar.update(len(block))
+            update(len(block))
     return sums.integral()
 
 
@@ -207,7 +208,13 @@ def _blocks(problem: Problem, rows: int) -> float:
     return math.inf if size is None else size * problem.examples / rows
 
 
-def _progress(problem: Problem, options: Options) -> tqdm[Any]:
+@contextmanager
+def _progress(problem: Problem, options: Options) -> Iterator[Callable[[int], object]]:
+    """Yield what is told of the rows that are done."""
+    if not options.show_progress:  # a bar that isn't shown takes its time too
+        yield lambda rows: None
+        return
     size = problem.distribution.size
     total = None if size is None else size * problem.examples
-    return tqdm(total=total, unit="row", desc="influence", disable=not options.show_progress)
+    with tqdm(total=total, unit="row", desc="influence") as bar:
+        yield bar.update

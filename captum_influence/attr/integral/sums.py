@@ -72,8 +72,10 @@ class Sums:
             _add(total[which], block, term, dim=int(batched))
         for total, term in zip(self._squares, grads, strict=False):
             _add(total[which], block, term.to(total.dtype) ** 2, dim=int(batched))
+        if not self._coarse:
+            return
         third = 3.0 * (block.numbers % 3 == 1)
-        for total, term in zip(self._coarse, grads, strict=False):
+        for total, term in zip(self._coarse, grads, strict=True):
             weight = third.to(term).reshape(-1, *[1] * (term.ndim - 1 - int(batched)))
             _add(total[which], block, term * weight, dim=int(batched))
 

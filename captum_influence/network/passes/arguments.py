@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -118,6 +118,14 @@ class Arguments:
 
         given = tuple(_changed(take, value) for value in self.bound.given)
         return Bound(given, {n: _changed(take, v) for n, v in self.bound.keywords.items()})
+
+    def shapes(self) -> tuple[Hashable, ...]:
+        """Return what each tensor is like, and of an example's own what one row of it is."""
+        values = (*self.bound.given, *self.bound.keywords.values())
+        tensors = [tensor for value in values for tensor in _tensors(value)]
+        own = [place in self.own for place in range(len(tensors))]
+        pairs = zip(tensors, own, strict=True)
+        return tuple((mine, t.shape[int(mine) :], t.dtype, t.device) for t, mine in pairs)
 
     def part(self, index: Tensor) -> Arguments:
         """Return the arguments for some of the examples."""

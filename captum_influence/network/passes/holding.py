@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -62,7 +62,7 @@ class _Holders:
         self.changed = threading.Condition(lasting_lock())
         self.holder: dict[int, list[int]] = {}  # id of a module -> [thread, times]
 
-    def take(self, modules: list[Module]) -> None:
+    def take(self, modules: Sequence[Module]) -> None:
         """Wait until no other thread holds any of the modules, and hold all of them."""
         me = threading.get_ident()
         with self.changed:
@@ -70,7 +70,7 @@ class _Holders:
             for module in modules:
                 self.holder.setdefault(id(module), [me, 0])[1] += 1
 
-    def leave(self, modules: list[Module]) -> None:
+    def leave(self, modules: Sequence[Module]) -> None:
         """Let go of them."""
         with self.changed:
             for module in modules:
@@ -89,10 +89,8 @@ _undoing: dict[int, list[Callable[[], None]]] = {}  # thread -> what undoes what
 
 
 @contextmanager
-def held(forward_func: Callable[..., Any]) -> Iterator[None]:
-    """Let one thread at a time explain a network, or networks that share a module."""
-    inside = [m for network in modules_of(forward_func) for m in network.modules()]
-    modules = list(dict.fromkeys(inside))
+def held(modules: Sequence[Module]) -> Iterator[None]:
+    """Let one thread at a time explain a network of these modules, each named once."""
     _holders.take(modules)
     try:
         yield
@@ -115,13 +113,13 @@ def noted(undo: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def frozen(forward_func: Callable[..., Any]) -> Iterator[None]:
+def frozen(networks: Sequence[Module]) -> Iterator[None]:
     """Let no parameter require a gradient, so that none is computed and no input kept for it.
 
     That belongs to the process: while other threads run, which may train the network, parameters
     stay as they are. Then no gradient is computed for them either, but some inputs are kept.
     """
-    parameters = [p for network in modules_of(forward_func) for p in network.parameters()]
+    parameters = [p for network in networks for p in network.parameters()]
     trainable = [p for p in parameters if p.requires_grad] if _alone() else []
 
     def thaw() -> None:
