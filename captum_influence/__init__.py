@@ -78,6 +78,7 @@ from captum_influence.training import (
     retrain_and_measure,
 )
 from captum_influence.units import (
+    Dictionary,
     JointRanking,
     Ranking,
     Replacement,
@@ -100,6 +101,7 @@ __all__ = [
     "Composite",
     "Counterfactual",
     "Cut",
+    "Dictionary",
     "Distribution",
     "DistributionalInfluence",
     "Essence",

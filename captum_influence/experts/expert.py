@@ -212,7 +212,7 @@ class Expert(nn.Module):
         """Change the network until the block ends; entering twice changes it once."""
         stack = ExitStack()
         if not self._entered:
-            if asks_for_channels(self.selection.axis, (1, 1)):
+            if self.cut.basis is None and asks_for_channels(self.selection.axis, (1, 1)):
                 self._layouts = stack.enter_context(laid_out(self.model))
             stack.enter_context(intervene(self.model, self.cut, self._changed))
         self._entered.append(stack)
@@ -234,13 +234,19 @@ class Expert(nn.Module):
 
     def _changed(self, activations: Tensor) -> Tensor:
         shape = tuple(activations.shape[1:])
-        if self._layouts is not None and not isinstance(self.selection.axis, Axis):
-            # Where channels are, the pass that is under way says; what it says holds from now on.
-            channel = self._layouts.channel(activations, str(self.cut))
+        # Once it is known where channels are, it holds from then on.
+        if not isinstance(self.selection.axis, Axis) and (channel := self._channel(activations)):
             self.selection = self.selection.along(shape, channel)
         chosen = self.selection.mask(shape).to(activations.device)
         replaced = chosen if self.mode == "remove" else ~chosen
         return torch.where(replaced, self.replacement.like(activations), activations)
+
+    def _channel(self, activations: Tensor) -> int | None:
+        """Return which dimension counts channels, as the basis or the pass under way says it."""
+        if self.cut.basis is not None:
+            return self.cut.basis.channel(activations.ndim)
+        layouts = self._layouts
+        return None if layouts is None else layouts.channel(activations, str(self.cut))
 
 
 def _strongest(profile: Profile, group: Any, k: int, ends: Ends) -> list[Any]:

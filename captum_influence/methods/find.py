@@ -19,7 +19,7 @@ from captum_influence.data.labels import Names
 from captum_influence.methods.alignment import aligned
 from captum_influence.methods.catalogue import METHODS, Method, MethodQuestion, NotApplicable
 from captum_influence.methods.result import Comparison
-from captum_influence.network.cuts import Cut, layer_name
+from captum_influence.network.cuts import Cut, layer_name, refuse_basis
 from captum_influence.network.inputs import network_of
 from captum_influence.network.outputs import Output, answering, tensor_of
 from captum_influence.network.slices import Slice
@@ -271,6 +271,7 @@ def _question(
     if points < 1:
         raise ValueError(f"expected a positive number of points, got {points}")
     cut = Cut.ensure(layer).by_name(network)
+    refuse_basis(cut, "compare")
     copied, inputs = out_of_place(network), inputs.detach()  # Captum's hooks fail on in-place ones
     slice_ = Slice(copied, [cut])
     with slice_.opened():

@@ -52,7 +52,8 @@ def _channel_of(model: nn.Module, cut: Cut, inputs: Tensor) -> int | None:
         admitted = slice_.admitted(inputs)
         with layouts:
             reading = slice_.read((admitted,), (), cuts=slice_.cuts)
-    return layouts.channel(one_tensor(reading.cuts[0], cut), str(cut))
+    found = one_tensor(reading.cuts[0], cut)
+    return layouts.channel(found, str(cut)) if cut.basis is None else cut.basis.channel(found.ndim)
 
 
 @contextmanager

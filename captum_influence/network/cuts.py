@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 
 __all__ = [
+    "Basis",
     "Cut",
     "Forward",
     "Side",
@@ -19,6 +20,7 @@ __all__ = [
     "layer_name",
     "mapped",
     "picked",
+    "refuse_basis",
     "refuse_shared",
     "substituted",
     "tensors_in",
@@ -28,6 +30,23 @@ __all__ = [
 Tensors = tuple[Tensor, ...]
 Forward = Callable[..., Any]
 Side = Literal["output", "input"]
+
+
+@runtime_checkable
+class Basis(Protocol):
+    """Other units of a layer than its channels: codes of a tensor, and the tensor of codes.
+
+    Codes are laid out as the tensor is, with another number of entries in the channels' place.
+    """
+
+    def encode(self, activations: Tensor, /) -> Tensor:
+        """Return the codes of activations (examples, ...)."""
+
+    def decode(self, codes: Tensor, /) -> Tensor:
+        """Return the activations that codes stand for, as far as they do."""
+
+    def channel(self, ndim: int) -> int:
+        """Return which of a tensor's dimensions, the examples' being 0, codes are laid along."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +62,9 @@ class Cut:
         select: what to take if the module returns more than one tensor: an index or key, or a
             function that is given the output and returns one of its tensors. By default all
             floating-point tensors of a tuple are taken.
+        basis: a :class:`Dictionary`: units are then its concepts, not the layer's channels. The
+            network stays as it is: what of the activations the concepts don't hold goes on beside
+            them.
 
     Example:
         >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
@@ -54,6 +76,7 @@ class Cut:
     call: int | None = field(default=None, kw_only=True)
     shared: bool = field(default=False, kw_only=True)
     select: int | str | Callable[[Any], Tensor] | None = field(default=None, kw_only=True)
+    basis: Basis | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.module, (Module, str)):
@@ -68,11 +91,26 @@ class Cut:
                 'expected shared=True with side="input", got it at the output, which means all '
                 "who read it from the module anyway: leave it out"
             )
+        if self.basis is not None and not isinstance(self.basis, Basis):
+            raise TypeError(
+                f"expected a Dictionary as basis, got {type(self.basis).__name__}: "
+                "Dictionary(encode, decode)"
+            )
+        if self.shared and self.basis is not None:
+            raise ValueError(
+                "expected shared=True or a basis, got both: others read the tensor, nobody reads "
+                "its codes. Cut at the output of the module that returns it"
+            )
 
     @staticmethod
     def ensure(value: Cut | Module | str, side: Side = "output") -> Cut:
         """Return a cut as it is, and a module or a name as a cut at that side of it."""
         return value if isinstance(value, Cut) else Cut(value, side)
+
+    @property
+    def place(self) -> Hashable:
+        """What tells it from other cuts of a network."""
+        return id(self.module), self.side, self.call, self.shared, str(self.select), self.basis
 
     def code(self, write: Callable[[object, str], str]) -> str:
         """Return the Python that builds it; ``write`` returns that of an inner value."""
@@ -81,6 +119,7 @@ class Cut:
         given += [] if self.call is None else [f"call={write(self.call, 'call')}"]
         given += ["shared=True"] if self.shared else []
         given += [] if self.select is None else [f"select={write(self.select, 'select')}"]
+        given += [] if self.basis is None else [f"basis={write(self.basis, 'basis')}"]
         return f"Cut({', '.join(given)})"
 
     def within(self, forward_func: Forward) -> Cut:
@@ -137,6 +176,19 @@ def refuse_shared(cut: Cut | None) -> None:
         raise ValueError(
             f"expected a cut to replace or to read at, got the {cut} with shared=True, which tells "
             "what is attributed to: cut at the output of the module that returns it"
+        )
+
+
+def refuse_basis(cut: Cut, verb: str) -> None:
+    """Refuse a basis where a layer's own channels are asked for.
+
+    Raises:
+        ValueError: naming the ``verb``.
+    """
+    if cut.basis is not None:
+        raise ValueError(
+            f"{verb} asks of a layer's own channels, got the {cut} in another basis: leave basis= "
+            "out"
         )
 
 

@@ -8,7 +8,7 @@ order, or to move them by a rule, loses them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -35,7 +35,8 @@ def followed(model: nn.Module, inputs: Tensor, layer: Cut | nn.Module | str) -> 
     Returns:
         where the layer's places look; None if something on the way moves them about otherwise.
     """
-    cut = Cut.ensure(layer).by_name(model)  # by name: it is looked at in a copy
+    # By name: it is looked at in a copy. In any basis, places are the layer's.
+    cut = replace(Cut.ensure(layer).by_name(model), basis=None)
     follow, found = _Follow(), list[Grid | None]()
 
     def look(tensor: Tensor) -> Tensor:

@@ -174,10 +174,7 @@ class Slice:
         return (
             tuple((x.shape[1:], x.dtype, x.device) for x in inputs),
             arguments.shapes(),
-            tuple(
-                None if c is None else (id(c.module), c.side, c.call, c.shared, str(c.select))
-                for c in places
-            ),
+            tuple(None if cut is None else cut.place for cut in places),
             tuple(m.training for m in self._inside),
             self.differentiable,
         )
@@ -254,7 +251,9 @@ class Slice:
         if [call.module for call in recorder.calls] == [module for module, _ in probe.calls]:
             layouts = [found for _, found in probe.calls]
             same = partial(self._same, reading, inputs, arguments)
-            self._replays.remember(Prefix.of(recorder, layouts, rows), rows, same)
+            # In a basis the points overwrite codes: what they don't hold is needed.
+            whole = sample_at.basis is None
+            self._replays.remember(Prefix.of(recorder, layouts, rows, whole=whole), rows, same)
         return reading
 
     def trace(self, inputs: Tensors, bound: Bound, points: Tensors, examples: Tensor) -> Trace:
@@ -289,7 +288,7 @@ class Slice:
         places = (*self.cuts, self.sample_at, self.measure_at)
         key = (
             tuple((x.shape, x.dtype, x.device) for x in inputs),
-            tuple(None if c is None else (id(c.module), c.side, c.call) for c in places),
+            tuple(None if cut is None else cut.place for cut in places),
             self._replays.any,
         )
         return _sizes.get(self._forward, key, partial(self._measured, inputs, bound))

@@ -1,6 +1,7 @@
 """What counts as a unit; units ranked, selected, replaced, grouped; where a unit looks."""
 
 from captum_influence.units.axes import Axis
+from captum_influence.units.dictionaries import Dictionary
 from captum_influence.units.exemplars import Look
 from captum_influence.units.find import RankingOptions, rank_layers, rank_units
 from captum_influence.units.geometry import Geometry
@@ -15,6 +16,7 @@ from captum_influence.units.units_of import UnitsOf
 __all__ = [
     "Axis",
     "Constant",
+    "Dictionary",
     "Example",
     "Geometry",
     "InterpretedUnit",

@@ -30,8 +30,8 @@ class Axis:
     (N, C, D, H, W), channels first. For any other layout give the dimension as an int.
 
     Attributes:
-        name: what one unit is called: ``"channel"``, ``"position"``, ``"neuron"``, ``"head"``,
-            ``"group"``.
+        name: what one unit is called: ``"channel"``, ``"concept"`` (a channel of codes, see
+            :class:`Dictionary`), ``"position"``, ``"neuron"``, ``"head"``, ``"group"``.
         shape: the layer's units for one example, without the batch dimension.
         keep: the dimensions of ``shape`` that tell units apart; the others are pooled.
         split: into how many equal parts the kept dimension is split (heads), or None.
@@ -108,6 +108,13 @@ class Axis:
         Raises:
             ValueError: if the layer has no such units, or it isn't clear where channels are.
         """
+        if axis == "concept" and cut.basis is None:
+            raise ValueError(
+                f'expected a cut in a basis for axis="concept", got the {cut}: Cut(layer, '
+                "basis=Dictionary.fit(model, layer, loader, 16))"
+            )
+        if axis == "channel" and cut.basis is not None:
+            axis = "concept"
         channel = channel_of(model, cut, inputs) if asks_for_channels(axis, shape) else None
         return Axis.ensure(axis, shape, heads, channel)
 
@@ -183,7 +190,7 @@ def _channel(shape: tuple[int, ...]) -> int:
 def asks_for_channels(axis: Any, shape: tuple[int, ...]) -> bool:
     """Return whether it matters which of a layer's dimensions counts channels."""
     if isinstance(axis, str):
-        return axis in ("channel", "position") and len(shape) > 1
+        return axis in ("channel", "concept", "position") and len(shape) > 1
     return not isinstance(axis, Axis | Integral | float | None) and len(shape) > 1
 
 
@@ -191,7 +198,7 @@ def _kept(name: str, shape: tuple[int, ...], channel: int) -> tuple[int, ...]:
     everything = tuple(range(len(shape)))
     if name == "neuron":
         return everything
-    if name == "channel":
+    if name in ("channel", "concept"):
         return (channel,)
     if name == "group":
         raise ValueError(

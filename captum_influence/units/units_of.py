@@ -18,8 +18,9 @@ class UnitsOf:
 
     Attributes:
         layer: a module, a dotted name or a Cut.
-        axis: what one unit is: ``"channel"``, ``"position"``, ``"neuron"``, ``"head"``, the
-            dimension that tells units apart, or a grouping: see :func:`rank_units`.
+        axis: what one unit is: ``"channel"`` (of a cut in a basis: ``"concept"``),
+            ``"position"``, ``"neuron"``, ``"head"``, the dimension that tells units apart, or a
+            grouping: see :func:`rank_units`.
         heads: how many heads share the last dimension, for ``axis="head"`` on (N, T, C).
         aggregate: a unit's entries are pooled by ``"sum"``, ``"mean"`` or ``"max"``.
     """

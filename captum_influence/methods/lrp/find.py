@@ -16,7 +16,7 @@ from captum_influence.methods.lrp.captum_backend import ByCaptum, Propagated, Pr
 from captum_influence.methods.lrp.result import Relevance, conservation_error
 from captum_influence.methods.lrp.rules import Composite
 from captum_influence.methods.lrp.zennit_backend import ByZennit
-from captum_influence.network.cuts import Cut
+from captum_influence.network.cuts import Cut, refuse_basis
 from captum_influence.network.inputs import network_of
 from captum_influence.network.outputs import Output
 from captum_influence.reports.asked import Asked
@@ -134,6 +134,8 @@ def _cuts(model: nn.Module, layers: Layer | Sequence[Layer]) -> dict[str, Cut]:
     """Return where relevance is noted, by name."""
     listed = [layers] if isinstance(layers, Cut | nn.Module | str) else list(layers)
     cuts = [Cut.ensure(layer).by_name(model) for layer in listed]
+    for cut in cuts:
+        refuse_basis(cut, "relevance")
     return {_name(cut): cut for cut in cuts}
 
 

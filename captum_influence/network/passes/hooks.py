@@ -15,6 +15,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import Module
 
 from captum_influence.network.cuts import Cut, Tensors, picked, substituted
+from captum_influence.network.passes.codes import acting_on_codes
 from captum_influence.network.passes.holding import noted
 
 __all__ = ["Fill", "Mark", "Measured", "Overwrite", "Read", "Root", "Visit", "handed_on"]
@@ -83,7 +84,7 @@ class Visit(ABC):
         if self._calls - 1 != (self.cut.call or 0):
             return None
         tensors = picked(value, self.cut)
-        changed = self.act(tensors)
+        changed = acting_on_codes(self.act, self.cut)(tensors)
         same = all(new is old for old, new in zip(tensors, changed, strict=True))
         return value if same else substituted(value, tensors, changed)
 

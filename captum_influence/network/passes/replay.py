@@ -92,15 +92,20 @@ class Prefix:
     hidden: Counter[Module] = field(default_factory=Counter)
 
     @staticmethod
-    def of(recorder: Recorder, layouts: Sequence[Layout], rows: int) -> Prefix:
-        """Return the recorded calls; needed, at first sight, is what no other of them was given."""
+    def of(
+        recorder: Recorder, layouts: Sequence[Layout], rows: int, *, whole: bool = True
+    ) -> Prefix:
+        """Return the recorded calls; needed, at first sight, is what no other of them was given.
+
+        ``whole``: the points overwrite all of what the last one returned.
+        """
         given = {id(tensor) for call in recorder.calls for tensor in call.given}
         needed = [
             not all(id(tensor) in given for tensor in tensors_in(call.returned))
             for call in recorder.calls
         ]
         if needed:
-            needed[-1] = False  # the last one returned what the points overwrite
+            needed[-1] = not whole  # the last one returned what the points overwrite
         calls = tuple(
             Call(call.module, (), layout.fixed(call.returned, rows))
             for call, layout in zip(recorder.calls, layouts, strict=True)
