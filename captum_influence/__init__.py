@@ -67,7 +67,7 @@ from captum_influence.metrics import (
     unit_orderings,
     unit_selectivity,
 )
-from captum_influence.network import Cut, PerExample, Shared
+from captum_influence.network import Anatomy, Cut, PerExample, Shared
 from captum_influence.reports import Finding, Shown
 from captum_influence.training import (
     BiasReport,
@@ -92,6 +92,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AblationCurve",
     "Agreement",
+    "Anatomy",
     "Autocorrelation",
     "Baselines",
     "BiasReport",

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from captum_influence.network.cuts import Cut, Tensors, refuse_shared, unwrapped
+from captum_influence.network.passes.attention import heads_apart
 from captum_influence.network.passes.checkpointing import without_checkpointing
 from captum_influence.network.passes.holding import noted, plain
 from captum_influence.network.passes.hooks import Visit
@@ -49,6 +50,7 @@ def intervene(
     visit = _Change(place, change)
     with ExitStack() as stack:
         stack.enter_context(plain())
+        stack.enter_context(heads_apart([network], [cast(Module, place.module)]))
         stack.enter_context(without_checkpointing())
         stack.enter_context(noted(network.register_forward_pre_hook(visit.begin).remove))
         stack.enter_context(visit.hooked(Counter()))

@@ -24,6 +24,7 @@ from captum_influence.network.cuts import (
     unwrapped,
 )
 from captum_influence.network.passes.arguments import Arguments, Bound
+from captum_influence.network.passes.attention import heads_apart
 from captum_influence.network.passes.buffers import Stand
 from captum_influence.network.passes.checkpointing import without_checkpointing
 from captum_influence.network.passes.compiled import compiled_regions
@@ -109,11 +110,16 @@ class Slice:
             stack.enter_context(held(self._inside))
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(plain())
+            stack.enter_context(heads_apart(self._networks, self._modules_cut()))
             stack.enter_context(without_checkpointing())
             if not self.differentiable:
                 stack.enter_context(frozen(self._networks))
             stack.enter_context(noted(self._end))
             yield
+
+    def _modules_cut(self) -> list[Module]:
+        cuts = (*self.cuts, self.sample_at, self.measure_at)
+        return [cast(Module, cut.module) for cut in cuts if cut is not None]
 
     def _end(self) -> None:
         if self._stand is not None:
@@ -268,9 +274,10 @@ class Slice:
         roots = [Root(cut) for cut in self.cuts]
         # Nothing requires grad before the first cut, unless parameters couldn't be frozen.
         grad = self.differentiable or isinstance(self._forward, Module)
+        mode, cut = self._compile_mode, self._modules_cut()
         with (
             torch.set_grad_enabled(grad),
-            self._regions(),
+            compiled_regions(self._forward, cut, mode, self._compiled),
             self._replays.replayed(examples),
         ):
             output = self._run(
@@ -327,17 +334,6 @@ class Slice:
         expected = tensors_in(found.taken(reading.output, examples))
         pairs = zip(expected, tensors_in(again.output), strict=True)
         return all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in pairs)
-
-    @contextmanager
-    def _regions(self) -> Iterator[None]:
-        """Run what holds no cut compiled, if that was asked for."""
-        if self._compile_mode is None or not isinstance(self._forward, Module):
-            yield
-            return
-        cuts = [*self.cuts, self.sample_at, self.measure_at]
-        modules = [cast(Module, cut.module) for cut in cuts if cut is not None]
-        with compiled_regions(self._forward, modules, self._compile_mode, self._compiled):
-            yield
 
     def _run(
         self,

@@ -18,6 +18,7 @@ __all__ = ["Aggregate", "Axis", "AxisLike", "Selector", "asks_for_channels"]
 
 Aggregate = Literal["sum", "mean", "max"]
 Selector = tuple[int | slice | list[int], ...]
+_PAIR = "position-head"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Axis:
             :class:`Dictionary`), ``"position"``, ``"neuron"``, ``"head"``, ``"group"``.
         shape: the layer's units for one example, without the batch dimension.
         keep: the dimensions of ``shape`` that tell units apart; the others are pooled.
-        split: into how many equal parts the kept dimension is split (heads), or None.
+        split: into how many equal parts the last kept dimension is split (heads), or None.
         groups: a user's groups of what the kept dimensions tell apart, or None.
     """
 
@@ -54,8 +55,8 @@ class Axis:
         """Return the axis of a layer with units of this shape, from what names it.
 
         Args:
-            axis: a name; the dimension that tells units apart (0 is the batch); or a grouping, see
-                :func:`rank_units`.
+            axis: a name; ``("position", "head")`` for each head at each position; the dimension
+                that tells units apart (0 is the batch); or a grouping, see :func:`rank_units`.
             shape: of one example's units.
             heads: into how many heads the last dimension of (N, T, C) falls, for ``"head"``.
             channel: the dimension that counts channels; None: by the number of dimensions.
@@ -79,6 +80,14 @@ class Axis:
             )
         if isinstance(given, Integral):  # NumPy's too
             return _dimension(int(given), shape)
+        if given == ("position", "head"):
+            split = _heads(shape, heads)
+            if split.split is None or len(shape) != 2:
+                raise ValueError(
+                    'axis=("position", "head") expects a layer (N, T, C) and heads=; got units of '
+                    f"shape {shape} and heads={heads}"
+                )
+            return Axis(_PAIR, shape, (0, 1), heads)
         place = _channel(shape) if channel is None else channel - 1
         if isinstance(axis, str):
             named = axis != "head"
@@ -123,7 +132,8 @@ class Axis:
         """How many units there are along each number of an index."""
         if self.groups is not None:
             return (len(self.groups.names),)
-        return tuple(self.split or self.shape[d] for d in self.keep)
+        sizes = [self.shape[d] for d in self.keep]
+        return tuple(sizes) if self.split is None else (*sizes[:-1], self.split)
 
     def pool(self, values: Tensor, aggregate: Aggregate = "sum") -> Tensor:
         """Pool (examples, ...) over all that belongs to one unit: one entry each per example."""
@@ -131,7 +141,7 @@ class Axis:
             return self.groups.pool(values, lambda flat: _reduced(flat, [1], aggregate))
         pooled = [1 + d for d in range(len(self.shape)) if d not in self.keep]
         if self.split is not None:
-            last = 1 + self.keep[0]
+            last = 1 + self.keep[-1]
             values = torch.unflatten(values, last, (self.split, -1))
             pooled = [d + (d > last) for d in pooled] + [last + 1]
         return _reduced(values, pooled, aggregate) if pooled else values
@@ -147,8 +157,8 @@ class Axis:
         """
         if self.groups is not None:
             return self.groups.spread(chosen, self.shape)
-        if self.split is not None:
-            chosen = chosen.repeat_interleave(self.shape[self.keep[0]] // self.split, dim=1)
+        if self.split is not None:  # the last number of an index counts fastest
+            chosen = chosen.repeat_interleave(self.shape[self.keep[-1]] // self.split, dim=1)
         sizes = (n if d in self.keep else 1 for d, n in enumerate(self.shape))
         return chosen.reshape(len(chosen), *sizes)
 
@@ -158,7 +168,9 @@ class Axis:
         return pooled.flatten(1)[:, flat]
 
     def label(self, index: tuple[int, ...]) -> str | None:
-        """Return a group's own name; None for what is called by its number."""
+        """Return a group's own name, or both parts' of a pair; None for what has a number only."""
+        if self.name == _PAIR:
+            return f"head {index[1]} at position {index[0]}"
         return None if self.groups is None else self.groups.names[index[0]]
 
     def selector(self, index: tuple[int, ...]) -> Selector:
@@ -169,12 +181,12 @@ class Axis:
         for dimension, i in zip(self.keep, index, strict=True):
             chosen[dimension] = i
         if self.split is not None:
-            width = self.shape[self.keep[0]] // self.split
-            chosen[self.keep[0]] = slice(index[0] * width, (index[0] + 1) * width)
+            width = self.shape[self.keep[-1]] // self.split
+            chosen[self.keep[-1]] = slice(index[-1] * width, (index[-1] + 1) * width)
         return tuple(chosen)
 
 
-AxisLike = str | int | Axis | Grouping
+AxisLike = str | int | Axis | Grouping | tuple[Literal["position"], Literal["head"]]
 
 
 def _reduced(values: Tensor, dimensions: list[int], aggregate: Aggregate) -> Tensor:

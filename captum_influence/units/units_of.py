@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from captum_influence.network.anatomy.parts import Attention, Neurons
 from captum_influence.network.cuts import Cut
 from captum_influence.units.axes import Aggregate, Axis, AxisLike
 
@@ -17,7 +18,8 @@ class UnitsOf:
     """The units of a layer.
 
     Attributes:
-        layer: a module, a dotted name or a Cut.
+        layer: a module, a dotted name or a Cut; or a part of an :class:`Anatomy`: an attention,
+            whose units are its heads, or a perceptron's neurons.
         axis: what one unit is: ``"channel"`` (of a cut in a basis: ``"concept"``),
             ``"position"``, ``"neuron"``, ``"head"``, the dimension that tells units apart, or a
             grouping: see :func:`rank_units`.
@@ -25,7 +27,7 @@ class UnitsOf:
         aggregate: a unit's entries are pooled by ``"sum"``, ``"mean"`` or ``"max"``.
     """
 
-    layer: nn.Module | str | Cut
+    layer: nn.Module | str | Cut | Attention | Neurons
     axis: AxisLike = "channel"
     heads: int | None = None
     aggregate: Aggregate = "sum"
@@ -33,7 +35,11 @@ class UnitsOf:
     def __post_init__(self) -> None:
         if self.aggregate not in ("sum", "mean", "max"):
             raise ValueError(f'expected aggregate="sum", "mean" or "max", got {self.aggregate!r}')
-        Cut.ensure(self.layer)
+        if isinstance(self.layer, Attention):
+            axis = "head" if self.axis == "channel" else self.axis
+            object.__setattr__(self, "axis", axis)
+            object.__setattr__(self, "heads", self.heads or self.layer.heads)
+        _ = self.cut  # which refuses what is no layer
 
     @staticmethod
     def ensure(value: LayerLike) -> UnitsOf:
@@ -43,6 +49,8 @@ class UnitsOf:
     @property
     def cut(self) -> Cut:
         """Where they are."""
+        if isinstance(self.layer, Attention | Neurons):
+            return self.layer.cut
         return Cut.ensure(self.layer)
 
     def along(self, shape: tuple[int, ...], model: nn.Module, inputs: Tensor) -> Axis:
@@ -59,4 +67,4 @@ class UnitsOf:
         return Axis.at(self.axis, shape, self.heads, model, self.cut, inputs)
 
 
-LayerLike = nn.Module | str | Cut | UnitsOf
+LayerLike = nn.Module | str | Cut | Attention | Neurons | UnitsOf

@@ -45,6 +45,22 @@ def test_heads_of_a_token_layer_split_its_last_dimension(aggregate) -> None:
     assert axis.sizes == (3,)
 
 
+@pytest.mark.parametrize("aggregate", POOLS)
+def test_heads_at_each_position(aggregate) -> None:
+    x = values(2, 5, 6)
+    axis = Axis.ensure(("position", "head"), (5, 6), heads=3)
+    torch.testing.assert_close(axis.pool(x, aggregate), POOLS[aggregate](x.view(2, 5, 3, 2), dim=3))
+    assert axis.sizes == (5, 3)
+    chosen = torch.zeros(1, 5, 3, dtype=torch.bool)
+    chosen[0, 4, 1] = True
+    entries = torch.zeros(1, 5, 6, dtype=torch.bool)
+    entries[0, 4, 2:4] = True
+    assert torch.equal(axis.spread(chosen.flatten(1)), entries)
+    torch.testing.assert_close(x[0][axis.selector((4, 1))], x[0, 4, 2:4])
+    with pytest.raises(ValueError, match="heads="):
+        Axis.ensure(("position", "head"), (5, 6))
+
+
 @pytest.mark.parametrize("axis", ["channel", "position", "neuron", "head", 2, {"a": [1, 4]}])
 def test_a_selector_addresses_what_was_pooled(axis) -> None:
     x = values(2, 5, 6)

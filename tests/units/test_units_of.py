@@ -1,10 +1,12 @@
 """The units of a layer, made once at the door."""
 
+import attending
 import pytest
 import torch
 from torch import nn
 
-from captum_influence import Cut
+from captum_influence import Anatomy, Cut
+from captum_influence.network.anatomy.parts import Neurons
 from captum_influence.units.units_of import UnitsOf
 
 
@@ -45,3 +47,15 @@ def test_what_is_no_pooling_or_no_layer_is_refused_at_once() -> None:
         UnitsOf(None)
     with pytest.raises(ValueError, match="no positions"):
         UnitsOf("0", "position").along((4,), nn.Sequential(nn.Identity()), torch.zeros(1, 4))
+
+
+def test_neurons_and_heads_are_layers_whose_units_are_named() -> None:
+    model, x = attending.encoder(), torch.randn(1, 5, attending.WIDTH, dtype=torch.float64)
+    block = Anatomy.of(model, x).blocks[0]
+    assert isinstance(block.neurons, Neurons)
+    heads = UnitsOf(block.attentions[0])
+    assert (heads.axis, heads.heads) == ("head", 4)
+    assert heads.along((5, 8), model, x).sizes == (4,)
+    pairs = UnitsOf(block.attentions[0], axis=("position", "head")).along((5, 8), model, x)
+    assert (pairs.sizes, pairs.label((3, 1))) == ((5, 4), "head 1 at position 3")
+    assert UnitsOf(block.neurons).along((5, 12), model, x).sizes == (12,)

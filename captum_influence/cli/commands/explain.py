@@ -28,7 +28,7 @@ from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.explanations.instances.find import explain
 from captum_influence.explanations.instances.result import Explanation
-from captum_influence.network.anatomy import layer_table
+from captum_influence.network.outline import layer_table
 
 __all__ = ["COMMAND"]
 

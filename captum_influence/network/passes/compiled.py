@@ -36,9 +36,18 @@ def regions(root: Module, cuts: Sequence[Module]) -> list[Module]:
 
 @contextmanager
 def compiled_regions(
-    root: Module, cuts: Sequence[Module], mode: str, known: dict[Module, Callable[..., Any]]
+    root: Callable[..., Any],
+    cuts: Sequence[Module],
+    mode: str | None,
+    known: dict[Module, Callable[..., Any]],
 ) -> Iterator[None]:
-    """Run the regions compiled meanwhile; ``known`` keeps what has been compiled before."""
+    """Run the regions compiled meanwhile, if there is a mode to compile a network's in.
+
+    ``known`` keeps what has been compiled before.
+    """
+    if mode is None or not isinstance(root, Module):
+        yield
+        return
     if mode != "default" and torch.cuda.is_available():
         # What the last block left may be overwritten.
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from captum_influence.network.anatomy import layer_table
+from captum_influence.network.outline import layer_table
 
 
 class Odd(nn.Module):
