@@ -80,7 +80,7 @@ class Axis:
             )
         if isinstance(given, Integral):  # NumPy's too
             return _dimension(int(given), shape)
-        if given == ("position", "head"):
+        if isinstance(given, tuple) and given == ("position", "head"):
             split = _heads(shape, heads)
             if split.split is None or len(shape) != 2:
                 raise ValueError(
