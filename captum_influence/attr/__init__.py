@@ -9,7 +9,11 @@ from captum_influence.attr.distributions import (
     Samples,
 )
 from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.inputs import Inputs
 from captum_influence.attr.integral import Execution
+from captum_influence.attr.log_probability import KLDivergence, LogProbability
+from captum_influence.attr.losses import Loss
+from captum_influence.attr.next_token import NextToken
 from captum_influence.attr.paths import LinearPath, StratifiedPath
 from captum_influence.attr.points import WeightedPoint
 from captum_influence.attr.profile import Difference, InfluenceProfile, UnitStatistic
@@ -24,7 +28,6 @@ from captum_influence.attr.quadrature import (
 from captum_influence.attr.quantities import (
     ClassScore,
     Function,
-    Loss,
     PredictedClass,
     Quantity,
     Unit,
@@ -41,11 +44,15 @@ __all__ = [
     "Function",
     "GaussLegendre",
     "InfluenceProfile",
+    "Inputs",
+    "KLDivergence",
     "LeftRiemann",
     "LinearPath",
+    "LogProbability",
     "Loss",
     "Midpoint",
     "Mixture",
+    "NextToken",
     "Noise",
     "Point",
     "PredictedClass",

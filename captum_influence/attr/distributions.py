@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from captum_influence.attr.inputs import Inputs, names_inputs
 from captum_influence.attr.points import Block, Tensors, WeightedPoint, column, packed
 from captum_influence.reports.asked import Write
 
@@ -45,6 +46,8 @@ class Distribution(ABC):
     is_random: ClassVar[bool] = False
     #: whether points name anchors of their own, from which displacements are measured
     is_anchored: ClassVar[bool] = False
+    #: whether points lie between inputs, where whole numbers such as token ids have nothing
+    interpolates: ClassVar[bool] = False
 
     @abstractmethod
     def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
@@ -72,6 +75,14 @@ class Distribution(ABC):
         """Return the distribution for examples with these places in a data set, int64 (examples,).
 
         For distributions that share the work among examples; others return themselves.
+        """
+        return self
+
+    def located(self, locate: Callable[..., Any]) -> Distribution:
+        """Return the distribution with ``locate(start)`` in place of what its points start from.
+
+        For distributions that :class:`Inputs` can be given to; others return themselves. What is
+        drawn from, and isn't one for each example, is located by ``locate(starts, is_set=True)``.
         """
         return self
 
@@ -110,6 +121,7 @@ class Noise(Distribution):
     n: int = 50
     seed: int = 0
     is_random: ClassVar[bool] = True
+    interpolates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count(self.n)
@@ -158,19 +170,23 @@ class Baselines(Distribution):
     With ``multiply_by_inputs`` the displacement is measured from the baseline of each draw.
 
     Args:
-        baselines: the set, (set size, ...), or a tuple of such sets, drawn from jointly.
+        baselines: the set, (set size, ...), or a tuple of such sets, drawn from jointly; or
+            :class:`Inputs`, a set of inputs whose activations are meant.
         n: number of draws.
         seed: of a generator of its own.
     """
 
-    baselines: Tensor | Tensors
+    baselines: Tensor | Tensors | Inputs
     n: int = 50
     seed: int = 0
     is_random: ClassVar[bool] = True
     is_anchored: ClassVar[bool] = True
+    interpolates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count(self.n)
+        if names_inputs(self.baselines):
+            return
         sets = self._sets()
         if len({len(s) for s in sets}) != 1 or len(sets[0]) == 0:
             raise ValueError(
@@ -179,10 +195,13 @@ class Baselines(Distribution):
             )
 
     def _sets(self) -> Tensors:
-        sets = self.baselines if isinstance(self.baselines, tuple) else (self.baselines,)
+        sets: Any = self.baselines if isinstance(self.baselines, tuple) else (self.baselines,)
         if not all(isinstance(s, Tensor) and s.ndim > 0 for s in sets):
             raise TypeError("expected the baselines as a tensor (set size, ...) per input")
-        return sets
+        return tuple(sets)
+
+    def located(self, locate: Callable[..., Any]) -> Baselines:
+        return replace(self, baselines=locate(self.baselines, is_set=True))
 
     @property
     def size(self) -> int:
@@ -302,6 +321,9 @@ class Mixture(Distribution):
     def numbered(self, numbers: Tensor) -> Mixture:
         """Return the mixture of the numbered parts."""
         return Mixture([(share, part.numbered(numbers)) for share, part in self.parts])
+
+    def located(self, locate: Callable[..., Any]) -> Mixture:
+        return Mixture([(share, part.located(locate)) for share, part in self.parts])
 
     def strata(self) -> Sequence[tuple[float, Distribution]]:
         return tuple(

@@ -7,29 +7,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import torch
 from captum.attr import GradientAttribution, LayerAttribution
 from captum.log import log_usage
 from torch import Tensor, nn
 
-from captum_influence.attr.distributions import Distribution, Point
+from captum_influence.attr.calls import Call, Given
+from captum_influence.attr.distributions import Distribution
+from captum_influence.attr.inputs import Inputs
 from captum_influence.attr.integral.answers import (
     Answer,
     Question,
+    Start,
     StartAtLayer,
     answer,
     by_cut,
-    expanded,
 )
-from captum_influence.attr.integral.engine import read
 from captum_influence.attr.integral.execution import Execution
+from captum_influence.attr.integral.last_scores import last_scores_only
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.points import Tensors, Values
 from captum_influence.attr.quantities import ClassScore, Quantity
+from captum_influence.attr.sampling import Sampling
+from captum_influence.data.items import Accepts
 from captum_influence.network.captum_private import format_additional_forward_args, format_output
-from captum_influence.network.cuts import Cut, Side
-from captum_influence.network.passes.arguments import Arguments
+from captum_influence.network.cuts import Cut, Forward, Side
+from captum_influence.network.inputs import network_of
 from captum_influence.network.slices import Slice
 
 __all__ = ["DistributionalInfluence"]
@@ -62,11 +65,13 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         distribution: P; None: the path that ``attribute``'s ``baselines`` and ``n_steps`` describe.
         quantity: q, or a list of them (results gain a leading dimension); None: the class score
             that ``attribute``'s ``target`` names.
-        sample_at: the layer where P lives; None: the inputs.
+        sample_at: the layer where P lives; None: the inputs, or, of token ids between which
+            there is nothing, the first module that embeds them.
         measure_at: the layer that q reads; None: the output of ``forward_func``.
         multiply_by_inputs: multiply by the displacement z(x) - z(reference).
-        reference: an input where displacements start, in place of the distribution's own (the
-            baseline of a path; zero activation for ``Point``, ``Noise`` and ``Samples``).
+        reference: an input, or :class:`Inputs`, where displacements start, in place of the
+            distribution's own (the baseline of a path; zero activation for ``Point``, ``Noise``
+            and ``Samples``).
         displacement: ``"end"``, z(x) - z(reference); or a :class:`Replacement`, z(x) less what a
             removal would put there, which is what :func:`explain` ranks by. Of several layers also
             one for each.
@@ -93,7 +98,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         sample_at: Layer | None = None,
         measure_at: Layer | None = None,
         multiply_by_inputs: bool = False,
-        reference: Values | None = None,
+        reference: Values | Inputs | Mapping[str, Any] | None = None,
         displacement: Literal["end"] | StartAtLayer | Sequence[StartAtLayer] = "end",
         execution: Execution | None = None,
     ) -> None:
@@ -153,8 +158,8 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
     @log_usage(part_of_slo=True)
     def attribute(
         self,
-        inputs: Tensor | Tensors,
-        baselines: Values | None = None,
+        inputs: Given,
+        baselines: Values | Inputs | Mapping[str, Any] | None = None,
         target: Any = None,
         additional_forward_args: Any = None,
         n_steps: int = _N_STEPS,
@@ -163,6 +168,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         attribute_to_layer_input: bool = False,
         grad_kwargs: Mapping[str, Any] | None = None,
         *,
+        forward_kwargs: Mapping[str, Any] | None = None,
         return_convergence_delta: bool = False,
         return_standard_error: bool = False,
         return_error_estimate: bool = False,
@@ -174,11 +180,13 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         The first nine arguments are those of Captum's ``InternalInfluence.attribute``.
 
         Args:
-            inputs: a tensor (examples, ...), or a tuple of these.
+            inputs: a tensor (examples, ...), a tuple of these, or a mapping such as a
+                ``BatchEncoding``, whose tensors go to the network by name.
             baselines: where the path starts. With ``sample_at`` it is still an input; the path
                 then runs between the two activations, as in ``LayerIntegratedGradients``.
             target: the class; see :class:`ClassScore`.
             additional_forward_args: further arguments; tensors of ``examples`` rows follow them.
+            forward_kwargs: the same, by name.
             n_steps: the number of points of the path.
             method: its quadrature rule, one of Captum's strings.
             internal_batch_size: (example, point) rows per pass, any positive number; None: chosen.
@@ -198,20 +206,21 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             of layers. What else was asked for follows, in the order of the arguments.
         """
         self._check_choice(baselines, n_steps, method, target)
-        inputs = _checked_inputs(inputs if isinstance(inputs, tuple) else (inputs,))
+        given = tuple(format_additional_forward_args(additional_forward_args) or ())
+        call = Call.of(inputs, given, forward_kwargs or {}, Accepts.of(self._network))
+        start = Inputs.ensure(0.0 if baselines is None else baselines)
+        distribution = self.distribution or LinearPath(start, int(n_steps), str(method))
         rows, keywords = _checked_rows(internal_batch_size), dict(grad_kwargs or {})
         options = Options(rows, keywords, show_progress, self.execution)
-        slice_ = self._slice("input" if attribute_to_layer_input else "output", options)
+        sampling = Sampling.of(call, distribution, self.sample_at, self._network)
+        side: Side = "input" if attribute_to_layer_input else "output"
+        slice_ = self._slice(side, sampling.sample_at, options)
         with slice_.opened():
-            problem = self._problem(slice_, inputs, additional_forward_args, target)
-            if self.distribution is None:
-                path = _captum_path(problem, options, baselines, n_steps, method)
-                problem = replace(problem, distribution=path)
             question = Question(
-                problem,
+                self._problem(slice_, distribution, call, sampling, target, options),
                 options,
                 multiply=self.multiplies_by_inputs,
-                reference=self.reference,
+                reference=self._reference(call, sampling, slice_),
                 starts=self._starts() if self.multiplies_by_inputs else None,
                 delta=return_convergence_delta,
                 standard_error=return_standard_error,
@@ -219,6 +228,11 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
                 points=return_points,
             )
             return self._formatted(answer(question), question)
+
+    @property
+    def _network(self) -> Forward:
+        forward = self.forward_func
+        return network_of(forward) if isinstance(forward, nn.Module) else forward
 
     def _check_choice(self, baselines: object, n_steps: int, method: str, target: object) -> None:
         path_given = baselines is not None or n_steps is not _N_STEPS or method is not _METHOD
@@ -233,15 +247,32 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
                 "the two, e.g. ClassScore(target)"
             )
 
-    def _problem(self, slice_: Slice, inputs: Tensors, arguments: Any, target: Any) -> Problem:
-        """Return what is asked of the inputs, without a distribution at the inputs themselves."""
-        inputs = tuple(slice_.admitted(x) for x in inputs)
-        given = tuple(format_additional_forward_args(arguments) or ())
-        settled = slice_.settled(inputs, Arguments.of(given, {}, len(inputs[0]), slice_.admitted))
-        quantities = self._quantities(target, len(inputs[0]))
-        return Problem(slice_, self.distribution or Point(), quantities, inputs, settled)
+    def _problem(
+        self,
+        slice_: Slice,
+        distribution: Distribution,
+        call: Call,
+        sampling: Sampling,
+        target: Any,
+        options: Options,
+    ) -> Problem:
+        """Return what is asked of the inputs."""
+        inputs, arguments = call.split(sampling.moved, slice_.admitted)
+        quantities = [q.seeing(call.named) for q in self._quantities(target, call.examples)]
+        settled = slice_.settled(inputs, arguments)
+        problem = Problem(slice_, distribution, quantities, inputs, settled)
+        problem = last_scores_only(problem, self._network)
+        return replace(problem, distribution=sampling.located(call, problem, options))
 
-    def _slice(self, side: Side, options: Options) -> Slice:
+    def _reference(self, call: Call, sampling: Sampling, slice_: Slice) -> Start | None:
+        """Return the inputs where displacements start, and the arguments beside them."""
+        if self.reference is None:
+            return None
+        other = call.changed(self.reference, "reference")
+        inputs, arguments = other.split(sampling.moved, slice_.admitted)
+        return inputs, slice_.settled(inputs, arguments)
+
+    def _slice(self, side: Side, sample_at: Cut | None, options: Options) -> Slice:
         if len(self.device_ids or ()) > 1:
             raise ValueError(
                 f"device_ids names {len(self.device_ids)} devices: attribute on one, and start one "
@@ -258,7 +289,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         return Slice(
             self.forward_func,
             cuts,
-            sample_at=self.sample_at,
+            sample_at=sample_at,
             measure_at=self.measure_at,
             differentiable=bool(options.grad_kwargs.get("create_graph", False)),
             compile_mode=self.execution.compile,
@@ -299,42 +330,6 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         parts += [by_example(found.estimates)] if question.error_estimate else []
         parts += [found.points] if question.points else []
         return parts[0] if len(parts) == 1 else tuple(parts)
-
-
-def _captum_path(
-    problem: Problem, options: Options, baselines: Values | None, n: int, method: str
-) -> LinearPath:
-    """Return the path that Captum's arguments describe, between activations with ``sample_at``."""
-    baselines = 0.0 if baselines is None else baselines
-    sample_at = problem.slice.sample_at
-    if sample_at is None:
-        return LinearPath(baselines, int(n), str(method))
-    start = expanded(baselines, problem.inputs, "baseline")
-    begin = read(problem, start, options, cuts=[sample_at], cuts_only=True).cuts[0]
-    return LinearPath(begin, int(n), str(method))
-
-
-def _checked_inputs(inputs: Tensors) -> Tensors:
-    if not inputs or not all(isinstance(x, Tensor) and x.ndim > 0 for x in inputs):
-        raise TypeError(
-            "expected inputs as a tensor (examples, ...) or a tuple of these, got "
-            f"{[type(x).__name__ for x in inputs]}"
-        )
-    counts = {len(x) for x in inputs}
-    if len(counts) > 1 or 0 in counts:
-        raise ValueError(
-            f"expected the same number of examples in every input, at least one, got {counts}"
-        )
-    for x in inputs:
-        if x.is_meta or x.layout is not torch.strided:
-            kind = "without data, on the meta device" if x.is_meta else f"of layout {x.layout}"
-            raise ValueError(
-                f"expected dense inputs with data, got one {kind}: load the weights and the data "
-                "first, or call to_dense()"
-            )
-        if x.is_floating_point() and bool(torch.isnan(x).any()):
-            raise ValueError(f"an input of shape {tuple(x.shape)} holds NaN: clean it first")
-    return inputs
 
 
 def _checked_rows(internal_batch_size: int | None) -> int | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from captum_influence.attr.distributions import Distribution, check_count, check_interpolable
+from captum_influence.attr.inputs import Inputs
 from captum_influence.attr.points import (
     Block,
     Tensors,
@@ -35,7 +36,7 @@ class PathNodes(Distribution):
     ``weights`` is (points,); ``examples``, int64, are those that the nodes are for.
     """
 
-    baseline: Values
+    baseline: Values | Inputs
     alphas: Tensor
     weights: Tensor
     examples: Tensor | None = None
@@ -79,7 +80,8 @@ class LinearPath(Distribution):
 
     Args:
         baseline: where the path starts: a number, a tensor of one example or of as many as there
-            are inputs, or a tuple of these, one per input.
+            are inputs, or a tuple of these, one per input; or :class:`Inputs`, inputs whose
+            activations are meant.
         n: number of points; ``"auto"``: for each example 2, 6, 18, ... midpoints until the
             estimated relative error of its influence is below ``tolerance``.
         rule: a quadrature :class:`Rule`, or Captum's string for one; None: Gauss-Legendre.
@@ -90,10 +92,11 @@ class LinearPath(Distribution):
     ``InternalInfluence``.
     """
 
-    baseline: Values = 0.0
+    baseline: Values | Inputs = 0.0
     n: int | Literal["auto"] = 50
     rule: Rule | str | None = None
     tolerance: float = 0.01
+    interpolates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         rule = Rule.ensure(self.rule or (Midpoint() if self.is_adaptive else GaussLegendre()))
@@ -115,6 +118,12 @@ class LinearPath(Distribution):
     @property
     def size(self) -> int | None:
         return None if isinstance(self.n, str) else self.n
+
+    def numbered(self, numbers: Tensor) -> LinearPath:
+        return replace(self, baseline=_of_these(self.baseline, numbers))
+
+    def located(self, locate: Callable[..., Any]) -> LinearPath:
+        return replace(self, baseline=locate(self.baseline))
 
     def in_words(self) -> str:
         start = self.baseline
@@ -164,10 +173,11 @@ class StratifiedPath(Distribution):
         numbers: which place in the sequence each example has; None: 0, 1, 2, ...
     """
 
-    baseline: Values = 0.0
+    baseline: Values | Inputs = 0.0
     n: int = 4
     seed: int = 0
     numbers: Tensor | None = None
+    interpolates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count(self.n)
@@ -177,7 +187,10 @@ class StratifiedPath(Distribution):
         return self.n
 
     def numbered(self, numbers: Tensor) -> StratifiedPath:
-        return StratifiedPath(self.baseline, self.n, self.seed, numbers)
+        return replace(self, baseline=_of_these(self.baseline, numbers), numbers=numbers)
+
+    def located(self, locate: Callable[..., Any]) -> StratifiedPath:
+        return replace(self, baseline=locate(self.baseline))
 
     def _nodes(self, origin: Tensors) -> PathNodes:
         numbers = torch.arange(len(origin[0])) if self.numbers is None else self.numbers
@@ -197,3 +210,8 @@ class StratifiedPath(Distribution):
 
     def blocks(self, origin: Tensors, rows: int) -> Iterator[Block]:
         return self._nodes(origin).blocks(origin, rows)
+
+
+def _of_these(baseline: Values | Inputs, numbers: Tensor) -> Values | Inputs:
+    """Return a baseline for these examples of a data set."""
+    return baseline.rows(numbers) if isinstance(baseline, Inputs) else baseline

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from captum_influence.attr.inputs import Inputs, names_inputs
 
 __all__ = [
     "Block",
@@ -145,13 +147,19 @@ def column(values: Tensor, like: Tensor) -> Tensor:
     return values.to(like).reshape(-1, *[1] * (like.ndim - 1))
 
 
-def values_like(values: Values, origin: Tensors, name: str) -> Tensors:
+def values_like(values: Values | Inputs, origin: Tensors, name: str) -> Tensors:
     """Return a value per input as tensors that broadcast against the inputs.
 
     Raises:
+        TypeError: if they are named by inputs, which only a network knows the activations of.
         ValueError: if there is not one per input, or one has the wrong shape.
     """
-    given = values if isinstance(values, tuple) else (values,) * len(origin)
+    if names_inputs(values):
+        raise TypeError(
+            f"the {name} names inputs, {type(values).__name__}, whose activations only a network "
+            "knows: give the distribution to DistributionalInfluence, which reads them"
+        )
+    given: Any = values if isinstance(values, tuple) else (values,) * len(origin)
     if len(given) != len(origin) or (len(origin) > 1 and isinstance(values, Tensor)):
         raise ValueError(
             f"expected one {name} for each of {len(origin)} inputs, got "
@@ -171,7 +179,8 @@ def _value_like(value: float | Tensor, x: Tensor, name: str) -> Tensor:
         return value
     raise ValueError(
         f"expected a {name} of shape {tuple(x.shape)} or (1, ...), got {tuple(value.shape)}; for a "
-        f"set of {name}s to draw from, use Baselines(tensor)"
+        f"set of {name}s to draw from, use Baselines(tensor); for inputs whose activations are "
+        f"meant, Inputs(tensor)"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -12,26 +12,23 @@ from torch import Tensor
 
 from captum_influence.attr.targets import (
     Target,
-    check_labels,
     entry_of_each,
     one_entry,
     one_per_row,
     per_example_index,
     picked,
-    with_labels,
 )
 from captum_influence.data.labels import Names, class_name
-from captum_influence.network.modes import without_graph
 from captum_influence.network.outputs import tensor_of
 from captum_influence.reports.asked import Write, code_of
 
 __all__ = [
     "ClassScore",
     "Function",
-    "Loss",
     "PredictedClass",
     "Quantity",
     "Unit",
+    "as_tensor",
 ]
 
 
@@ -40,8 +37,9 @@ class Quantity(ABC):
 
     A subclass answers :meth:`__call__`. If it holds something per example (labels, targets), it
     also answers :meth:`rows` and :attr:`examples`; if it must see the explained instance first,
-    :meth:`resolve`. A dataclass is printed by its fields; what is to be printed otherwise answers
-    ``code(write)``, where ``write(value, name)`` returns the Python of a value that it holds.
+    :meth:`resolve`, or :meth:`seeing` for its inputs. A dataclass is printed by its fields; what is
+    to be printed otherwise answers ``code(write)``, where ``write(value, name)`` returns the Python
+    of a value that it holds.
 
     Example:
         >>> sportscar_not_convertible = ClassScore(817) - ClassScore(511)
@@ -63,9 +61,21 @@ class Quantity(ABC):
         """For how many examples it holds something, or None if it is the same for all."""
         return None
 
+    def seeing(self, inputs: Mapping[str, Any]) -> Quantity:
+        """Return the quantity with what it needs of the explained instances' ``inputs``.
+
+        These are all that the network is given, by the names of its arguments: a mask, say.
+        """
+        return self
+
     def resolve(self, reference: Any) -> Quantity:
         """Return the quantity fixed on the explained instances' own output, ``reference``."""
         return self
+
+    @property
+    def reads_end(self) -> bool:
+        """Whether it reads no more than the last position of a sequence of scores."""
+        return False
 
     @property
     def needs_reference(self) -> bool:
@@ -152,7 +162,7 @@ class ClassScore(Quantity):
         return self if self._index is None else _TargetRows(self._index[examples.cpu()])
 
     def __call__(self, output: Any) -> Tensor:
-        scores = _as_tensor(output, self)
+        scores = as_tensor(output, self)
         if self._index is not None:
             return picked(scores, self._index)
         if self.target is None:
@@ -173,7 +183,7 @@ class _TargetRows(Quantity):
         return write(ClassScore(entries), "target")
 
     def __call__(self, output: Any) -> Tensor:
-        return picked(_as_tensor(output, self), self.index)
+        return picked(as_tensor(output, self), self.index)
 
 
 @dataclass(frozen=True)
@@ -187,7 +197,7 @@ class PredictedClass(Quantity):
         return "score(predicted class)"
 
     def resolve(self, reference: Any) -> Quantity:
-        scores = _as_tensor(reference, self)
+        scores = as_tensor(reference, self)
         if scores.ndim != 2:
             raise ValueError(
                 "PredictedClass expects an output of shape (examples, classes), got "
@@ -222,7 +232,7 @@ class Unit(Quantity):
         return f"unit {code_of(self.index)}"
 
     def __call__(self, output: Any) -> Tensor:
-        units = _as_tensor(output, self)
+        units = as_tensor(output, self)
         index = self.index if isinstance(self.index, tuple) else (self.index,)
         where = (slice(None), *index)
         try:
@@ -234,63 +244,6 @@ class Unit(Quantity):
             ) from None
         flat = chosen.reshape(len(chosen), -1)
         return flat.amax(dim=1) if self.reduce == "max" else getattr(flat, self.reduce)(dim=1)
-
-
-@dataclass(frozen=True, eq=False)
-class Loss(Quantity):
-    """A loss of the output against per-example labels: ``loss_fn(output, labels)`` -> (rows,).
-
-    A loss with a reduction is refused; ask it for ``reduction="none"``.
-
-    Example:
-        >>> quantity = Loss(torch.nn.CrossEntropyLoss(reduction="none"), torch.tensor([3, 1]))
-    """
-
-    loss_fn: Callable[[Any, Tensor], Tensor]
-    labels: Tensor
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.labels, Tensor) or self.labels.ndim == 0:
-            raise TypeError(
-                f"Loss expects labels as a tensor with one entry per example, got {self.labels!r}"
-            )
-
-    @property
-    def examples(self) -> int | None:
-        return len(self.labels)
-
-    def in_words(self, names: Names = None) -> str:
-        return "loss"
-
-    def rows(self, examples: Tensor) -> Quantity:
-        return Loss(self.loss_fn, self.labels[examples.to(self.labels.device)])
-
-    def __call__(self, output: Any) -> Tensor:
-        device = output.device if isinstance(output, Tensor) else self.labels.device
-        labels = self.labels.to(device)
-        check_labels(self.loss_fn, output, labels)
-        value = with_labels(self.loss_fn, output, labels)
-        if value.ndim == 0:
-            raise ValueError(
-                "the loss returned one number for the whole batch; expected one per example: "
-                'build it with reduction="none"'
-            )
-        if isinstance(output, Tensor) and len(labels) > 1:
-            self._check_first(value, output.detach(), labels)
-        return value.reshape(len(labels), -1).sum(dim=1)
-
-    def _check_first(self, value: Tensor, output: Tensor, labels: Tensor) -> None:
-        """Refuse a loss that gives the first example something else than alone."""
-        with without_graph():
-            first = self.loss_fn(output[:1], labels[:1])
-        same = len(value) == len(labels) and value.shape[1:] == first.shape[1:]
-        if not same or not torch.allclose(value[:1].detach(), first, 1e-2, 1e-4, equal_nan=True):
-            raise ValueError(
-                "expected the loss of an example not to depend on the others, got outputs of shape "
-                f"{tuple(output.shape)} and labels of shape {tuple(labels.shape)}, which are "
-                f"broadcast or reduced to losses of shape {tuple(value.shape)}: give both one "
-                "shape, as by labels[:, None]"
-            )
 
 
 @dataclass(frozen=True)
@@ -356,8 +309,15 @@ class _Weighted(Quantity):
             raise ValueError(f"the terms of a sum hold targets for {counts} examples; expected one")
         return counts.pop() if counts else None
 
+    def seeing(self, inputs: Mapping[str, Any]) -> Quantity:
+        return self._each(lambda term: term.seeing(inputs))
+
     def resolve(self, reference: Any) -> Quantity:
         return self._each(lambda term: term.resolve(reference))
+
+    @property
+    def reads_end(self) -> bool:
+        return all(term.reads_end for _, term in self.terms)
 
     def rows(self, examples: Tensor) -> Quantity:
         return self._each(lambda term: term.rows(examples))
@@ -387,7 +347,12 @@ def _combine(left: Quantity, a: float, right: object, b: float) -> Quantity:
     return _Weighted(_Weighted.of(left, a).terms + _Weighted.of(right, b).terms)
 
 
-def _as_tensor(output: Any, quantity: Quantity) -> Tensor:
+def as_tensor(output: Any, quantity: Quantity) -> Tensor:
+    """Return the tensor that a quantity reads.
+
+    Raises:
+        TypeError: if it isn't known which one is meant.
+    """
     try:
         return tensor_of(output)
     except TypeError as error:

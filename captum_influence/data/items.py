@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ANYTHING", "Accepts", "Item", "Split", "columns", "image_pair", "pair"]
+__all__ = ["ANYTHING", "Accepts", "Item", "Split", "columns", "image_pair", "leading_names", "pair"]
 
 _LABELS = ("labels", "label", "target", "targets")  # keys of a mapping
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -225,6 +225,26 @@ def _numbers(labels: Any) -> Tensor:
 
 
 # Mappings
+
+
+def leading_names(tensors: Mapping[Any, Tensor], accepts: Accepts = ANYTHING) -> tuple[str, ...]:
+    """Return the names of those that are explained: the floats; else the first that it takes.
+
+    No mask is, and no number that isn't an example's.
+
+    Raises:
+        TypeError: if there are none.
+    """
+    order = {name: place for place, name in enumerate(accepts.names)}
+    candidates = [n for n, x in tensors.items() if x.ndim > 0 and "mask" not in str(n)]
+    candidates.sort(key=lambda name: order.get(name, len(order)))
+    floats = [name for name in candidates if tensors[name].is_floating_point()]
+    if not candidates:
+        raise TypeError(
+            f"expected a mapping with a tensor (examples, ...) to explain, got {list(tensors)}: "
+            "name it as the network's argument is"
+        )
+    return tuple(floats or candidates[:1])
 
 
 def _named(item: Mapping[Any, Any], accepts: Accepts) -> Item:

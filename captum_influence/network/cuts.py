@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import Module
 
 __all__ = [
+    "Among",
     "Basis",
     "Cut",
     "Forward",
@@ -30,6 +31,18 @@ __all__ = [
 Tensors = tuple[Tensor, ...]
 Forward = Callable[..., Any]
 Side = Literal["output", "input"]
+
+
+@dataclass(frozen=True)
+class Among:
+    """Picks some of the floating-point tensors that pass a cut, by their places."""
+
+    places: tuple[int, ...]
+
+    def of(self, value: Any) -> Tensors:
+        """Return them."""
+        tensors = _floating(value)
+        return tuple(tensors[place] for place in self.places)
 
 
 @runtime_checkable
@@ -61,7 +74,7 @@ class Cut:
             it alone: Captum's ``attribute_to_layer_input``. Only to attribute to.
         select: what to take if the module returns more than one tensor: an index or key, or a
             function that is given the output and returns one of its tensors. By default all
-            floating-point tensors of a tuple are taken.
+            floating-point tensors of a tuple are taken that have a row for each example.
         basis: a :class:`Dictionary`: units are then its concepts, not the layer's channels. The
             network stays as it is: what of the activations the concepts don't hold goes on beside
             them.
@@ -75,7 +88,7 @@ class Cut:
     side: Side = "output"
     call: int | None = field(default=None, kw_only=True)
     shared: bool = field(default=False, kw_only=True)
-    select: int | str | Callable[[Any], Tensor] | None = field(default=None, kw_only=True)
+    select: int | str | Callable[[Any], Tensor] | Among | None = field(default=None, kw_only=True)
     basis: Basis | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -205,6 +218,8 @@ def layer_name(model: Module, cut: Cut) -> str:
 def picked(value: Any, cut: Cut) -> Tensors:
     """Return the tensors that the cut means out of a module's output or inputs."""
     if cut.select is not None:
+        if isinstance(cut.select, Among):
+            return cut.select.of(value)
         chosen = _selected(value, cut)
         if not isinstance(chosen, Tensor):
             raise TypeError(
@@ -212,14 +227,18 @@ def picked(value: Any, cut: Cut) -> Tensors:
                 "one of its tensors"
             )
         return (chosen,)
-    items = value if isinstance(value, (tuple, list)) else (value,)
-    tensors = tuple(t for t in items if isinstance(t, Tensor) and t.is_floating_point())
+    tensors = _floating(value)
     if not tensors:
         raise TypeError(
             f"the {cut} holds no floating-point tensor but {_described(value)}: pick one with "
             "Cut(layer, select=...), an index, a key or a function"
         )
     return tensors
+
+
+def _floating(value: Any) -> Tensors:
+    items = value if isinstance(value, (tuple, list)) else (value,)
+    return tuple(t for t in items if isinstance(t, Tensor) and t.is_floating_point())
 
 
 def _selected(value: Any, cut: Cut) -> Any:

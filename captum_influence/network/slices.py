@@ -45,6 +45,7 @@ from captum_influence.network.passes.probe import (
     Probe,
     Prober,
     check_modes,
+    narrowed,
     same_draws,
     settle,
 )
@@ -148,6 +149,9 @@ class Slice:
 
         key = (self._key(inputs, arguments), rows == 1)
         self._probe = _probes.get(self._forward, key, find)
+        if any(self._probe.picks):
+            self.cuts = narrowed(self.cuts, self._probe.picks)
+            return self.probe(inputs, arguments, rows)
         if self._probe.buffers and self._stand is None:
             self._stand = Stand(self._probe.buffers)
         if self._probe.size not in (None, rows):
@@ -331,8 +335,8 @@ class Slice:
         except (RuntimeError, ValueError, TypeError):
             return False
         found = cast(Probe, self._probe).output
-        expected = tensors_in(found.taken(reading.output, examples))
-        pairs = zip(expected, tensors_in(again.output), strict=True)
+        expected = found.own(found.taken(reading.output, examples))
+        pairs = zip(expected, found.own(again.output), strict=True)
         return all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in pairs)
 
     def _run(
@@ -369,7 +373,7 @@ class Slice:
             if rooted and self.sample_at is None:
                 given = tuple(handed_on(x) if x.is_floating_point() else x for x in given)
             try:
-                output = self._forward(*given, *bound.given, **bound.keywords)
+                output = bound.called(self._forward, given)
             except Measured:
                 output = None
         for visit in visits:

@@ -182,7 +182,11 @@ def test_wrong_arguments(model: Any, constructed: Any, asked: Any, message: str)
 @pytest.mark.parametrize(
     ("inputs", "kind", "message"),
     [
-        ([X], TypeError, r"tensor \(examples, ...\) or a tuple of these, got \['list'\]"),
+        (
+            [X],
+            TypeError,
+            r"tensor \(examples, ...\), a tuple of these, or a mapping by name, got \['list'\]",
+        ),
         (None, TypeError, "NoneType"),
         ((X, "text"), TypeError, r"\['Tensor', 'str'\]"),
         (torch.tensor(1.0), TypeError, "expected inputs"),

@@ -14,10 +14,13 @@ from captum_influence.attr.integral.accuracy import Estimate, estimated, norms, 
 from captum_influence.attr.integral.engine import read
 from captum_influence.attr.integral.problem import Layers, Options, Problem
 from captum_influence.attr.integral.sums import Integral
-from captum_influence.attr.points import Tensors, Values, values_like
+from captum_influence.attr.points import Tensors
+from captum_influence.network.passes.arguments import Arguments
 from captum_influence.network.passes.seen import Reading
 
-__all__ = ["Answer", "Question", "StartAtLayer", "answer", "by_cut", "expanded"]
+__all__ = ["Answer", "Question", "Start", "StartAtLayer", "answer", "by_cut"]
+
+Start = tuple[Tensors, Arguments]  # inputs, and the further arguments beside them
 
 
 @runtime_checkable
@@ -36,7 +39,8 @@ class Question:
         problem: the integral; its ``origin`` and resolved quantities are filled in here.
         options: how to compute it.
         multiply: multiply by displacements.
-        reference: inputs where displacements start, in place of the distribution's own.
+        reference: inputs where displacements start, in place of the distribution's own, and the
+            network's further arguments beside them.
         starts: what starts displacements at each cut itself, in place of both.
         delta: also the completeness deltas.
         standard_error: also the standard errors.
@@ -47,7 +51,7 @@ class Question:
     problem: Problem
     options: Options
     multiply: bool = False
-    reference: Values | None = None
+    reference: Start | None = None
     starts: Sequence[StartAtLayer] | None = None
     delta: bool = False
     standard_error: bool = False
@@ -118,12 +122,6 @@ def answer(question: Question) -> Answer:
     )
 
 
-def expanded(values: Values, inputs: Tensors, name: str) -> Tensors:
-    """Return a value per input (a number, one example, or as many) as tensors like the inputs."""
-    tensors = values_like(values, inputs, name)
-    return tuple(value.expand_as(x) for value, x in zip(tensors, inputs, strict=True))
-
-
 def _explained(question: Question) -> tuple[Reading, Question]:
     """Run the explained instances once, if anything about them has to be known."""
     problem, sample_at = question.problem, question.problem.slice.sample_at
@@ -149,8 +147,8 @@ def _start(question: Question) -> Reading | None:
     if question.starts is not None:
         return None
     if question.reference is not None:
-        inputs = expanded(question.reference, problem.inputs, "reference")
-        return read(problem, inputs, options, cuts=cuts)
+        inputs, arguments = question.reference
+        return read(replace(problem, arguments=arguments), inputs, options, cuts=cuts)
     reference = problem.distribution.reference(problem.origin)
     if reference is None:
         return None

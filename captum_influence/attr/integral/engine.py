@@ -161,7 +161,7 @@ def _value(quantity: Quantity, block: Block, output: Any) -> Tensor:
 def _check_own(problem: Problem, block: Block, trace: Trace, values: Sequence[Tensor]) -> None:
     """Ask the last row's quantities of that row alone: they mustn't depend on the others."""
     found, asked = problem.slice.layout, zip(problem.quantities, values, strict=True)
-    pairs = [(quantity, value) for quantity, value in asked if not _picks_entries(quantity)]
+    pairs = [(q, v) for q, v in asked if found.mixes or not _picks_entries(q)]
     if not found.has_rows or not pairs:
         return
     last = torch.tensor([len(block) - 1])

@@ -15,7 +15,9 @@ from torch.nn import Module
 
 from captum_influence.network.cuts import mapped, tensors_in
 
-__all__ = ["Arguments", "Bound", "PerExample", "Shared"]
+__all__ = ["Arguments", "Bound", "PerExample", "Place", "Shared"]
+
+Place = int | str  # of an argument: its position, in rising order, or its name
 
 # What can't hold an example's tensors, or isn't looked into.
 _CLOSED: tuple[type, ...] = (str, bytes, int, float, complex, type(None), type, Module)
@@ -42,10 +44,26 @@ class PerExample:
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """The further arguments of one pass, by position and by name."""
+    """The further arguments of one pass, by position and by name.
+
+    ``places`` tells where among them each input goes: a position, or a name; None: they come first.
+    """
 
     given: tuple[Any, ...] = ()
     keywords: Mapping[str, Any] = field(default_factory=dict)
+    places: tuple[Place, ...] | None = None
+
+    def called(self, network: Callable[..., Any], inputs: tuple[Tensor, ...]) -> Any:
+        """Return what a network returns for these inputs beside the further arguments."""
+        if self.places is None:
+            return network(*inputs, *self.given, **self.keywords)
+        given, keywords = list(self.given), dict(self.keywords)
+        for place, x in zip(self.places, inputs, strict=True):
+            if isinstance(place, int):
+                given.insert(place, x)
+            else:
+                keywords[place] = x
+        return network(*given, **keywords)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +91,9 @@ class Arguments:
         keywords: Mapping[str, Any],
         examples: int,
         admit: Callable[[Tensor], Tensor],
+        places: tuple[Place, ...] | None = None,
     ) -> Arguments:
-        """Return the arguments, every tensor ``admit``-ted.
+        """Return the arguments, every tensor ``admit``-ted; ``places`` are those of the inputs.
 
         Raises:
             ValueError: if what is said to be per example has another length.
@@ -97,7 +116,7 @@ class Arguments:
                 count += 1
         admitted = [_changed(admit, _unmarked(value)) for value in given]
         named = {n: _changed(admit, _unmarked(value)) for n, value in keywords.items()}
-        bound = Bound(tuple(admitted), named)
+        bound = Bound(tuple(admitted), named, places)
         return Arguments(bound, examples, frozenset(own), tuple(asked))
 
     def rows(self, index: Tensor) -> Bound:
@@ -117,7 +136,8 @@ class Arguments:
             return tensor.index_select(0, index.to(tensor.device))
 
         given = tuple(_changed(take, value) for value in self.bound.given)
-        return Bound(given, {n: _changed(take, v) for n, v in self.bound.keywords.items()})
+        keywords = {n: _changed(take, v) for n, v in self.bound.keywords.items()}
+        return replace(self.bound, given=given, keywords=keywords)
 
     def shapes(self) -> tuple[Hashable, ...]:
         """Return what each tensor is like, and of an example's own what one row of it is."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,12 +17,12 @@ from torch.nn import Module
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from captum_influence.network.cuts import Cut, Tensors, tensors_in
+from captum_influence.network.cuts import Among, Cut, Tensors, tensors_in
 from captum_influence.network.passes.arguments import Arguments, Bound
 from captum_influence.network.passes.buffers import Place, changed_by
 from captum_influence.network.passes.rows import AsManyRows, Layout, layout
 
-__all__ = ["Passed", "Probe", "Prober", "check_modes", "same_draws", "settle"]
+__all__ = ["Passed", "Probe", "Prober", "check_modes", "narrowed", "same_draws", "settle"]
 
 COMPANY = 3  # rows of a probe's larger passes; the row that is looked at is the middle one
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # of the norm; else that of half precision
@@ -49,6 +49,8 @@ class Probe:
         draws: whether it draws at random.
         buffers: which buffers a pass changes.
         size: of the only batches that it takes; None: of any size.
+        picks: of each cut where some of several tensors have no rows, those that do: then nothing
+            else is known, until the cuts mean only these.
     """
 
     output: Layout
@@ -57,6 +59,7 @@ class Probe:
     draws: bool = False
     buffers: tuple[Place, ...] = ()
     size: int | None = None
+    picks: tuple[Among | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,9 @@ class Prober:
         draws = bool(drawn)
         if alone is None or not among:  # batches of one size only: nothing can be compared
             return Probe(AsManyRows(), (), None, draws, tuple(buffers), rows)
+        picks = tuple(map(_with_rows, self.cuts, alone.cuts, among[0].cuts))
+        if any(picks):
+            return Probe(AsManyRows(), picks=picks)
         output = self._output(alone, among[0])
         cuts = [
             rows_layout(a, b, f"the {cut}")
@@ -160,7 +166,7 @@ class Prober:
     def _output(self, alone: Passed, among: Passed) -> Layout:
         """Return how rows lie in the output; what has none is for the quantity to refuse."""
         try:
-            return layout(alone.output, among.output, COMPANY)
+            return layout(alone.output, among.output, COMPANY, lenient=True)
         except ValueError:
             return AsManyRows()
 
@@ -252,7 +258,7 @@ def compared(alone: Any, among: Any, found: Layout) -> bool:
     """Return whether the one row of a value is the middle one of the other."""
     middle = torch.tensor([COMPANY // 2])
     pairs = zip(
-        tensors_in(found.fixed(alone, 1)), tensors_in(found.taken(among, middle)), strict=True
+        found.own(found.fixed(alone, 1)), found.own(found.taken(among, middle)), strict=True
     )
     return all(_close(a, b) for a, b in pairs if a.is_floating_point())
 
@@ -304,6 +310,23 @@ def refused(place: str) -> RuntimeError:
         "examples and points would change one another: make the network treat rows apart "
         "(model.eval()?), or pass internal_batch_size=1, which runs one row at a time"
     )
+
+
+def _with_rows(cut: Cut, alone: Tensors, among: Tensors) -> Among | None:
+    """Return which of several tensors have a row for each example, if others don't."""
+    if len(alone) < 2 or cut.select is not None or len(alone) != len(among):
+        return None
+    has = [
+        a.ndim > 0 and (a.shape[0], b.shape) == (1, (COMPANY, *a.shape[1:]))
+        for a, b in zip(alone, among, strict=True)
+    ]
+    return None if all(has) or not any(has) else Among(tuple(i for i, h in enumerate(has) if h))
+
+
+def narrowed(cuts: Sequence[Cut], picks: Sequence[Among | None]) -> tuple[Cut, ...]:
+    """Return cuts that mean those of their tensors that are picked."""
+    pairs = zip(cuts, picks, strict=True)
+    return tuple(cut if among is None else replace(cut, select=among) for cut, among in pairs)
 
 
 def _check_all_have_rows(cut: Cut, found: Layout, alone: Passed) -> None:

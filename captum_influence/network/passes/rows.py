@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_influence.network.cuts import concatenated, mapped
+from captum_influence.network.cuts import concatenated, mapped, tensors_in
 
 __all__ = ["AsManyRows", "Layout", "layout"]
 
@@ -42,10 +42,19 @@ class Layout(ABC):
     def taken(self, value: Any, rows: Tensor) -> Any:
         """Return the value for some of its rows, an int64 tensor; one may come several times."""
 
+    def own(self, value: Any) -> list[Tensor]:
+        """Return those of its tensors that a row gets the same of, alone and among others."""
+        return tensors_in(value)
+
     @property
     def has_rows(self) -> bool:
         """Whether anything in it has rows."""
         return True
+
+    @property
+    def mixes(self) -> bool:
+        """Whether anything in it is of the batch as a whole."""
+        return False
 
     @property
     def all_rows(self) -> bool:
@@ -79,6 +88,24 @@ class _Shared(Layout):
     @property
     def all_rows(self) -> bool:
         return False
+
+
+@dataclass(frozen=True)
+class _Mixed(_Shared):
+    """Of the batch as a whole, such as its loss, or of windows: no row's own.
+
+    Whoever reads it for some of the rows gets NaN, and is found out by that.
+    """
+
+    def own(self, value: Any) -> list[Tensor]:
+        return []
+
+    @property
+    def mixes(self) -> bool:
+        return True
+
+    def taken(self, value: Any, rows: Tensor) -> Any:
+        return torch.full_like(value, torch.nan) if value.is_floating_point() else value
 
 
 @dataclass(frozen=True)
@@ -146,6 +173,10 @@ class _Structure(Layout):
     def taken(self, value: Any, rows: Tensor) -> Any:
         return self._each(value, lambda part, v: part.taken(v, rows))
 
+    def own(self, value: Any) -> list[Tensor]:
+        pairs = zip(self.parts, _parts(value), strict=True)
+        return [tensor for part, inner in pairs for tensor in part.own(inner)]
+
     def _each(self, value: Any, change: Callable[[Layout, Any], Any]) -> Any:
         pairs = zip(self.parts, _parts(value), strict=True)
         return _rebuilt(value, [change(part, inner) for part, inner in pairs])
@@ -153,6 +184,10 @@ class _Structure(Layout):
     @property
     def has_rows(self) -> bool:
         return any(part.has_rows for part in self.parts)
+
+    @property
+    def mixes(self) -> bool:
+        return any(part.mixes for part in self.parts)
 
     @property
     def all_rows(self) -> bool:
@@ -179,13 +214,14 @@ class AsManyRows(Layout):
         return mapped(lambda tensor: tensor[rows.to(tensor.device)], value)
 
 
-def layout(one: Any, several: Any, count: int) -> Layout:
+def layout(one: Any, several: Any, count: int, *, lenient: bool = False) -> Layout:
     """Return how the examples lie, from the value for one row and that for several.
 
     Args:
         one: what was handed on for one row.
         several: the same for several.
         count: how many these are, at least two.
+        lenient: whether parts may be of the batch as a whole, if others have rows.
 
     Raises:
         ValueError: if the shapes fit neither "a row each" nor "the same for all".
@@ -201,8 +237,25 @@ def layout(one: Any, several: Any, count: int) -> Layout:
         if len(inner) != len(others):
             raise ValueError(f"{len(inner)} parts for one row, {len(others)} for {count}")
         pairs = zip(inner, others, strict=True)
-        return _Structure(tuple(layout(a, b, count) for a, b in pairs))
+        if not lenient:
+            return _Structure(tuple(layout(a, b, count) for a, b in pairs))
+        found = _Structure(tuple(_layout_or_mixed(a, b, count) for a, b in pairs))
+        return found if found.has_rows else layout(one, several, count)
     return _Shared()
+
+
+def _layout_or_mixed(one: Any, several: Any, count: int) -> Layout:
+    """Return how the examples lie in a part of a structure; it may be no example's."""
+    try:
+        found = layout(one, several, count, lenient=True)
+    except ValueError:
+        if isinstance(one, Tensor):
+            return _Mixed()
+        raise
+    is_one_for_all = isinstance(found, _Shared) and isinstance(one, Tensor)
+    if is_one_for_all and not torch.allclose(one, several, 1e-3, 1e-12, equal_nan=True):
+        return _Mixed()
+    return found
 
 
 def _of_tensor(one: tuple[int, ...], several: tuple[int, ...], count: int) -> Layout:

@@ -153,13 +153,12 @@ def test_arguments_follow_their_examples() -> None:
 def test_tokens_and_an_embedding_layer() -> None:
     model = nn.Sequential(nn.Embedding(7, 3), nn.Flatten(), nn.Tanh(), nn.Linear(6, 2)).double()
     tokens, pad = torch.tensor([[1, 2], [3, 4], [6, 1]]), 5
-    with pytest.raises(TypeError, match="int64 don't exist: set sample_at="):
-        DistributionalInfluence(model, "0").attribute(tokens, target=1)
     start, end = model[0](torch.full((3, 2), pad)).detach(), model[0](tokens).detach()
     path = LinearPath(start, n=50)
     slow = _slowly(lambda z: z, model[1:], path, ClassScore(1), end)
-    at_once = DistributionalInfluence(model, "0", sample_at="0")
-    assert torch.allclose(at_once.attribute(tokens, pad, 1), slow, atol=1e-13)
+    for sample_at in ("0", None):  # where the tokens are embedded, which is found
+        at_once = DistributionalInfluence(model, "0", sample_at=sample_at)
+        assert torch.allclose(at_once.attribute(tokens, pad, 1), slow, atol=1e-13)
     point = DistributionalInfluence(model, "0", distribution=Point()).attribute(tokens, target=1)
     assert torch.allclose(point, _slowly(lambda z: z, model[1:], Point(), ClassScore(1), end))
     complete = DistributionalInfluence(model, "0", sample_at="0", multiply_by_inputs=True)
