@@ -54,7 +54,7 @@ BLOCKS = {
     "Qwen3": ("model.layers.0", "model.layers.1"),
     "T5": ("encoder.block.0", "encoder.block.1"),
     "ViT": ("vit.layers.0", "vit.layers.1"),
-    "Swin": ("swin.encoder.layers.0", "swin.encoder.layers.1"),
+    "Swin": ("swin.encoder.layers.0.blocks.0", "swin.encoder.layers.1.blocks.0"),
     "CLIP": ("text_model.encoder.layers.0", "text_model.encoder.layers.1"),
 }
 EMBEDDINGS = {
@@ -65,7 +65,9 @@ EMBEDDINGS = {
     "T5": "encoder.embed_tokens",
     "CLIP": "text_model.embeddings.token_embedding",
 }
-CAST = ("Llama", "Qwen3", "T5")  # their norms compute in float32
+# In float32, whatever the network's precision: norms; a softmax that is written out.
+CAST = {(kind, how) for kind in ("Llama", "Qwen3", "T5") for how in ("eager", "sdpa")}
+CAST |= {(kind, "eager") for kind in ("ViT", "Swin", "CLIP")}
 
 
 def built(kind: str, attention: str = "eager") -> nn.Module:

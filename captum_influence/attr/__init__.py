@@ -17,6 +17,7 @@ from captum_influence.attr.next_token import NextToken
 from captum_influence.attr.paths import LinearPath, StratifiedPath
 from captum_influence.attr.points import WeightedPoint
 from captum_influence.attr.profile import Difference, InfluenceProfile, UnitStatistic
+from captum_influence.attr.prompts import Prompts
 from captum_influence.attr.quadrature import (
     GaussLegendre,
     LeftRiemann,
@@ -56,6 +57,7 @@ __all__ = [
     "Noise",
     "Point",
     "PredictedClass",
+    "Prompts",
     "Quantity",
     "RightRiemann",
     "Rule",

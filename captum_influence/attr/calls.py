@@ -91,13 +91,31 @@ class Call:
     ) -> tuple[Tensors, Arguments]:
         """Return the inputs at these places, and what else the network is given as arguments."""
         kept = [place for place in self.inputs if place not in moved]
-        given = (*(PerExample(self.inputs[p]) for p in kept if isinstance(p, int)), *self.given)
-        keywords = {p: self.inputs[p] for p in kept if isinstance(p, str)} | dict(self.keywords)
+        given = [PerExample(self.inputs[p]) for p in kept if isinstance(p, int)]
+        given += [self._marked(value) for value in self.given]
+        by_name = [place for place in kept if isinstance(place, str)]
+        keywords = {name: self._marked(self.inputs[name], in_batch=True) for name in by_name}
+        keywords |= {name: self._marked(value) for name, value in self.keywords.items()}
         first = moved == tuple(range(len(moved)))  # they come first, as inputs mostly do
         arguments = Arguments.of(
-            given, keywords, self.examples, admit, None if first else tuple(moved)
+            tuple(given), keywords, self.examples, admit, None if first else tuple(moved)
         )
         return tuple(admit(self.inputs[place]) for place in moved), arguments
+
+    def _marked(self, value: Any, *, in_batch: bool = False) -> Any:
+        """Return a further argument, marked if it has a row for each example beyond doubt.
+
+        Of a batch by name all that can have has, but a square matrix that is unlike the inputs; of
+        what is beside inputs, what is shaped like token ids, such as their mask.
+        """
+        if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != self.examples:
+            return value
+        inputs = [self.inputs[place] for place in self.leading]
+        alike = any(x.shape == value.shape for x in inputs)
+        ids = not any(x.is_floating_point() for x in inputs)
+        square = value.ndim > 1 and value.shape[0] == value.shape[1]
+        sure = (alike or not square) if in_batch else (alike and ids and not square)
+        return PerExample(value) if sure else value
 
     def values(self, values: Any, name: str) -> dict[Place, Tensor]:
         """Return what shall take the place of inputs, shaped like these or (1, ...).

@@ -58,8 +58,17 @@ class Inputs:
         return max((len(v) for v in self._parts() if isinstance(v, Tensor) and v.ndim), default=1)
 
     def rows(self, numbers: Tensor) -> Inputs:
-        """Return the inputs of these examples of a data set; what is for all stays so."""
+        """Return the inputs of these examples of a data set; what is for all stays so.
+
+        Raises:
+            ValueError: if they are for fewer examples.
+        """
         count = len(self)
+        if count > 1 and int(numbers.max()) >= count:
+            raise ValueError(
+                f"expected inputs for all, or one for each example of the data set, got {count} "
+                f"and an example number {int(numbers.max())}, counted from 0"
+            )
 
         def take(value: Any) -> Any:
             own = isinstance(value, Tensor) and value.ndim > 0 and len(value) == count > 1

@@ -119,9 +119,6 @@ class LinearPath(Distribution):
     def size(self) -> int | None:
         return None if isinstance(self.n, str) else self.n
 
-    def numbered(self, numbers: Tensor) -> LinearPath:
-        return replace(self, baseline=_of_these(self.baseline, numbers))
-
     def located(self, locate: Callable[..., Any]) -> LinearPath:
         return replace(self, baseline=locate(self.baseline))
 
@@ -187,7 +184,7 @@ class StratifiedPath(Distribution):
         return self.n
 
     def numbered(self, numbers: Tensor) -> StratifiedPath:
-        return replace(self, baseline=_of_these(self.baseline, numbers), numbers=numbers)
+        return replace(self, numbers=numbers)
 
     def located(self, locate: Callable[..., Any]) -> StratifiedPath:
         return replace(self, baseline=locate(self.baseline))
@@ -210,8 +207,3 @@ class StratifiedPath(Distribution):
 
     def blocks(self, origin: Tensors, rows: int) -> Iterator[Block]:
         return self._nodes(origin).blocks(origin, rows)
-
-
-def _of_these(baseline: Values | Inputs, numbers: Tensor) -> Values | Inputs:
-    """Return a baseline for these examples of a data set."""
-    return baseline.rows(numbers) if isinstance(baseline, Inputs) else baseline

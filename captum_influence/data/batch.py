@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ class Batch:
         inputs: what the network takes first, each (examples, ...).
         target: the labels or another target; None where the loader gives none.
         further: the network's arguments after the inputs.
+        names: of the inputs, where these, and what is beside them, go by name.
+        beside: the arguments that go by name.
         indices: of its examples in the data set; None: from ``start`` on.
     """
 
@@ -31,6 +33,8 @@ class Batch:
     target: Any
     further: tuple[Any, ...] = ()
     indices: Sequence[int] | None = None
+    names: tuple[str, ...] = ()
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         tensors = (x for x in (*self.inputs, self.target) if isinstance(x, Tensor) and x.ndim)
@@ -38,8 +42,15 @@ class Batch:
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """All that the network takes."""
+        """All that the network takes, by position."""
         return (*self.inputs, *self.further)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """All that the network takes by name; empty where it goes by position."""
+        return (
+            {**dict(zip(self.names, self.inputs, strict=True)), **self.beside} if self.names else {}
+        )
 
     @property
     def places(self) -> Tensor:
@@ -61,7 +72,9 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device; copies from pinned memory don't wait."""
         inputs, further = _moved(self.inputs, device), _moved(self.further, device)
-        return replace(self, inputs=inputs, further=further, target=_moved(self.target, device))
+        beside = {name: _moved(value, device) for name, value in self.beside.items()}
+        target = _moved(self.target, device)
+        return replace(self, inputs=inputs, further=further, beside=beside, target=target)
 
 
 def _moved(value: Any, device: torch.device) -> Any:

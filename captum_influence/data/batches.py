@@ -255,7 +255,16 @@ class Batches:
         self, number: int, start: int, item: Any, indices: Sequence[int] | None = None
     ) -> Batch:
         found = self.split(item, self.accepts)
-        return Batch(number, start, found.inputs, found.target, found.further, indices)
+        return Batch(
+            number=number,
+            start=start,
+            inputs=found.inputs,
+            target=found.target,
+            further=found.further,
+            indices=indices,
+            names=found.names,
+            beside=found.beside,
+        )
 
 
 def _with_bar(

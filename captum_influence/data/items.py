@@ -10,7 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ANYTHING", "Accepts", "Item", "Split", "columns", "image_pair", "leading_names", "pair"]
+__all__ = [
+    "ANYTHING",
+    "Accepts",
+    "Item",
+    "Split",
+    "by_name",
+    "columns",
+    "image_pair",
+    "leading_names",
+    "pair",
+]
 
 _LABELS = ("labels", "label", "target", "targets")  # keys of a mapping
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -24,11 +34,15 @@ class Item:
         inputs: what the network takes first, each (examples, ...).
         target: the labels or another target; None where there is none.
         further: the arguments that follow the inputs, such as a mask.
+        names: of the inputs, where these, and what is beside them, go by name.
+        beside: the arguments that go by name.
     """
 
     inputs: tuple[Any, ...]
     target: Any = None
     further: tuple[Any, ...] = ()
+    names: tuple[str, ...] = ()
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class Accepts:
         required: how many have no default.
         most: how many there may be; None: any number.
         defaults: of those that have one.
+        any_name: whether it also takes others by name.
 
     Example:
         >>> Accepts.of(torch.nn.Bilinear(2, 2, 1)).names
@@ -50,6 +65,7 @@ class Accepts:
     required: int = 0
     most: int | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    any_name: bool = False
 
     @staticmethod
     def of(network: Callable[..., Any]) -> Accepts:
@@ -66,6 +82,7 @@ class Accepts:
             sum(p.default is p.empty for p in named),
             None if endless else len(named),
             {p.name: p.default for p in named if p.default is not p.empty},
+            any(p.kind is p.VAR_KEYWORD for p in parameters),
         )
 
     def fits(self, count: int) -> bool:
@@ -111,6 +128,30 @@ def pair(item: Any, accepts: Accepts = ANYTHING) -> Item:
             f"{type(item).__name__} of {[type(x).__name__ for x in found.inputs]}"
         )
     return found if found.target is None else replace(found, target=_numbers(found.target))
+
+
+def by_name(item: Any, accepts: Accepts = ANYTHING) -> Item:
+    """Tell a batch apart as :func:`pair` does; what a mapping holds keeps its names.
+
+    Raises:
+        TypeError: as :func:`pair`.
+    """
+    listed = isinstance(item, tuple | list) and len(item) in (1, 2)
+    mapping = item[0] if listed else item
+    if not isinstance(mapping, Mapping):
+        return pair(item, accepts)
+    label, tensors = _label_and_tensors(mapping, accepts)
+    free = accepts.any_name and not accepts.names
+    if not free and not all(name in accepts.names for name in tensors):
+        return pair(item, accepts)
+    names = leading_names(tensors, accepts)
+    target = item[1] if listed and len(item) == 2 else label
+    return Item(
+        tuple(tensors[name] for name in names),
+        None if target is None else _numbers(target),
+        names=names,
+        beside={name: tensor for name, tensor in tensors.items() if name not in names},
+    )
 
 
 def columns(item: Any, accepts: Accepts = ANYTHING) -> Item:
@@ -248,7 +289,15 @@ def leading_names(tensors: Mapping[Any, Tensor], accepts: Accepts = ANYTHING) ->
 
 
 def _named(item: Mapping[Any, Any], accepts: Accepts) -> Item:
-    """Tell the tensors of a mapping apart by their names."""
+    """Tell the tensors of a mapping apart, in the order in which the network takes them."""
+    label, tensors = _label_and_tensors(item, accepts)
+    arguments = _arguments(tensors, accepts)
+    kept = _leading(arguments)
+    return Item(arguments[:kept], label, arguments[kept:])
+
+
+def _label_and_tensors(item: Mapping[Any, Any], accepts: Accepts) -> tuple[Any, dict[Any, Tensor]]:
+    """Return the label of a mapping, None if it has none, and its other tensors."""
     needed = accepts.names[: accepts.required] if len(accepts.names) > 1 else ()
     keys = [key for key in _LABELS if key in item and key not in needed]
     if len(keys) > 1:
@@ -262,10 +311,7 @@ def _named(item: Mapping[Any, Any], accepts: Accepts) -> Item:
             f"expected batches of tensors, got a mapping with {list(item)}: give the DataLoader a "
             "collate_fn that makes tensors"
         )
-    arguments = _arguments(tensors, accepts)
-    kept = _leading(arguments)
-    target = item[keys[0]] if keys else None
-    return Item(arguments[:kept], target, arguments[kept:])
+    return item[keys[0]] if keys else None, tensors
 
 
 def _arguments(tensors: Mapping[Any, Tensor], accepts: Accepts) -> tuple[Any, ...]:

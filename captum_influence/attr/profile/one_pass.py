@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,13 +13,14 @@ from torch import Tensor, nn
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.inputs import Inputs
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.profile.moments import Moments
 from captum_influence.attr.quantities import Quantity
 from captum_influence.data.batch import Batch
 from captum_influence.data.batches import Batches
 from captum_influence.data.identity import told
-from captum_influence.data.items import Accepts
+from captum_influence.data.items import Accepts, by_name
 from captum_influence.data.orders import Order
 from captum_influence.data.resume import Resume
 from captum_influence.data.samples import Trail
@@ -151,10 +153,12 @@ class Questioner:
         influence = copy.copy(self._influence)
         if influence.distribution is not None:
             numbers = torch.arange(batch.start, batch.start + len(batch))
-            influence.distribution = influence.distribution.numbered(numbers)
+            numbered = influence.distribution.numbered(numbers)
+            influence.distribution = numbered.located(partial(_own, batch))
+        influence.reference = _own(batch, influence.reference)
         target = batch.target if influence.quantity is None else None
         found = influence.attribute(
-            batch.inputs,
+            batch.named or batch.inputs,
             target=target,
             additional_forward_args=batch.further or None,
             internal_batch_size=self._rows,
@@ -188,7 +192,8 @@ class Questioner:
             chosen: list[Any] = list(self._group_by(batch.inputs, batch.target))
         elif self._group_by == "predicted":
             with without_graph():
-                chosen = _answers(self._influence.forward_func(*batch.arguments))
+                given = () if batch.named else batch.arguments
+                chosen = _answers(self._influence.forward_func(*given, **batch.named))
         elif batch.target is None:
             raise ValueError('group_by="label" needs a loader that yields (inputs, labels)')
         else:
@@ -198,6 +203,11 @@ class Questioner:
                 f"expected a group for each of {len(batch)} examples, got {len(chosen)}"
             )
         return [_group(g) for g in chosen]
+
+
+def _own(batch: Batch, start: Any, *, is_set: bool = False) -> Any:
+    """Return the batch's own of inputs that are named for each example of the data set."""
+    return start.rows(batch.places) if isinstance(start, Inputs) and not is_set else start
 
 
 def _answers(output: Any) -> list[int]:
@@ -246,7 +256,7 @@ def passed(
         ValueError: if the loader is empty, or what to resume belongs to another question.
     """
     shard, before = resume.shard, None
-    batches = Batches.shared(loader, shard, accepts=questioner.accepts)
+    batches = Batches.shared(loader, shard, by_name, questioner.accepts)
     if resume.path is not None:
         resume = replace(resume, identity=questioner.identity | batches.identity)
         before = resume.read()
