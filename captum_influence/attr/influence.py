@@ -206,15 +206,13 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             of layers. What else was asked for follows, in the order of the arguments.
         """
         self._check_choice(baselines, n_steps, method, target)
-        given = tuple(format_additional_forward_args(additional_forward_args) or ())
-        call = Call.of(inputs, given, forward_kwargs or {}, Accepts.of(self._network))
+        call = self._call(inputs, additional_forward_args, forward_kwargs or {})
         start = Inputs.ensure(0.0 if baselines is None else baselines)
         distribution = self.distribution or LinearPath(start, int(n_steps), str(method))
-        rows, keywords = _checked_rows(internal_batch_size), dict(grad_kwargs or {})
-        options = Options(rows, keywords, show_progress, self.execution)
+        rows = _checked_rows(internal_batch_size)
+        options = Options(rows, dict(grad_kwargs or {}), show_progress, self.execution)
         sampling = Sampling.of(call, distribution, self.sample_at, self._network)
-        side: Side = "input" if attribute_to_layer_input else "output"
-        slice_ = self._slice(side, sampling.sample_at, options)
+        slice_ = self._slice(attribute_to_layer_input, sampling.sample_at, options)
         with slice_.opened():
             question = Question(
                 self._problem(slice_, distribution, call, sampling, target, options),
@@ -228,6 +226,10 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
                 points=return_points,
             )
             return self._formatted(answer(question), question)
+
+    def _call(self, inputs: Given, arguments: Any, keywords: Mapping[str, Any]) -> Call:
+        given = tuple(format_additional_forward_args(arguments) or ())
+        return Call.of(inputs, given, keywords, Accepts.of(self._network))
 
     @property
     def _network(self) -> Forward:
@@ -272,7 +274,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         inputs, arguments = other.split(sampling.moved, slice_.admitted)
         return inputs, slice_.settled(inputs, arguments)
 
-    def _slice(self, side: Side, sample_at: Cut | None, options: Options) -> Slice:
+    def _slice(self, at_input: bool, sample_at: Cut | None, options: Options) -> Slice:
         if len(self.device_ids or ()) > 1:
             raise ValueError(
                 f"device_ids names {len(self.device_ids)} devices: attribute on one, and start one "
@@ -281,6 +283,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         layers = self.layer if isinstance(self.layer, (list, tuple)) else [self.layer]
         if not layers:
             raise ValueError("expected at least one layer, got an empty list")
+        side: Side = "input" if at_input else "output"
         cuts = [
             # Captum's meaning of a layer's input: the tensor, with all who read it.
             layer if isinstance(layer, Cut) else Cut(layer, side, shared=side == "input")

@@ -12,9 +12,9 @@ from captum_influence.attr.positions import (
     Position,
     at_positions,
     examples_of,
+    given_positions,
     in_words_at,
     of_rows,
-    positions,
     settled,
 )
 from captum_influence.attr.quantities import Quantity, as_tensor
@@ -53,7 +53,7 @@ class LogProbability(Quantity):
     _ids: int | Tensor | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", positions(self.at))
+        object.__setattr__(self, "at", given_positions(self.at))
         object.__setattr__(self, "_ids", known_ids(self.target, self.tokenizer))
 
     @property
@@ -112,7 +112,7 @@ class KLDivergence(Quantity):
     reference: Tensor | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", positions(self.at))
+        object.__setattr__(self, "at", given_positions(self.at))
         given = self.reference
         if given is not None and (not isinstance(given, Tensor) or given.ndim != 2):
             came = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__

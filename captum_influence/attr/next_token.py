@@ -12,9 +12,9 @@ from captum_influence.attr.positions import (
     Position,
     at_positions,
     examples_of,
+    given_positions,
     in_words_at,
     of_rows,
-    positions,
     settled,
 )
 from captum_influence.attr.quantities import Quantity, as_tensor
@@ -53,7 +53,7 @@ class NextToken(Quantity):
     _ids: int | Tensor | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", positions(self.at))
+        object.__setattr__(self, "at", given_positions(self.at))
         object.__setattr__(self, "_ids", known_ids(self.token, self.tokenizer))
 
     @property

@@ -12,9 +12,9 @@ __all__ = [
     "Position",
     "at_positions",
     "examples_of",
+    "given_positions",
     "in_words_at",
     "of_rows",
-    "positions",
     "settled",
 ]
 
@@ -25,7 +25,7 @@ negative; numbers: one for each row; None: outputs have no positions."""
 _DECODED = ("decoder_input_ids", "decoder_inputs_embeds")
 
 
-def positions(at: Position) -> int | str | Tensor | None:
+def given_positions(at: Position) -> int | str | Tensor | None:
     """Return positions as given, several as a tensor (examples,).
 
     Raises:
