@@ -20,7 +20,6 @@ from captum_influence.network.cuts import (
     Forward,
     Tensors,
     refuse_shared,
-    tensors_in,
     unwrapped,
 )
 from captum_influence.network.passes.arguments import Arguments, Bound

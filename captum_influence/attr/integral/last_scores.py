@@ -35,7 +35,7 @@ def last_scores_only(problem: Problem, forward: Forward) -> Problem:
     )
     key = (
         tuple((x.shape[1:], x.dtype, x.device) for x in problem.inputs),
-        tuple((id(c.module), c.side, c.call, str(c.select)) for c in slice_.cuts),
+        tuple((id(c.module), c.side, c.call, str(c.select), id(c.basis)) for c in slice_.cuts),
         frozenset(arguments.bound.keywords),
     )
     same = _known.get(forward, key, lambda: _same(problem, shorter))
