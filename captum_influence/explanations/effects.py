@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.attr.quantities import Quantity
+from captum_influence.explanations.bases import Bases, compared_bases
 from captum_influence.metrics.ranks import spearman
 from captum_influence.metrics.unit_removal import RemovedUnits, removing_units
 from captum_influence.reports.words import counted
@@ -48,6 +49,7 @@ class Effects:
         sampled: how many of the layer's units, drawn at random, were removed alone for that.
         units: how many the layer has.
         inputs: over how many inputs all that is averaged.
+        bases: of units that are concepts, the shown ones beside the layer's channels; else None.
     """
 
     replacement: str
@@ -62,6 +64,7 @@ class Effects:
     sampled: int
     units: int
     inputs: int = 1
+    bases: Bases | None = None
 
     @property
     def random_mean(self) -> float:
@@ -84,11 +87,12 @@ class Effects:
 
     def together_in_words(self, quantity: str) -> str:
         """Return what the removal of all shown units did, beside that of random ones."""
+        beside = "" if self.bases is None else f" {self.bases.in_words(quantity)}"
         shown = counted(len(self.alone), "unit")
         if not self.random:
             return (
                 f"Together, the {shown} take {number(self.together)} from {quantity}; they are all "
-                "that the layer has, so that there are no others to compare them with."
+                f"that the layer has, so that there are no others to compare them with.{beside}"
             )
         said = f" (estimated: {number(self.together_estimate)})" if self.in_its_units else ""
         averaged = "" if self.inputs == 1 else f" (the mean over {self.inputs} pictures)"
@@ -97,7 +101,7 @@ class Effects:
             f"{quantity}"
             f"{said}; as many others, drawn at random "
             f"{len(self.random)} times, take {number(self.random_mean)} on average, from "
-            f"{number(min(self.random))} to {number(max(self.random))}."
+            f"{number(min(self.random))} to {number(max(self.random))}.{beside}"
         )
 
     def agreement_in_words(self) -> str:
@@ -144,7 +148,9 @@ def removal_effects(
         together = _lost(removed, [flat, *sets])
     of_sample = alone[len(flat) :]
     estimates = values.values.flatten().double()
-    agreement = float(spearman(estimates[sampled], of_sample))
+    agreement, cut, bases = float(spearman(estimates[sampled], of_sample)), chosen.units.cut, None
+    if cut.basis is not None and values.axis.name == "concept" and shown:
+        bases = compared_bases(network, inputs, quantity, replacement, cut, values, len(shown))
     return Effects(
         replacement=replacement.in_words(),
         in_its_units=chosen.by == "contribution" and chosen.units.aggregate == "sum",
@@ -158,6 +164,7 @@ def removal_effects(
         sampled=len(sampled),
         units=removed.features,
         inputs=len(inputs),
+        bases=bases,
     )
 
 

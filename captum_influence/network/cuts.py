@@ -61,6 +61,9 @@ class Basis(Protocol):
     def channel(self, ndim: int) -> int:
         """Return which of a tensor's dimensions, the examples' being 0, codes are laid along."""
 
+    def in_words(self) -> str:
+        """Return what it is, for pages."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cut:

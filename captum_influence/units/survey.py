@@ -236,7 +236,9 @@ class Survey:
     def facts(self) -> dict[str, str]:
         """Return over which inputs influence is averaged, and what displacements count from."""
         path, start = "its activation where the path starts", self.counts_from
+        basis = self.cut.basis
         return {
+            **({} if basis is None else {"basis": basis.in_words()}),
             "distribution": self.over.in_words(),
             "counts_from": path if start is None else start.in_words(),
             "replace": self.removed.in_words(),

@@ -229,6 +229,8 @@ def _method(essence: Essence) -> str:
 
 def _facts(essence: Essence) -> Iterator[tuple[str, str]]:
     yield "network, layer", f"{essence.network}, {essence.layer}"
+    if "basis" in essence.facts:
+        yield "concepts", essence.facts["basis"]
     yield "asked", f"{essence.quantity}, ranked by {essence.by}"
     yield "pictures", f"{counted(essence.count, 'picture')} of {essence.name}"
     yield "tried on", essence.removed.question + (", held out" if essence.held_out else "")

@@ -255,7 +255,9 @@ def _counts_from(measurement: Measurement) -> str:
 
 
 def _facts(measurement: Measurement, inputs: Tensor) -> Mapping[str, Any]:
+    basis = measurement.cut.basis
     return {
+        **({} if basis is None else {"basis": basis.in_words()}),
         "distribution": measurement.distribution.in_words(),
         "counts_from": _counts_from(measurement),
         "points": measurement.distribution.size,

@@ -174,6 +174,8 @@ def _method(explanation: Explanation) -> str:
 def _facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
     facts = explanation.facts
     yield "network, layer", f"{explanation.network}, {explanation.layer}"
+    if "basis" in facts:
+        yield "concepts", facts["basis"]
     yield "quantity", f"{explanation.quantity} = {number(explanation.value)}"
     yield "inputs", facts["distribution"]
     if facts["points"]:
