@@ -148,6 +148,50 @@ def pointing_networks(found: Row) -> str:
     return table(["training", "quantity", *(f"`{layer}`" for layer in layers)], lines)
 
 
+def concepts_share(found: Row) -> str:
+    """Which share the first five concepts, and channels, have; whether estimates order effects."""
+    heads = ["layer", "k", "fitted to", "five concepts hold", "by number", "five channels hold",
+             "times", "agreement: concepts", "channels"]  # fmt: skip
+    rows = [
+        (
+            f"`{row['layer']}`",
+            row["k"],
+            row["fitted to"],
+            _between(row["concepts: share"], "{:.0%}"),
+            f"{5 / row['k']:.0%}",
+            _between(row["channels: share"], "{:.0%}"),
+            _between(row["share, to channels'"], "{:.1f}"),
+            *(_between(row[f"{name}: agreement"], "{:.2f}") for name in ("concepts", "channels")),
+        )
+        for row in found["rows"]
+    ]
+    return table(heads, rows)
+
+
+def concepts_removed(found: Row) -> str:
+    """How often the answer changes, and what its score loses, without three concepts."""
+    names = ("concepts", "random concepts", "channels, as far", "concepts, as little", "channels")
+    heads = ["layer", "k", "fitted to", "three concepts", "three at random",
+             "channels that move it as far", "three concepts, moved as little as",
+             "three channels"]  # fmt: skip
+    rows = [
+        (
+            f"`{row['layer']}`",
+            row["k"],
+            row["fitted to"],
+            *(f"{row[f'{n}: changed'][0]:.0%}, {row[f'{n}: loss'][0]:.1f}" for n in names),
+        )
+        for row in found["rows"]
+    ]
+    return table(heads, rows)
+
+
+def _between(interval: list[float], form: str) -> str:
+    """Return a mean and the ends of its interval."""
+    mean, low, high = (form.format(value) for value in interval)
+    return f"{mean} ({low} to {high})"
+
+
 def _hits(row: Row) -> str:
     """Return a share of pictures with its standard error."""
     share = row["smoothed"]
@@ -158,9 +202,13 @@ _RUN, _OUT = "python -m benchmarks.effects.", "--out benchmarks/results"
 _EXPERTS, _WRONG = f"{_RUN}experts {_OUT}", f"{_RUN}wrong_answers {_OUT}"
 _POINTING = f"{_RUN}pointing {_OUT}"
 
+_CONCEPTS = f"{_RUN}concepts {_OUT}"
+
 TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "experts_f1": ("experts", _EXPERTS, experts_f1),
     "experts_ablation": ("experts", _EXPERTS, experts_ablation),
+    "concepts_share": ("concepts", _CONCEPTS, concepts_share),
+    "concepts_removed": ("concepts", _CONCEPTS, concepts_removed),
     "wrong_answers": ("wrong_answers", _WRONG, wrong_answers),
     "pointing_layers": ("pointing", _POINTING, pointing_layers),
     "pointing_classes": ("pointing", _POINTING, pointing_classes),

@@ -12,6 +12,7 @@ from captum_influence.attr.distributions import Point
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.quantities import Quantity
 from captum_influence.network.cuts import Basis, Cut
+from captum_influence.network.modes import without_graph
 from captum_influence.network.substitution import Reruns, reruns
 from captum_influence.units.ranking import UnitValues
 from captum_influence.units.replacement import Replacement
@@ -91,7 +92,8 @@ def compared_bases(
         shown: how many come first.
     """
     basis, layer = cast(Basis, cut.basis), replace(cut, basis=None)
-    with reruns(network, layer, inputs) as runs:
+    slopes = _slopes(network, layer, inputs, quantity)
+    with reruns(network, layer, inputs) as runs, without_graph():
         z = runs.activations
         codes = basis.encode(z)
         instead = replacement.like(codes).expand_as(codes)
@@ -100,7 +102,7 @@ def compared_bases(
         step = basis.decode(torch.where(removed, instead, codes)) - basis.decode(codes)
         gone = basis.decode(instead) - z
         channel = basis.channel(z.ndim)
-        each = -_summed(_slopes(network, layer, inputs, quantity) * gone, channel).mean(dim=0)
+        each = -_summed(slopes * gone, channel).mean(dim=0)
         part = _as_far(_summed(gone.square(), channel), each, _norms(step))
         shape = [n if d in (0, channel) else 1 for d, n in enumerate(z.shape)]
         effects = [_lost(runs, quantity, z + s) for s in (step, gone * part.reshape(shape))]

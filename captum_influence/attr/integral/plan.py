@@ -165,6 +165,6 @@ def _check_connected(cuts: Sequence[Cut], trace: Trace, found: Sequence[Tensor |
         if all(grad is None for grad in [next(remaining) for _ in edges]):
             raise RuntimeError(
                 f"the {cut} is not upstream of the quantity: no gradient reaches it. Measure a "
-                "quantity that depends on it, or check that the network doesn't detach it or run "
-                "under no_grad"
+                "quantity that depends on it, or check that the network, or the encode of a "
+                "Dictionary, doesn't detach it or run under no_grad"
             )

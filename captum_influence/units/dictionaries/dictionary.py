@@ -35,7 +35,8 @@ class Dictionary:
 
     Args:
         encode: a layer's tensor to its codes, laid out alike: (examples, k, height, width) of
-            (examples, channels, height, width); such as a sparse autoencoder's.
+            (examples, channels, height, width); such as a sparse autoencoder's. Maps of concepts
+            and prototypes differentiate it.
         decode: the way back, as far as it goes.
         axis: the dimension that counts channels, and codes; None: the last one of (examples,
             tokens, channels), else 1.

@@ -147,6 +147,23 @@ def test_methods_of_a_layer_s_own_channels_refuse_a_basis(network, images, verb)
         verb(*args, **given)
 
 
+def test_maps_need_an_encode_that_can_be_differentiated(network, images) -> None:
+    blind = Dictionary(lambda z: z.detach(), lambda codes: codes)
+    with pytest.raises(RuntimeError, match="encode of a Dictionary"):
+        explain(network, images[0], Cut("1", basis=blind), 0)
+
+
+def test_an_autoencoder_s_own_weights_are_left_alone(network, images) -> None:
+    torch.manual_seed(0)
+    up, down = nn.Conv2d(6, 9, 1), nn.Conv2d(9, 6, 1)
+    basis = Dictionary(lambda z: up(z).relu(), down)
+    found = explain(network, images[0], Cut("1", basis=basis), 0, top=2)
+    assert found.effects.bases.concepts == 9
+    assert up.weight.requires_grad
+    assert up.weight.grad is None
+    assert "Dictionary(encode, decode=decode)" in found.call
+
+
 def test_concepts_need_a_basis(network, images) -> None:
     with pytest.raises(ValueError, match="basis=Dictionary"):
         explain(network, images[0], "1", 0, axis="concept")
