@@ -170,10 +170,10 @@ def concepts_share(found: Row) -> str:
 
 def concepts_removed(found: Row) -> str:
     """How often the answer changes, and what its score loses, without three concepts."""
-    names = ("concepts", "random concepts", "channels, as far", "concepts, as little", "channels")
+    names = ("concepts", "random concepts", "channels, as far", "channels", "concepts, as little")
     heads = ["layer", "k", "fitted to", "three concepts", "three at random",
-             "channels that move it as far", "three concepts, moved as little as",
-             "three channels"]  # fmt: skip
+             "channels that move it as far", "three channels",
+             "three concepts, in part: no further than these"]  # fmt: skip
     rows = [
         (
             f"`{row['layer']}`",
