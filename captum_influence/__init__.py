@@ -76,10 +76,12 @@ from captum_influence.network import Anatomy, Cut, PerExample, Shared
 from captum_influence.reports import Finding, Shown
 from captum_influence.training import (
     BiasReport,
+    LabelErrors,
     LayerInfluence,
     LayerScores,
     RetrainingResult,
     bias_report,
+    find_label_errors,
     retrain_and_measure,
 )
 from captum_influence.units import (
@@ -121,6 +123,7 @@ __all__ = [
     "Inputs",
     "JointRanking",
     "KLDivergence",
+    "LabelErrors",
     "LayerExplanations",
     "LayerInfluence",
     "LayerScores",
@@ -168,6 +171,7 @@ __all__ = [
     "expert_curves",
     "explain",
     "explain_layers",
+    "find_label_errors",
     "flip_pixels",
     "localize",
     "pair",

@@ -30,6 +30,7 @@ from captum_influence import (
     expert_curves,
     explain,
     explain_layers,
+    find_label_errors,
     pair,
     prototype,
     rank_layers,
@@ -131,6 +132,7 @@ def trained() -> tuple[LayerInfluence, dict[str, Any]]:
 
 
 INFLUENCE, OF_TRAINING = trained()
+LABELS = ("red", "green", "blue", "grey")
 RETRAINED = {
     "model": INFLUENCE.model,
     "train_dataset": influenced.problem()[1],
@@ -237,6 +239,9 @@ EXAMPLES = {
     "LayerScores": Example(
         lambda: INFLUENCE.scores(OF_TRAINING["queries"]),
         {"layer_influence": INFLUENCE, "inputs": OF_TRAINING["queries"]},
+    ),
+    "LabelErrors": Example(
+        lambda: find_label_errors(INFLUENCE, neighbours=5, class_names=LABELS), OF_TRAINING
     ),
     "BiasReport": Example(
         lambda: bias_report(INFLUENCE, OF_TRAINING["groups"], top=1), OF_TRAINING

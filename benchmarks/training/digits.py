@@ -40,13 +40,18 @@ def digits(seed: int, flipped: float = FLIPPED) -> Problem:
     images, labels = (torch.from_numpy(a) for a in load_digits(return_X_y=True))
     order = torch.randperm(len(labels), generator=generator)[: TRAIN + QUERIES]
     x, y = images[order].float() / 16, labels[order].long()
-    wrong = torch.zeros(TRAIN, dtype=torch.bool)
-    wrong[torch.randperm(TRAIN, generator=generator)[: int(flipped * TRAIN)]] = True
-    noisy = y[:TRAIN].clone()
-    noisy[wrong] = (
-        noisy[wrong] + torch.randint(1, 10, (int(wrong.sum()),), generator=generator)
-    ) % 10
+    noisy, wrong = with_wrong_labels(y[:TRAIN], flipped, generator)
     return Problem(x[:TRAIN], noisy, wrong, x[TRAIN:], y[TRAIN:])
+
+
+def with_wrong_labels(y: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Labels from 0 to 9, a share of them drawn from the other nine, and which these are."""
+    wrong = torch.zeros(len(y), dtype=torch.bool)
+    wrong[torch.randperm(len(y), generator=generator)[: int(share * len(y))]] = True
+    noisy = y.clone()
+    drawn = torch.randint(1, 10, (int(wrong.sum()),), generator=generator)
+    noisy[wrong] = (noisy[wrong] + drawn) % 10
+    return noisy, wrong
 
 
 def perceptron(seed: int) -> nn.Sequential:

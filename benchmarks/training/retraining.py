@@ -97,9 +97,14 @@ def stability_limit(model: nn.Module, problem: Problem, decay: float) -> float:
 
 def spearman(a: Tensor, b: Tensor) -> float:
     """Mean over rows of the rank correlation."""
+    return float(correlations(a, b).mean())
+
+
+def correlations(a: Tensor, b: Tensor) -> Tensor:
+    """The rank correlation of every row."""
     ranks = [t.argsort(1).argsort(1).double() for t in (a, b)]
     a, b = (r - r.mean(1, keepdim=True) for r in ranks)
-    return float(((a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))).mean())
+    return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
 
 
 def area_under_curve(scores: Tensor, positive: Tensor) -> float:

@@ -145,6 +145,28 @@ class Recorder:
         ]
         return {name: self._record(name, found[name], len(output)) for name in ran}
 
+    def read(self, name: str, batch: int) -> Tensor:
+        """Return what a layer read in the last run, at its last call.
+
+        Args:
+            name: of the layer.
+            batch: how many examples ran.
+
+        Returns:
+            (batch, ...), without a graph.
+
+        Raises:
+            RuntimeError: if it didn't run, or its examples can't be told apart.
+        """
+        if not self._inputs.get(name):
+            raise RuntimeError(
+                f"expected layer '{name}' to run, but it never did in this forward pass; name "
+                "another one"
+            )
+        value, version = self._inputs[name][-1]
+        _check_input(name, value, version, batch)
+        return value
+
     def _record(self, name: str, gradients: Sequence[Tensor | None], batch: int) -> Record:
         inputs = []
         for value, version in self._inputs[name]:

@@ -1,4 +1,4 @@
-"""Which training images: influence functions per layer, disturbances, the study of a bias."""
+"""Which training images: influence functions per layer, label errors, the study of a bias."""
 
 from captum_influence.training.bias import (
     AmplitudeSwap,
@@ -38,6 +38,7 @@ from captum_influence.training.curvature import (
     Estimator,
     Identity,
 )
+from captum_influence.training.label_errors import LabelErrors, find_label_errors
 from captum_influence.training.layer_influence import LayerInfluence
 from captum_influence.training.losses import (
     EmpiricalFisher,
@@ -46,6 +47,7 @@ from captum_influence.training.losses import (
     SampledFisher,
     log_odds_loss,
 )
+from captum_influence.training.observation import Observed
 from captum_influence.training.options import InfluenceOptions
 from captum_influence.training.result import LayerScores
 
@@ -71,10 +73,12 @@ __all__ = [
     "Identity",
     "InfluenceOptions",
     "KMostInfluentialResults",
+    "LabelErrors",
     "LayerInfluence",
     "LayerScores",
     "MeanBackground",
     "NoiseBackground",
+    "Observed",
     "OtherBackground",
     "PatchShuffle",
     "Performance",
@@ -87,6 +91,7 @@ __all__ = [
     "WhiteBackground",
     "all_disturbances",
     "bias_report",
+    "find_label_errors",
     "gallery",
     "load_checkpoint",
     "log_odds_loss",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +49,17 @@ class Weights:
 
 
 def load_checkpoint(model: Module, checkpoint: Any) -> float:
-    """Load a state dict, or a dict that holds one, from a file; return its learning rate.
+    """Load a network's weights; return their learning rate.
 
-    Keys looked for: ``"state_dict"`` or ``"model_state_dict"``, and ``"learning_rate"``, which is 1
-    where there is none.
+    Args:
+        model: takes them.
+        checkpoint: a network of the same kind, a state dict, or a file with one; a dict, also in
+            the file, may hold it as ``"state_dict"`` or ``"model_state_dict"``, beside its
+            ``"learning_rate"``, which is 1 where there is none.
     """
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    saved = checkpoint.state_dict() if isinstance(checkpoint, Module) else checkpoint
+    if not isinstance(saved, Mapping):
+        saved = torch.load(saved, map_location="cpu", weights_only=True)
     state = saved.get("state_dict", saved.get("model_state_dict", saved))
     rate = float(saved["learning_rate"]) if "learning_rate" in saved else 1.0
     model.load_state_dict({k: v for k, v in state.items() if k != "learning_rate"})

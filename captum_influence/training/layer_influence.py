@@ -37,6 +37,7 @@ from captum_influence.training.collectors import (
 from captum_influence.training.curvature import Curvature
 from captum_influence.training.fitted import FittedCurvature
 from captum_influence.training.losses import ExampleLoss, Fisher
+from captum_influence.training.observation import Observed, observed
 from captum_influence.training.options import Data, InfluenceOptions, check_influence_options
 from captum_influence.training.result import LayerScores
 from captum_influence.training.scoring import Group, RawScores, Scorer
@@ -60,7 +61,9 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         model: the network; left as found, evaluated in eval mode.
         train_dataset: a Dataset or DataLoader; the last element, or "labels", is the target.
             Examples are named by their place in the data set, whatever the loader's sampler.
-        checkpoint: what ``checkpoints_load_func`` loads, or a list of these; None: as it is.
+        checkpoint: weights, or a list of them: networks of the same kind, state dicts, files, or
+            what ``checkpoints_load_func`` loads; None: ``model`` as it is. Three networks trained
+            independently, of which scores are the mean, predict better than any one of them.
         checkpoints_load_func: ``f(model, checkpoint)`` -> learning rate.
         layers: names or modules; None: every trainable layer.
         loss_fn: the training loss; any reduction.
@@ -251,6 +254,21 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         return RawScores(
             dict(zip(self.layers, found[:n], strict=True)),
             dict(zip(self.layers, found[n:], strict=True)),
+        )
+
+    def observe(
+        self, layer: str | Module | None = None, show_progress: bool = False
+    ) -> tuple[Observed, ...]:
+        """Return the training examples' losses, and what a layer reads of them, per checkpoint.
+
+        Args:
+            layer: one of :attr:`layers`; None: the last.
+            show_progress: show a bar.
+        """
+        name = self.layers[-1] if layer is None else str(self._chosen([layer])[-1])
+        return tuple(
+            observed(self._fit, weights, self._train, name, show_progress=show_progress)
+            for weights in self._weights
         )
 
     def _run(

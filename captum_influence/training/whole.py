@@ -161,6 +161,10 @@ class LayerRecorder:
         self.comparison.check(self.recorder, batch)
         return self.recorder.run(batch.arguments)
 
+    def read(self, name: str, batch: int) -> Tensor:
+        """Return what a layer read in the last run, (batch, ...)."""
+        return self.recorder.read(name, batch)
+
     def pull_back(self, output: Tensor, vectors: Tensor, *, last: bool) -> dict[str, Record]:
         """Return the records of all layers for ``vectors``, a gradient at the output."""
         records = self.recorder.pull_back(output, vectors, last=last)

@@ -32,6 +32,13 @@ def test_checkpoints_of_the_usual_forms_are_loaded(tmp_path: Path, wrap, rate: f
     assert net.weight.tolist() == [[3.0, 3.0]]
 
 
+def test_networks_and_state_dicts_need_no_file() -> None:
+    for given in (_net(3.0), _net(3.0).state_dict(), {"state_dict": _net(3.0).state_dict()}):
+        net = _net(1.0)
+        assert load_checkpoint(net, given) == 1.0
+        assert net.weight.tolist() == [[3.0, 3.0]]
+
+
 def test_weights_are_read_without_changing_the_model(tmp_path: Path) -> None:
     for value in (2, 3):
         torch.save(_net(value).state_dict(), tmp_path / f"{value}.pt")
