@@ -30,6 +30,7 @@ from captum_influence.training.bias.result import (
 )
 from captum_influence.training.bias.retrained import RetrainingResult
 from captum_influence.training.bias.shapley import Shapley
+from captum_influence.training.bias.shares import ShareIntervals
 from captum_influence.training.layer_influence import LayerInfluence
 from captum_influence.training.losses import ExampleLoss
 from captum_influence.training.scoring import RawScores
@@ -99,7 +100,8 @@ def bias_report(
     run: Run = collected("bias_report", "run", Run, options)
     batches = {n: _batch(influence, group, predicted=predicted) for n, group in groups.items()}
     scores = _scored(influence, batches, run.show_progress)
-    found = {n: _finding(n, influence, batch, scores[n], top) for n, batch in batches.items()}
+    shares = ShareIntervals(confidence, run.seed)
+    found = {n: _finding(n, influence, b, scores[n], top, shares) for n, b in batches.items()}
     findings = tuple(
         replace(finding, pictures=_examples(batches[name], shown))
         for name, (finding, _) in found.items()
@@ -108,6 +110,9 @@ def bias_report(
         asked=asked,
         layers=tuple(influence.layers),
         groups=findings,
+        group_share_interval={
+            key: shares.of_groups(scores, layer) for key, layer in _keys(influence).items()
+        },
         differences=_differences({n: v for n, (_, v) in found.items()}, confidence, run.seed),
         images=_shown(influence, _listed(findings), shapley, shown),
         normalized=influence.normalize == "self",
@@ -166,9 +171,10 @@ def _finding(
     batch: tuple[Any, ...],
     scores: RawScores,
     top: int,
+    shares: ShareIntervals,
 ) -> tuple[GroupFinding, dict[str, Tensor]]:
     """Return a group's finding, and its losses and strengths example by example."""
-    keys: dict[str, str | None] = {ALL_LAYERS: None} | {n: n for n in influence.layers}
+    keys = _keys(influence)
     helpful, harmful, values = {}, {}, {"loss": _losses(influence, batch)}
     for key, layer in keys.items():
         mean = scores.of(layer, normalized=influence.normalize == "self").mean(0)
@@ -183,8 +189,15 @@ def _finding(
         helpful=helpful,
         harmful=harmful,
         strength=strength,
+        layer_share_interval=shares.of_layers(scores),
     )
     return finding, values
+
+
+def _keys(influence: LayerInfluence) -> dict[str, str | None]:
+    """Return what findings are kept by: the layers' names, and one for all of them."""
+    every: dict[str, str | None] = {ALL_LAYERS: None}
+    return every | {name: name for name in influence.layers}
 
 
 def _examples(batch: tuple[Any, ...], shown: Shown) -> tuple[Tensor, ...]:

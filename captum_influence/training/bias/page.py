@@ -39,6 +39,7 @@ def bias_page(report: BiasReport, command: str | None = None) -> Page:
         "title": report.headline,
         "lead": " ".join(report.notes),
         "report": report,
+        "confidence": report.settings["confidence"],
         "asked": report.asked,
         "command": command,
         "method": _METHOD,

@@ -15,6 +15,7 @@ from captum_influence.reports.page import Page
 from captum_influence.training.bias.differences import GroupDifference
 from captum_influence.training.bias.page import bias_page, share_figure
 from captum_influence.training.bias.retrained import RetrainingResult
+from captum_influence.training.bias.shares import Interval
 from captum_influence.training.scoring import RawScores
 from captum_influence.visualization.numbers import number, share
 
@@ -45,6 +46,7 @@ class GroupFinding:
         helpful: the training images of highest influence.
         harmful: those of lowest influence.
         strength: mean over examples of Σ |raw score| over the training images.
+        layer_share_interval: layer -> where its share lies, by bootstrap over the examples.
         pictures: some of its examples.
     """
 
@@ -54,6 +56,7 @@ class GroupFinding:
     helpful: Mapping[str, Ranked]
     harmful: Mapping[str, Ranked]
     strength: Mapping[str, float]
+    layer_share_interval: Mapping[str, Interval]
     pictures: tuple[Tensor, ...] = ()
 
     @property
@@ -88,6 +91,8 @@ class BiasReport(Finding):
     Attributes:
         layers: their names.
         groups: what was found for each, the original first.
+        group_share_interval: layer -> group -> where its share lies, by bootstrap over the
+            examples.
         differences: of each group from the original.
         images: index -> the training images that are listed anywhere.
         normalized: whether ranks are by scores over √self-influence.
@@ -98,6 +103,7 @@ class BiasReport(Finding):
 
     layers: tuple[str, ...]
     groups: tuple[GroupFinding, ...]
+    group_share_interval: Mapping[str, Mapping[str, Interval]]
     differences: tuple[GroupDifference, ...]
     images: Mapping[int, ShownImage]
     normalized: bool
@@ -164,6 +170,7 @@ class BiasReport(Finding):
                 "normalized": self.normalized,
                 "groups": [_plain_group(group) for group in self.groups],
                 "group_share": self.group_share,
+                "group_share_interval": self.group_share_interval,
                 "most_influential": self.most_influential,
                 "images": {index: image.target for index, image in self.images.items()},
                 "differences": [d.to_dict() for d in self.differences],
@@ -201,6 +208,7 @@ def _plain_group(group: GroupFinding) -> dict[str, Any]:
         "loss": group.loss,
         "strength": group.strength,
         "layer_share": group.layer_share,
+        "layer_share_interval": group.layer_share_interval,
         **{side: {n: _plain_ranked(r) for n, r in found.items()} for side, found in sides.items()},
     }
 
