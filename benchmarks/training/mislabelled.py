@@ -24,7 +24,7 @@ from captum_influence.training import Retraining, log_odds_loss
 
 OUT = Path("benchmarks/results/training_mislabelled.json")
 NETWORKS = 3
-RECIPE = Retraining(epochs=10, learning_rate=0.01, batch_size=50)
+RECIPE = Retraining(epochs=5, learning_rate=0.003, batch_size=50)
 
 
 def study(seed: int) -> dict[str, Any]:
