@@ -14,9 +14,10 @@ from benchmarks.accuracy import tables as accuracy
 from benchmarks.effects import tables as effects
 from benchmarks.provenance import sentence
 from benchmarks.speed import tables as speed
+from benchmarks.training import tables as training
 
 RESULTS, PAGES = Path("benchmarks/results"), Path("docs/_generated")
-TABLES = {**speed.TABLES, **accuracy.TABLES, **effects.TABLES}
+TABLES = {**speed.TABLES, **accuracy.TABLES, **effects.TABLES, **training.TABLES}
 
 
 def main(arguments: list[str] | None = None) -> int:

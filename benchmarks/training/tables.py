@@ -1,0 +1,87 @@
+"""The tables of the documentation on training images: see ``benchmarks.tables``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from benchmarks.markdown import table
+
+Row = dict[str, Any]
+
+
+def settings(found: Row) -> str:
+    """How well the scores of each setting predict retraining, on both data sets."""
+    data = ("CIFAR-10", "digits")
+    both = [found[name]["settings"] for name in data]
+    rows = []
+    for name in both[0]:
+        cells: list[str] = []
+        for one in both:
+            low, high = one[name]["minus default"][1:]
+            cells.append(f"{one[name]['lds'][0]:.3f}")
+            cells.append("" if low == high else f"{low:+.3f} … {high:+.3f}")
+        rows.append((name, *cells))
+    heads = ["scores", *(cell for name in data for cell in (name, "against the defaults"))]
+    return table(heads, rows)
+
+
+def mislabelled(found: Row) -> str:
+    """How many of the images that come first are mislabelled, by each ranking and seed."""
+    studies = list(found["studies"].values())
+    heads = ["ranked by", "networks", "mean", *(f"seed {i}" for i in range(len(studies)))]
+    rows = []
+    for key in ("one network", "3 networks", "by influence"):
+        networks = 3 if key == "3 networks" else 1
+        rows += [
+            (name, networks, *_cells([study[key][name] for study in studies]))
+            for name in studies[0][key]
+        ]
+    chance = [0.1] * len(studies)
+    return table(heads, [*rows, ("at random", "", *_cells(chance))])
+
+
+def layers(found: Row) -> str:
+    """Each layer's share of the influence, and what retraining it alone repairs."""
+    rows = []
+    for seed, study in enumerate(found["studies"].values()):
+        parts = study["layers"].values()
+        rows.append((seed, *(f"{x['share']:.0%}, {x['effect']:+.3f}" for x in parts)))
+    names = next(iter(found["studies"].values()))["layers"]
+    return table(["seed", *(f"`{name}`: share, repaired" for name in names)], rows)
+
+
+def planted(found: Row) -> str:
+    """Planted images among the first 20, by influence and by what needs none."""
+    studies = found["planted"].values()
+    heads = ["planted", "test images", "influence, normalised", "influence, raw",
+             "nearest features", "any of the class"]  # fmt: skip
+    names = ("normalized global", "raw global", "nearest in features", "of the class, at random")
+    rows = []
+    for kind in ("texture", "style", "background"):
+        asked = [study[kind]["into 3"] for study in studies]
+        known = [one for one in asked if one["queries"]]
+        counts = ", ".join(str(one["queries"]) for one in asked)
+        rows.append((kind, counts, *(_spread(known, name) for name in names)))
+    return table(heads, rows)
+
+
+def _spread(rows: Sequence[Mapping[str, float]], name: str) -> str:
+    values = [row[name] for row in rows]
+    return f"{mean(values):.2f} ({min(values):.2f} … {max(values):.2f})"
+
+
+def _cells(values: Sequence[float]) -> list[str]:
+    return [f"{mean(values):.3f}", *(f"{value:.3f}" for value in values)]
+
+
+_MISLABELLED = "python -m benchmarks.training.mislabelled"
+_PLANTED = "python -m benchmarks.training.planted --seeds 5 --first-seed 10"
+
+TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
+    "training_settings": ("training_settings", "python -m benchmarks.training.settings", settings),
+    "training_mislabelled": ("training_mislabelled", _MISLABELLED, mislabelled),
+    "training_layers": ("training_mislabelled", _MISLABELLED, layers),
+    "training_planted": ("training_planted", _PLANTED, planted),
+}
