@@ -20,6 +20,8 @@ from captum_influence.methods.lrp.result import Relevance
 from captum_influence.network.cuts import Cut
 from captum_influence.network.modes import without_graph
 from captum_influence.network.tracing import Watch
+from captum_influence.units.geometry import Geometry
+from captum_influence.visualization.blur import gaussian_blur
 
 __all__ = ["METHODS", "Method", "MethodQuestion", "NotApplicable"]
 
@@ -119,6 +121,32 @@ def _on_path(run: Callable[..., Answering], build: Any) -> Callable[..., Any]:
         return run(build, n_steps=question.points, internal_batch_size=rows)(question)
 
     return on_path
+
+
+def _smoothed(run: Answering, scale: Callable[[MethodQuestion], float]) -> Answering:
+    """Smooth a map of a picture by a Gaussian of a standard deviation in pixels."""
+
+    def smoothed(question: MethodQuestion) -> Any:
+        if question.inputs.ndim != 4:
+            raise NotApplicable(
+                "it smooths pictures (examples, channels, height, width); these inputs are "
+                f"{tuple(question.inputs.shape)}"
+            )
+        sigma = scale(question)
+        return gaussian_blur(run(question).detach(), sigma)
+
+    return smoothed
+
+
+def _fine(question: MethodQuestion) -> float:
+    return min(question.inputs.shape[-2:]) / 32
+
+
+def _step(question: MethodQuestion) -> float:
+    try:
+        return Geometry.of(question.model, question.inputs, question.cut).scale
+    except ValueError as error:
+        raise NotApplicable(str(error)) from error
 
 
 def _saliency(question: MethodQuestion) -> Any:
@@ -250,6 +278,8 @@ def _leaf(question: MethodQuestion) -> Tensor:
     return question.inputs.detach().clone().requires_grad_()
 
 
+_integrated = _on_path(_at_input, captum_attr.IntegratedGradients)
+
 _LISTED = (
     Method("influence", "layer", _influence, "its mean gradient along a path, times its change"),
     Method("Saliency", "input", _saliency, "the size of the slope: what would change the score"),
@@ -263,8 +293,20 @@ _LISTED = (
     Method(
         "IntegratedGradients",
         "input",
-        _on_path(_at_input, captum_attr.IntegratedGradients),
+        _integrated,
         "the rise of the score from zero, shared out",
+    ),
+    Method(
+        "IntegratedGradientsFine",
+        "input",
+        _smoothed(_integrated, _fine),
+        "the same, smoothed by 1/32 of the picture",
+    ),
+    Method(
+        "IntegratedGradientsCoarse",
+        "input",
+        _smoothed(_integrated, _step),
+        "the same, smoothed by the layer's step between places",
     ),
     Method("SmoothGrad", "input", _smooth_grad, "the mean size of the slope amid noise"),
     Method(

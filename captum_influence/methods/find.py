@@ -19,6 +19,7 @@ from captum_influence.data.labels import Names
 from captum_influence.methods.alignment import aligned
 from captum_influence.methods.catalogue import METHODS, Method, MethodQuestion, NotApplicable
 from captum_influence.methods.result import Comparison
+from captum_influence.metrics.blobs import centre_prior
 from captum_influence.network.cuts import Cut, layer_name, refuse_basis
 from captum_influence.network.inputs import network_of
 from captum_influence.network.outputs import Output, answering, tensor_of
@@ -84,7 +85,8 @@ def compare(
         methods: names out of ``catalogue.METHODS``; ``"default"``: all.
         points: of paths, and draws of noise.
         scores: what maps are scored by, by name; ``captum_influence.metrics`` has
-            ``FlippingScore`` and ``LocalizationScore``. A map of noise is scored beside them.
+            ``FlippingScore`` and ``LocalizationScore``. Beside them a map of noise is scored, and
+            for pictures a blob in the middle.
         options: ``class_names``, ``display`` or ``picture``, the ``seed`` of the noise (the global
             random state is left as found), ``show_progress``, ``example``; see
             :class:`CompareOptions`.
@@ -122,6 +124,7 @@ def compare(
         not_applicable=reasons,
         scores={name: mark.of_maps for name, mark in marks.items()},
         chance={name: mark.of_noise for name, mark in marks.items()},
+        prior={name: mark.of_blob for name, mark in marks.items() if mark.of_blob is not None},
         geometry=geometry,
         pictures=pictures_of(question.inputs, shown),
         example=example,
@@ -149,10 +152,11 @@ class _Answer:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Mark:
-    """What one score gives to each method's map, and to noise: (examples,)."""
+    """What one score gives to each method's map, and to the controls: (examples,)."""
 
     of_maps: Mapping[str, Tensor]
     of_noise: Tensor
+    of_blob: Tensor | None  # None of what is no picture, and has no middle
 
 
 def _answers(
@@ -209,17 +213,25 @@ def _marks(
     question: MethodQuestion,
     run: Run,
 ) -> dict[str, _Mark]:
-    """Return what each score gives to the maps and to a map of noise."""
+    """Return what each score gives to the maps, to a map of noise, and to a blob in the middle."""
     if not answers:
         return {}
     maps = [answer.map for answer in answers.values()]
     generator = torch.Generator().manual_seed(run.seed)
-    noise = torch.randn(maps[0].shape, generator=generator).to(maps[0])
+    controls = [torch.randn(maps[0].shape, generator=generator).to(maps[0])]
+    if question.inputs.ndim == 4:
+        height, width = maps[0].shape[-2:]
+        controls.append(centre_prior(height, width).expand_as(maps[0]).to(maps[0]))
     found = {}
     for name, score in scores.items():
-        bar = tqdm([*maps, noise], name, disable=not run.show_progress, unit="map")
-        *of_maps, of_noise = (_scored(name, score, question, values) for values in bar)
-        found[name] = _Mark(of_maps=dict(zip(answers, of_maps, strict=True)), of_noise=of_noise)
+        bar = tqdm([*maps, *controls], name, disable=not run.show_progress, unit="map")
+        marks = [_scored(name, score, question, values) for values in bar]
+        own, of_noise, of_blob = marks[: len(maps)], marks[len(maps)], marks[len(maps) + 1 :]
+        found[name] = _Mark(
+            of_maps=dict(zip(answers, own, strict=True)),
+            of_noise=of_noise,
+            of_blob=of_blob[0] if of_blob else None,
+        )
     return found
 
 

@@ -96,21 +96,22 @@ def _shown(found: Comparison) -> list[_Shown]:
 
 
 def _rows(found: Comparison) -> list[_Row]:
-    names = [*found.maps, ""]
+    """Return a row for each method, and where maps were scored for each control."""
     columns = []
-    for score, by in found.scores.items():
-        values = [float(by[name][found.example]) for name in found.maps]
-        values.append(float(found.chance[score][found.example]))
+    controls = [found.controls(score) for score in found.scores]
+    for score, known in zip(found.scores, controls, strict=True):
+        values = [float(found.scores[score][name][found.example]) for name in found.maps]
+        values += known.values()
         columns.append(list(zip(values, bars(values), strict=True)))
+    named = dict.fromkeys(found.maps, False) | dict.fromkeys(controls[0] if controls else (), True)
     return [
         _Row(
-            name or "noise (the control)",
+            f"{name} (a control)" if control else name,
             found.seconds.get(name),
             tuple(column[i] for column in columns),
-            control=not name,
+            control=control,
         )
-        for i, name in enumerate(names)
-        if name or columns
+        for i, (name, control) in enumerate(named.items())
     ]
 
 

@@ -14,6 +14,7 @@ from captum_influence.data.records import plain
 from captum_influence.methods.page import comparison_page
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
+from captum_influence.reports.words import counted
 from captum_influence.units.geometry import Geometry
 from captum_influence.visualization.grids import Scale, map_grid
 from captum_influence.visualization.numbers import number
@@ -22,7 +23,9 @@ from captum_influence.visualization.style import LIGHT, Theme
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Comparison"]
+__all__ = ["BLOB", "NOISE", "Comparison"]
+
+BLOB, NOISE = "a blob in the middle of the picture", "noise"
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -44,6 +47,8 @@ class Comparison(Finding):
         not_applicable: method -> why it has no map.
         scores: score -> method -> (examples,), how well the map does.
         chance: score -> (examples,), what a map of noise gets.
+        prior: score -> (examples,), what a blob in the middle of a picture gets; a map that gets no
+            more is no evidence of where the network looks. Empty if the inputs aren't pictures.
         geometry: where the layer's places look; None: taken to divide the inputs evenly.
         pictures: each example as (3, height, width) in [0, 1]; empty if they aren't pictures.
         example: which one the figure and the page show.
@@ -63,6 +68,7 @@ class Comparison(Finding):
     not_applicable: Mapping[str, str]
     scores: Mapping[str, Mapping[str, Tensor]]
     chance: Mapping[str, Tensor]
+    prior: Mapping[str, Tensor]
     geometry: Geometry | None
     pictures: tuple[Tensor, ...]
     example: int
@@ -73,25 +79,53 @@ class Comparison(Finding):
     def headline(self) -> str:
         count = len(self.maps)
         say = "1 method says" if count == 1 else f"{count or 'No'} methods say"
-        score = number(float(self.output[self.example]))
-        first = f"{say} why the network scores {self._asked()} {score}."
+        first = self._tested() or f"{say} why the network scores {self._asked()}."
         refused = len(self.not_applicable)
         cannot = f"Methods that can't answer for this network: {refused}." if refused else ""
-        return " ".join(part for part in (first, self._best(), cannot) if part)
+        return f"{first} {cannot}".strip()
+
+    def controls(self, score: str) -> dict[str, float]:
+        """Return what maps that know nothing get by a score, on the example that is shown."""
+        known = {BLOB: self.prior, NOISE: self.chance}
+        return {name: float(by[score][self.example]) for name, by in known.items() if score in by}
+
+    def no_evidence(self, score: str) -> tuple[str, ...]:
+        """Return the methods whose maps get no more by a score than the controls do."""
+        known = [value for value in self.controls(score).values() if math.isfinite(value)]
+        bar, found = max(known, default=-math.inf), self._found(score)
+        return tuple(method for method, value in found.items() if not value > bar)
 
     def _asked(self) -> str:
         name, index = self.names[self.example], int(self.target[self.example])
-        return name if name == f"class {index}" else f"{name} (class {index})"
+        called = name if name == f"class {index}" else f"{name} (class {index})"
+        return f"{called} {number(float(self.output[self.example]))}"
 
-    def _best(self) -> str:
-        """Return which map the first score finds best; empty if it finds none."""
-        for score, by in self.scores.items():
-            found = {method: float(values[self.example]) for method, values in by.items()}
-            known = {method: value for method, value in found.items() if math.isfinite(value)}
-            if known:
-                best = max(known, key=lambda method: known[method])
-                return f"Best by {score}, on this input: {best}, with {number(known[best])}."
+    def _found(self, score: str) -> dict[str, float]:
+        """Return what each method's map gets by a score, on the example that is shown."""
+        return {m: float(values[self.example]) for m, values in self.scores[score].items()}
+
+    def _tested(self) -> str:
+        """Return whose map stands the first test best, beside the controls; empty without one."""
+        for score in self.scores:
+            found = {m: value for m, value in self._found(score).items() if math.isfinite(value)}
+            if found:
+                return self._best(score, found)
         return ""
+
+    def _best(self, score: str, found: Mapping[str, float]) -> str:
+        best = max(found, key=lambda method: found[method])
+        failed = [method for method in self.no_evidence(score) if method in found]
+        beside = ", ".join(f"{c} gets {number(v)}" for c, v in self.controls(score).items())
+        first = (
+            f"Of {counted(len(found), 'map')} of why the network scores {self._asked()}, that of "
+            f"{best} stands its test best on this input, with {number(found[best])} by {score}; "
+            f"{beside}."
+        )
+        if best in failed:
+            return f"{first} So no map here is evidence of where the network looks."
+        if not failed:
+            return first
+        return f"{first} No better than these, and so no evidence: {', '.join(failed)}."
 
     def plot(
         self,
@@ -134,6 +168,7 @@ class Comparison(Finding):
                 "seed": self.seed,
                 "methods": {name: self._method(name) for name in self.maps},
                 "chance": self.chance,
+                "prior": self.prior,
                 "not_applicable": self.not_applicable,
                 "call": self.call,
                 "settings": self.settings,

@@ -47,6 +47,15 @@ class Geometry:
     offset: Pair
     stride: Pair
 
+    @property
+    def scale(self) -> float:
+        """Standard deviation in pixels that smooths a map to what the layer can tell apart.
+
+        The step between places, the mean of both; at most an eighth of the picture's shorter side,
+        for a layer that sees it in a few places only has no scale of its own.
+        """
+        return min(sum(self.stride) / 2, min(self.size) / 8)
+
     @staticmethod
     def even(shape: tuple[int, int], size: tuple[int, int]) -> Geometry:
         """Return that of a layer (height, width) whose places divide the picture evenly."""

@@ -1,5 +1,7 @@
 """Methods composed of Captum's: what each adds up to, and what each refuses."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from captum.attr import IntegratedGradients, NoiseTunnel, Occlusion, Saliency
@@ -85,6 +87,31 @@ def test_it_is_captums_own_method(name):
     question = asked(model)
     expected = CAPTUMS[name](model, IMAGES.clone().requires_grad_(), question.target)
     torch.testing.assert_close(METHODS[name].run(question).detach(), expected.detach())
+
+
+@pytest.mark.parametrize(
+    ("name", "sigma"), [("IntegratedGradientsFine", 0.5), ("IntegratedGradientsCoarse", 2.0)]
+)
+def test_integrated_gradients_are_smoothed_by_the_picture_or_by_the_layers_step(name, sigma):
+    model = plain()  # at "3", places are two pixels apart
+    raw = METHODS["IntegratedGradients"].run(asked(model))
+    found = METHODS[name].run(asked(model))
+    kernel = torch.exp(-(torch.arange(-6, 7) ** 2) / (2 * sigma**2))
+    kernel[(torch.arange(-6, 7).abs() > max(1, round(3 * sigma)))] = 0
+    kernel = kernel / kernel.sum()
+    padded = nn.functional.pad(raw, (6, 6, 6, 6), mode="replicate")
+    rows = sum(kernel[i] * padded[:, :, i : i + 16] for i in range(13))
+    slow = sum(kernel[i] * rows[..., i : i + 16] for i in range(13))
+    torch.testing.assert_close(found, slow)
+
+
+def test_only_pictures_are_smoothed_and_by_a_step_only_where_there_is_one():
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(768, 3)).eval()
+    with pytest.raises(NotApplicable, match="can't be followed"):
+        METHODS["IntegratedGradientsCoarse"].run(asked(flat, "1"))
+    rows = replace(asked(flat, "1"), model=flat[1], inputs=IMAGES.flatten(1))
+    with pytest.raises(NotApplicable, match="it smooths pictures"):
+        METHODS["IntegratedGradientsFine"].run(rows)
 
 
 def test_smooth_grad_is_the_mean_slope_amid_noise_of_a_share_of_the_range():

@@ -12,6 +12,7 @@ from captum_influence.methods.catalogue import METHODS
 from captum_influence.methods.find import compare
 from captum_influence.methods.lrp.zennit_backend import imported
 from captum_influence.metrics import FlippingScore, LocalizationScore, flip_pixels, localize
+from captum_influence.metrics.blobs import centre_prior
 from captum_influence.testing.state import preserved, unchanged
 
 
@@ -97,14 +98,20 @@ except ImportError:
     ZENNIT = False
 IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 RELUS = ("GuidedBackprop", "Deconvolution")
+FINE, COARSE = "IntegratedGradientsFine", "IntegratedGradientsCoarse"
 CHANNELS = ("CAM", "LayerGradCam", "GuidedGradCam")
 PROPAGATED = ("LRP", "LayerLRP")
 MODELS = {
     "vgg": (vgg_like, IMAGES, "3", ("CAM",)),
     "residual": (Residual, IMAGES, "body", ("CAM",) if ZENNIT else (*PROPAGATED, "CAM")),
     "pooled": (Pooled, IMAGES, "body", ()),
-    "transformer": (Transformer, IMAGES, "block", (*RELUS, *PROPAGATED, *CHANNELS)),
-    "recurrent": (Recurrent, torch.rand(2, 7, 5), "states", (*RELUS, *PROPAGATED, *CHANNELS)),
+    "transformer": (Transformer, IMAGES, "block", (COARSE, *RELUS, *PROPAGATED, *CHANNELS)),
+    "recurrent": (
+        Recurrent,
+        torch.rand(2, 7, 5),
+        "states",
+        (FINE, COARSE, *RELUS, *PROPAGATED, *CHANNELS),
+    ),
 }
 
 
@@ -199,8 +206,19 @@ def test_scores_are_asked_of_every_map_and_of_noise():
         torch.testing.assert_close(found.scores["ABPC"][name], flipped.abpc("mean"))
     assert found.chance["mass"].shape == (2,)
     assert 0.15 < found.chance["mass"].mean() < 0.35  # the mask is a quarter of the picture
+    blob = centre_prior(16, 16).expand(2, 1, 16, 16)
+    torch.testing.assert_close(found.prior["mass"], localize(blob, masks).mass)
     content = json.loads(json.dumps(found.to_dict()))
     assert set(content["methods"]["Saliency"]["scores"]) == set(scores)
+
+
+def test_what_is_no_picture_has_no_middle():
+    model = nn.Sequential(nn.Linear(4, 3)).eval()
+    length = {"length": lambda model, inputs, target, maps: maps.flatten(1).norm(dim=1)}
+    found = compare(model, torch.rand(2, 4), "0", 1, ["Saliency"], scores=length)
+    assert not found.prior
+    assert "noise gets" in found.headline
+    assert "a blob" not in found.headline
 
 
 def test_a_score_that_is_no_number_per_example_is_refused():

@@ -30,11 +30,11 @@ def found():
 def test_it_shows_maps_scores_control_and_remarks(found, tmp_path):
     path = found.to_html(tmp_path / "new" / "page.html", command="captum-influence compare --x")
     page = path.read_text("utf-8")
-    assert "3 methods say why the network scores coupe (class 0)" in page
+    assert "Of 3 maps of why the network scores coupe (class 0)" in page
     assert "captum-influence compare --x" in page
     assert page.count("data:image/png") == 4  # the picture and three maps
     assert not re.search(r'(src|href)="https?:', page)
-    for name in (*NAMES, *found.scores, "noise (the control)", "absorb relevance"):
+    for name in (*NAMES, *found.scores, "noise (a control)", "picture (a control)", "absorb relev"):
         assert name in page
     assert "Not applicable" not in page
     text = html.unescape(page)
@@ -51,7 +51,7 @@ def test_it_lists_reasons_and_escapes_them(tmp_path):
     page = found.to_html(tmp_path / "page.html").read_text("utf-8")
     assert "it weighs channels" in page
     assert "<b>" not in page
-    assert "noise (the control)" not in page  # nothing was scored
+    assert "(a control)" not in page  # nothing was scored
 
 
 def test_a_comparison_in_which_nobody_can_answer(tmp_path):

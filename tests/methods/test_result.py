@@ -9,6 +9,7 @@ from torch import nn
 from captum_influence import Comparison, compare
 from captum_influence.metrics import FlippingScore, LocalizationScore
 from captum_influence.testing import check_finding
+from captum_influence.visualization.numbers import number
 
 IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 MASKS = torch.ones(2, 16, 16, dtype=torch.bool)
@@ -29,16 +30,34 @@ def found() -> Comparison:
     return compare(network(), IMAGES, "0", "tree", names, **asked)
 
 
-def test_the_headline_counts_who_answers_and_names_the_best(found):
-    score = float(network()(IMAGES)[0, 1].detach())
+def test_the_headline_names_the_map_that_stands_its_test_best_beside_the_controls(found):
+    score = f"{float(network()(IMAGES)[0, 1].detach()):#.3g}".replace("-", "−")
     by = {name: float(values[0]) for name, values in found.scores["ABPC"].items()}
-    best = max(by, key=by.get)
-    assert found.headline.startswith("3 methods say why the network scores tree (class 1) ")
-    assert f"{score:#.3g}".replace("-", "−") in found.headline
-    assert f"Best by ABPC, on this input: {best}, with " in found.headline
+    best, blob = max(by, key=by.get), float(found.prior["ABPC"][0])
+    start = f"Of 3 maps of why the network scores tree (class 1) {score}, that of {best} stands its"
+    assert found.headline.startswith(start)
+    assert f"a blob in the middle of the picture gets {number(blob)}, noise gets" in found.headline
     assert found.headline.endswith("Methods that can't answer for this network: 1.")
     unknown = {name: torch.full((2,), torch.nan) for name in found.maps}
-    assert "Best by" not in replace(found, scores={"ABPC": unknown}).headline
+    untested = replace(found, scores={"ABPC": unknown}).headline
+    assert untested.startswith(f"3 methods say why the network scores tree (class 1) {score}.")
+
+
+def test_what_is_no_better_than_a_control_is_no_evidence(found):
+    marks = {"Saliency": 0.5, "influence": 0.2, "LayerGradCam": 0.1}
+    asked = {
+        "scores": {"mass": {name: torch.tensor([mark] * 2) for name, mark in marks.items()}},
+        "chance": {"mass": torch.tensor([0.0, 0.0])},
+        "prior": {"mass": torch.tensor([0.2, 0.7])},
+    }
+    first, second = (replace(found, **asked, example=i) for i in (0, 1))
+    assert first.no_evidence("mass") == ("influence", "LayerGradCam")
+    assert "No better than these, and so no evidence: influence, LayerGradCam." in first.headline
+    assert second.no_evidence("mass") == tuple(marks)
+    assert "So no map here is evidence of where the network looks." in second.headline
+    kept = replace(first, prior={}, chance={"mass": torch.tensor([-1.0, -1.0])})
+    assert kept.no_evidence("mass") == ()
+    assert "evidence" not in kept.headline
 
 
 def test_the_table_has_one_row_per_method_and_means_of_scores(found):

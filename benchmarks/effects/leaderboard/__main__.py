@@ -4,8 +4,9 @@ Units: rank correlation with exact single-unit ablation, on the hand-wired netwo
 ones, with necessity and sufficiency; and whether they find the units of the planted shortcut.
 Places: how much of a map lies on the fence that caused a wrong answer, on the object, on the part
 that tells a class from its twin; pixel flipping (ABPC, in units of the score), necessity and
-sufficiency; a random map beside them. The networks stay, and pictures are drawn anew for each seed;
-± is the standard error over the seeds' means. CIFAR-10 and ImageNet where the data is there.
+sufficiency; a random map and a blob in the middle beside them. The networks stay, and pictures are
+drawn anew for each seed; ± is the standard error over the seeds' means. CIFAR-10 and ImageNet where
+the data is there.
 
 ``--write`` keeps the numbers in benchmarks/results and makes the tables and the figure of the docs;
 ``--from-results`` makes these from the numbers that were kept.

@@ -17,6 +17,7 @@ from captum_influence.demo import (
     misled_scenes,
 )
 from captum_influence.metrics import flip_pixels, localize, pixel_orderings
+from captum_influence.metrics.blobs import centre_prior
 
 LAYER, PAIR, POINTS = "relu5", ("coupe", "convertible"), 25
 UNITS = "influence, through 3 units"
@@ -97,7 +98,9 @@ def _maps(
 ) -> dict[str, Tensor]:
     found = dict(compare(model, images, layer, target, points=points, seed=seed).maps)
     generator = torch.Generator().manual_seed(seed)
-    return {**found, "random": torch.rand(next(iter(found.values())).shape, generator=generator)}
+    shape = next(iter(found.values())).shape
+    blob = centre_prior(*shape[-2:]).expand(shape)
+    return {**found, "centre prior": blob, "random": torch.rand(shape, generator=generator)}
 
 
 def _removal(

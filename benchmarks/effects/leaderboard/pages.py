@@ -22,7 +22,7 @@ from captum_influence.visualization.style import (
 Values = Mapping[str, Mapping[str, Sequence[float]]]  # method -> score -> one value for each seed
 
 LOWER = {"N-Ord", "TPN", "TPS"}  # the smaller, the better
-CONTROLS = ("random", "the experiment itself")
+CONTROLS = ("random", "centre prior", "the experiment itself")
 PANELS = (
     ("shortcut", "fence: mass", "planted shortcut:\nmass on the fence"),
     ("scenes", "object: mass", "demo scenes:\nmass on the object"),
@@ -99,7 +99,10 @@ def figure(found: Mapping[str, Any]) -> Figure:
         draw_title(own, title, LIGHT)
     for first in grid[:, 0]:
         _name(first, methods)
-    said = "higher is better; the grey line is a random map; bars are standard errors over seeds"
+    said = (
+        "higher is better; grey lines: a random map, dashed a blob in the middle; "
+        "bars are standard errors over seeds"
+    )
     drawn.supxlabel(said, fontsize=9, color=LIGHT.ink)
     return drawn
 
@@ -114,7 +117,9 @@ def _name(axes: Axes, methods: Sequence[str]) -> None:
 
 
 def _draw(axes: Axes, values: Values, score: str, methods: Sequence[str]) -> None:
-    axes.axvline(mean_and_error(values["random"][score])[0], color=GRID, linewidth=2, zorder=0)
+    for control, style in (("random", "-"), ("centre prior", "--")):
+        line = mean_and_error(values.get(control, {}).get(score, ()))[0]
+        axes.axvline(line, color=GRID, linewidth=2, linestyle=style, zorder=0)
     for place, method in enumerate(methods):
         mean, error = mean_and_error(values.get(method, {}).get(score, ()))
         colour = ORANGE if method.startswith("influence") else BLUE

@@ -101,8 +101,8 @@ def run(
 def _scores(subject: Subject) -> dict[str, Score]:
     """Return what maps are scored by; where the object is known, also by lying on it."""
     scores: dict[str, Score] = {
-        "ABPC, blur": FlippingScore("blur"),
-        "ABPC, mean": FlippingScore("mean"),
+        "pixel flipping (blurred)": FlippingScore("blur"),
+        "pixel flipping (mean)": FlippingScore("mean"),
     }
     if subject.network.is_demo:
         masks = demo_scene().masks["object"][None]
