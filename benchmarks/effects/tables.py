@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.markdown import table
@@ -192,6 +192,54 @@ def _between(interval: list[float], form: str) -> str:
     return f"{mean} ({low} to {high})"
 
 
+def maps(found: Row) -> str:
+    """How each map stands insertion − deletion, and the differences on the same pictures."""
+    rows = found["rows"]
+    heads = ["map", *(f"{_short(row)}, n = {row['pictures']}" for row in rows)]
+    lines = [(name, *(_within(row["tests"][name]) for row in rows)) for name in rows[0]["tests"]]
+    for name in ("heat less prior", "overlay less prior", "overlay less best rival"):
+        lines.append((f"*{name}*", *(_within(row[name]) for row in rows)))
+        held_out = (_within(row["held out"][name]) for row in rows)
+        lines.append(("*the same, on the half held out*", *held_out))
+    chosen = ("; ".join(f"{name} {n}" for name, n in row["chosen"].items()) for row in rows)
+    return table(heads, [*lines, ("*the overlay was*", *chosen)])
+
+
+def rankings_zero(found: Row) -> str:
+    """Rank correlation of rankings with the removal of each unit alone, zero in its place."""
+    return _rankings(found, "zero")
+
+
+def rankings_mean(found: Row) -> str:
+    """The same with the unit's mean over other pictures in its place."""
+    return _rankings(found, "mean")
+
+
+def _rankings(found: Row, replace: str) -> str:
+    rows = [row for row in found["rows"] if row["replace"] == replace]
+    names = dict.fromkeys(name for row in rows for name in row["rho"])
+    heads = ["ranking", *(f"{_short(row)}, n = {row['pictures']}" for row in rows)]
+    return table(heads, [(name, *(_rho(row, name) for row in rows)) for name in names])
+
+
+def _rho(row: Row, name: str) -> str:
+    """Return a correlation; starred where it is better than the default's beyond its interval."""
+    if name not in row["rho"]:
+        return "–"
+    star = "\\*" if row["better than the default by"][name][1] > 0 else ""
+    return _within(row["rho"][name]) + star
+
+
+def _short(row: Row) -> str:
+    return f"{row['network'].partition(' ')[0]} `{row['layer']}`"
+
+
+def _within(found: Sequence[float]) -> str:
+    """Return a mean with its interval, without leading zeros."""
+    mean, low, high = (f"{value:.2f}".replace("0.", ".").replace("-", "−") for value in found)
+    return f"{mean} [{low}, {high}]"
+
+
 def _hits(row: Row) -> str:
     """Return a share of pictures with its standard error."""
     share = row["smoothed"]
@@ -201,7 +249,7 @@ def _hits(row: Row) -> str:
 _RUN, _OUT = "python -m benchmarks.effects.", "--out benchmarks/results"
 _EXPERTS, _WRONG = f"{_RUN}experts {_OUT}", f"{_RUN}wrong_answers {_OUT}"
 _POINTING = f"{_RUN}pointing {_OUT}"
-
+_MAPS, _RANKINGS = f"{_RUN}maps {_OUT}", f"{_RUN}rankings {_OUT}"
 _CONCEPTS = f"{_RUN}concepts {_OUT}"
 
 TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
@@ -209,6 +257,9 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "experts_ablation": ("experts", _EXPERTS, experts_ablation),
     "concepts_share": ("concepts", _CONCEPTS, concepts_share),
     "concepts_removed": ("concepts", _CONCEPTS, concepts_removed),
+    "maps": ("maps", _MAPS, maps),
+    "rankings_zero": ("rankings", _RANKINGS, rankings_zero),
+    "rankings_mean": ("rankings", _RANKINGS, rankings_mean),
     "wrong_answers": ("wrong_answers", _WRONG, wrong_answers),
     "pointing_layers": ("pointing", _POINTING, pointing_layers),
     "pointing_classes": ("pointing", _POINTING, pointing_classes),

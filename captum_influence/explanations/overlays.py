@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -16,7 +16,8 @@ from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.quadrature import Midpoint
 from captum_influence.attr.quantities import ClassScore, Function, Quantity
 from captum_influence.attr.run import Run
-from captum_influence.metrics.removal import Removal, removing_pixels
+from captum_influence.metrics.blobs import centre_prior
+from captum_influence.metrics.removal import Removal, removing_pixels, replaced_pixels
 from captum_influence.network.cuts import Cut
 from captum_influence.network.outputs import scores_in
 from captum_influence.network.predictions import probabilities
@@ -28,11 +29,12 @@ from captum_influence.units.shown.pictures import PictureDisplay
 from captum_influence.visualization.blur import gaussian_blur
 from captum_influence.visualization.numbers import number
 
-__all__ = ["Overlay", "best_overlay", "geometry_of"]
+__all__ = ["Overlay", "best_overlay", "from_blurred", "geometry_of", "insertion_deletion"]
 
 _STEPS = 6  # of a curve
 _POINTS = 8  # of the path for integrated gradients
 _FINE = 32  # the finer smoothing is this part of the shorter side
+_AT_ONCE = 2_500_000  # bytes of pictures in a pass: what follows from a few stays in a CPU's cache
 PRIOR, UNITS = "centre prior", "heat through the units shown"
 
 
@@ -49,7 +51,8 @@ class Overlay:
         seen: the map, and what it lights.
         measured: of what the test is, in words: the class's probability, or the quantity.
         scores: the test of every map that was tried, and of a blob in the middle, ``centre prior``,
-            that knows nothing of picture or network.
+            that knows nothing of picture or network. The map is chosen by the very test that is
+            shown: the best of several is flattered by that, where they are close.
     """
 
     name: str
@@ -70,7 +73,9 @@ class Overlay:
     def in_words(self) -> str:
         """Return which map is shown, how it stood its test, and whether it is evidence."""
         score, prior = number(self.score), number(self.scores[PRIOR])
-        tried = f"Of {len(self.scores) - 1} maps, the {self.name} stood its test best"
+        tried = (
+            f"Of {len(self.scores) - 1} maps, the {self.name} stood its test best on this picture"
+        )
         test = f"insertion − deletion of {self.measured} is {score} for it"
         if not self.is_evidence:
             return (
@@ -105,13 +110,16 @@ def best_overlay(
     answer: Answer,
     display: PictureDisplay,
     run: Run,
+    *,
+    geometry: Geometry | None,
     units: Tensor,
 ) -> Overlay:
     """Return the map of a picture that stands its own test best.
 
-    Tried are the layer's map (activations times their influences, laid on the picture), Grad-CAM's,
-    the heat through the units shown and through all (gradient × input), and integrated gradients
-    from zero; smoothed by the layer's step between places, these also by 1/32 of the picture.
+    Tried are what raises the quantity at the layer (activations times their influences, laid on the
+    picture), the heat through the units shown, and integrated gradients from the blurred picture,
+    which are the heat through all units; smoothed by the layer's step between places, these also by
+    1/32 of the picture.
 
     Args:
         network: the network.
@@ -120,14 +128,21 @@ def best_overlay(
         answer: what the network says, and what was asked.
         display: how it is shown; its smoothing is the coarser one.
         run: how it is run.
+        geometry: where the layer's places look; None if it has none.
         units: (height, width) the raw maps of the units shown, added up.
     """
     tested, measured = _tested(answer)
-    shown = {UNITS: gaussian_blur(units, display.sigma)}
-    candidates = shown | _candidates(network, inputs, cut, answer.quantity, display, run)
-    maps = {**candidates, PRIOR: _centre(display.picture)}
-    removal = removing_pixels(network, inputs, tested, replace="blur", patch=1, run=run)
-    scores = dict(zip(maps, _scores(removal, list(maps.values())), strict=True))
+    candidates = {UNITS: gaussian_blur(units, display.sigma)}
+    if geometry is not None:
+        candidates["layer map"] = _layer_map(network, inputs, cut, answer.quantity, geometry, run)
+    raw = _integrated(network, inputs, answer.quantity, run)
+    candidates["integrated gradients"] = gaussian_blur(raw, display.sigma)
+    candidates["finer integrated gradients"] = gaussian_blur(raw, min(raw.shape) / _FINE)
+    maps = {**candidates, PRIOR: centre_prior(*raw.shape)}
+    removal = removing_pixels(
+        network, inputs, tested, replace="blur", patch=1, run=_few_at_once(run, inputs)
+    )
+    scores = dict(zip(maps, insertion_deletion(removal, list(maps.values())), strict=True))
     name = max(candidates, key=lambda candidate: scores[candidate])
     # What is shown is what was tested: it isn't smoothed again.
     plain = PictureDisplay(display.picture, display.percentile, 0.0)
@@ -135,30 +150,55 @@ def best_overlay(
     return Overlay(name=name, seen=seen, measured=measured, scores=scores)
 
 
-def _candidates(
+def from_blurred(inputs: Tensor, points: int) -> LinearPath:
+    """Return the path from the blurred picture: what a removed pixel of the test leaves behind."""
+    return LinearPath(replaced_pixels(inputs, "blur"), points, Midpoint())
+
+
+def insertion_deletion(
+    removal: Removal, maps: Sequence[Tensor], steps: int = _STEPS
+) -> list[float]:
+    """Return insertion − deletion of each map: means over the shares of pixels, ends included.
+
+    Args:
+        removal: one picture, whose pixels can be blurred one by one.
+        maps: each (height, width).
+        steps: of both curves.
+    """
+    pixels = removal.features
+    counts = torch.linspace(0, pixels, steps + 1).round().long()[1:-1]
+    sets = []
+    for values in maps:
+        order = values.flatten().argsort(descending=True, stable=True)
+        place = torch.empty_like(order).scatter_(0, order, torch.arange(pixels))
+        first = place[None] < counts[:, None]
+        sets += [~first, first]  # what is blurred: all but the first pixels, or these
+    # What all curves begin and end with, the picture and the blurred one, cancels.
+    found = removal.without(torch.cat(sets)[None])[0].double().cpu()
+    inserted, deleted = found.reshape(len(maps), 2, -1).sum(-1).T / steps
+    return [float(score) if math.isfinite(score) else -math.inf for score in inserted - deleted]
+
+
+def _layer_map(
     network: nn.Module,
     inputs: Tensor,
     cut: Cut,
     quantity: Quantity,
-    display: PictureDisplay,
+    geometry: Geometry,
     run: Run,
-) -> dict[str, Tensor]:
-    """Return each map (height, width), smoothed as it is shown."""
-    found: dict[str, Tensor] = {}
+) -> Tensor:
+    """Return what raises the quantity at each of a layer's places, laid on the picture."""
     influences = _attributed(network, inputs, cut, quantity, Point(), run)
-    geometry = geometry_of(network, inputs, cut) if influences.ndim == 4 else None
-    if geometry is not None:
-        here = activations(network, inputs, cut).to(influences)
-        weights = influences.mean((2, 3), keepdim=True)
-        found["layer map"] = _laid(geometry, influences * here)
-        found["Grad-CAM map"] = _laid(geometry, weights * here).relu()
-    whole, path = Cut(network, "input"), LinearPath(0.0, _POINTS, Midpoint())
-    for name, over in {"heat through all units": Point(), "integrated gradients": path}.items():
-        slopes = _attributed(network, inputs, whole, quantity, over, run)
-        raw = (slopes * inputs.to(slopes))[0].sum(0).float().cpu()
-        found[name] = gaussian_blur(raw, display.sigma)
-    found["finer integrated gradients"] = gaussian_blur(raw, min(raw.shape) / _FINE)
-    return found
+    raising = (influences * activations(network, inputs, cut).to(influences)).relu()
+    return geometry.enlarged(raising.sum(1, keepdim=True))[0, 0].float().cpu()
+
+
+def _integrated(network: nn.Module, inputs: Tensor, quantity: Quantity, run: Run) -> Tensor:
+    """Return integrated gradients from the blurred picture (height, width)."""
+    path = from_blurred(inputs, _POINTS)
+    slopes = _attributed(network, inputs, Cut(network, "input"), quantity, path, run)
+    change = inputs - path.reference((inputs,))[0]
+    return (slopes * change.to(slopes))[0].sum(0).float().cpu()
 
 
 def _attributed(
@@ -169,14 +209,11 @@ def _attributed(
     return cast(Tensor, found[0] if isinstance(found, tuple) else found).detach()
 
 
-def _laid(geometry: Geometry, values: Tensor) -> Tensor:
-    return geometry.enlarged(values.sum(1, keepdim=True))[0, 0].float().cpu()
-
-
-def _centre(picture: Tensor) -> Tensor:
-    """Return minus the squared distance from the middle: only the order of pixels counts."""
-    down, across = (torch.linspace(-1, 1, size) for size in picture.shape[-2:])
-    return -(down[:, None].square() + across.square())
+def _few_at_once(run: Run, inputs: Tensor) -> Run:
+    """Return the run with as many pictures in a pass as are fast on a CPU, if nothing is said."""
+    if run.internal_batch_size is not None or inputs.device.type != "cpu":
+        return run
+    return replace(run, internal_batch_size=min(max(_AT_ONCE // inputs.nbytes, 2), 64))
 
 
 def _tested(answer: Answer) -> tuple[Quantity, str]:
@@ -192,19 +229,3 @@ def _tested(answer: Answer) -> tuple[Quantity, str]:
         return probabilities(cast(Tensor, scores_in(output)))[:, asked]
 
     return Function(probability), "its probability"
-
-
-def _scores(removal: Removal, maps: list[Tensor]) -> list[float]:
-    """Return insertion − deletion of each map: means over the shares of pixels, ends included."""
-    pixels = removal.features
-    counts = torch.linspace(0, pixels, _STEPS + 1).round().long()[1:-1]
-    sets = []
-    for values in maps:
-        order = values.flatten().argsort(descending=True, stable=True)
-        place = torch.empty_like(order).scatter_(0, order, torch.arange(pixels))
-        first = place[None] < counts[:, None]
-        sets += [~first, first]  # what is blurred: all but the first pixels, or these
-    # What all curves begin and end with, the picture and the blurred one, cancels.
-    found = removal.without(torch.cat(sets)[None])[0].double().cpu()
-    inserted, deleted = found.reshape(len(maps), 2, -1).sum(-1).T / _STEPS
-    return [float(score) if math.isfinite(score) else -math.inf for score in inserted - deleted]

@@ -306,7 +306,7 @@ _LISTED = (
         "IntegratedGradientsCoarse",
         "input",
         _smoothed(_integrated, _step),
-        "the same, smoothed by the layer's step between places",
+        "the same, smoothed by the layer's step between places, or 1/16 of the picture",
     ),
     Method("SmoothGrad", "input", _smooth_grad, "the mean size of the slope amid noise"),
     Method(

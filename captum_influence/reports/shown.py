@@ -27,8 +27,8 @@ class Shown:
         picture: the displayable (3, height, width) in [0, 1] of the one input; None: ``display``.
         percentile: masks keep what lies above it.
         smoothing: standard deviation, in pixels, of the Gaussian on maps before masks and figures;
-            None: the layer's step between places, where it can be followed, else 1/32 of the
-            shorter side. Raw maps are kept.
+            None: the layer's step between places, where it can be followed, from 1/16 to 1/8 of
+            the shorter side; else 1/32 of it. Raw maps are kept.
         focus: ``"quantity"``: maps show what raises the quantity through the unit, each entry of
             the unit weighed by its own influence; ``"unit"``: what raises the unit anywhere.
         overlay: whether a picture also gets one map of the whole answer, see :class:`Overlay`.

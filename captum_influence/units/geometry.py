@@ -51,10 +51,12 @@ class Geometry:
     def scale(self) -> float:
         """Standard deviation in pixels that smooths a map to what the layer can tell apart.
 
-        The step between places, the mean of both; at most an eighth of the picture's shorter side,
-        for a layer that sees it in a few places only has no scale of its own.
+        The step between places, the mean of both; at least 1/16 of the picture's shorter side,
+        since what pixels do by themselves is noise whatever the layer, and at most 1/8: a layer
+        that sees the picture in a few places only has no scale of its own.
         """
-        return min(sum(self.stride) / 2, min(self.size) / 8)
+        shorter = min(self.size)
+        return min(max(sum(self.stride) / 2, shorter / 16), shorter / 8)
 
     @staticmethod
     def even(shape: tuple[int, int], size: tuple[int, int]) -> Geometry:

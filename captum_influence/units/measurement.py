@@ -115,16 +115,28 @@ class Measurement:
         begin = self.distribution.reference((inputs,))
         return None if begin is None else activations(self.model, begin[0], self.cut)
 
-    def maps(self, inputs: Tensor, axis: Axis, indices: Sequence[tuple[int, ...]]) -> Tensor:
+    def maps(
+        self,
+        inputs: Tensor,
+        axis: Axis,
+        indices: Sequence[tuple[int, ...]],
+        over: Distribution | None = None,
+    ) -> Tensor:
         """Return what each entry of one input does to or through each unit: (units, ...).
 
         All units are answered in one pass: a second slice, from the input to the layer.
+
+        Args:
+            inputs: one input, (1, ...).
+            axis: what tells units apart.
+            indices: which units.
+            over: from which inputs to the layer; None: those of the question.
         """
         selectors = [axis.selector(index) for index in indices]
         measure = DistributionalInfluence(
             self.model,
             Cut(self.model, "input"),
-            distribution=self.distribution,
+            distribution=over or self.distribution,
             quantity=self._meanings(inputs, selectors),
             measure_at=self.cut,
             multiply_by_inputs=self.by == "contribution",

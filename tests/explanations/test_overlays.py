@@ -67,7 +67,7 @@ def test_of_a_difference_the_quantity_itself_is_measured(corner: nn.Module) -> N
 def test_units_are_smoothed_by_the_step_of_the_layer(corner: nn.Module) -> None:
     wide = nn.Sequential(nn.Conv2d(3, 3, 1).double(), corner).eval()
     assert explain(wide, X, "1.1", 1, top=1).display.sigma == 24 / 8  # the step is 4: too wide
-    assert explain(wide, X, "0", 1, top=1).display.sigma == 1.0
+    assert explain(wide, X, "0", 1, top=1).display.sigma == 24 / 16  # the step is 1: too narrow
     assert explain(wide, X, "0", 1, top=1, smoothing=2.0).display.sigma == 2.0
 
 

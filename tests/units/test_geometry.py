@@ -50,6 +50,11 @@ def test_a_units_peak_lands_on_the_centre_of_what_it_sees(place):
     assert place == (3, 6) or off > 2  # evenly divided, by half a stride and more
 
 
+@pytest.mark.parametrize(("stride", "scale"), [(1, 4.0), (6, 6.0), (16, 8.0)])
+def test_maps_are_smoothed_by_the_step_within_bounds_of_the_picture(stride, scale):
+    assert Geometry((64, 96), (0.0, 0.0), (stride, stride)).scale == scale
+
+
 def test_at_another_size_and_at_an_input():
     model = nn.Sequential(nn.Conv2d(3, 4, 11, stride=4), nn.ReLU())
     at = Geometry.of(model, torch.rand(1, 3, 31, 43), Cut("1", "input"))

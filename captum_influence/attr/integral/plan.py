@@ -137,14 +137,23 @@ def _evened(rows: int, problem: Problem) -> int:
 
 
 def _slopes(
-    values: Tensor, edges: Sequence[GradientEdge], weights: Tensor, keywords: Mapping[str, Any]
+    values: Tensor,
+    edges: Sequence[GradientEdge],
+    weights: Tensor,
+    keywords: Mapping[str, Any],
 ) -> list[Tensor | None]:
     """Return the gradient at each edge; None where there is none."""
     known = _reached(values, edges) if _CRASHES else [True] * len(edges)
     asked = [edge for edge, is_known in zip(edges, known, strict=True) if is_known]
     if not asked:
         return [None] * len(edges)
-    found = iter(torch.autograd.grad(values, asked, weights, allow_unused=True, **keywords))
+    if keywords.get("is_grads_batched"):
+        grads = torch.autograd.grad(values, asked, weights, allow_unused=True, **keywords)
+    else:
+        # A sum asks for no weights, for which torch would import its symbolic shapes: a second.
+        total = (values * weights).sum()
+        grads = torch.autograd.grad(total, asked, allow_unused=True, **keywords)
+    found = iter(grads)
     return [next(found) if is_known else None for is_known in known]
 
 

@@ -18,7 +18,12 @@ from captum_influence.explanations.cautions import baseline_cautions, warn_of
 from captum_influence.explanations.effects import Effects, removal_effects
 from captum_influence.explanations.instances.examples import top_examples
 from captum_influence.explanations.instances.result import Explanation
-from captum_influence.explanations.overlays import Overlay, best_overlay, geometry_of
+from captum_influence.explanations.overlays import (
+    Overlay,
+    best_overlay,
+    from_blurred,
+    geometry_of,
+)
 from captum_influence.network.cuts import layer_name
 from captum_influence.network.inputs import network_of, one_input
 from captum_influence.network.predictions import top_predictions
@@ -26,6 +31,7 @@ from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
+from captum_influence.units.geometry import Geometry
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.measurement import Answer, Measurement, answered
 from captum_influence.units.options import Chosen, Options
@@ -37,6 +43,8 @@ from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike
 
 __all__ = ["explain"]
+
+_POINTS = 4  # of the path from the blurred picture, for the units' maps
 
 
 def explain(
@@ -58,8 +66,8 @@ def explain(
     is what ``replace`` puts in a unit's place: it estimates what the unit's removal does to the
     quantity. Then the shown units are removed for real, one by one and together, beside as many
     random ones, see :class:`Effects`. ``by="influence"`` ranks by :math:`\chi_j` alone, as Leino et
-    al. (2018) do; it compares units across inputs. The same is asked of every top unit at the
-    input, in one pass.
+    al. (2018) do; it compares units across inputs. What pixels do through every top unit is asked
+    in one pass; at the default distribution, on the way from the blurred picture to the picture.
 
     Args:
         model: the network, in eval mode.
@@ -123,7 +131,7 @@ def _explanation(
         by=chosen.by,
         aggregate=chosen.units.aggregate,
         focus=shown.focus,
-        facts=_facts(said.measurement, said.inputs),
+        facts={**_facts(said.measurement, said.inputs), "maps_over": said.maps_over},
         seconds=time.perf_counter() - began,
     )
 
@@ -141,6 +149,7 @@ class _Measured:
     cautions: tuple[str, ...]
     overlay: Overlay | None
     display: Display
+    maps_over: str
     units: tuple[InterpretedUnit, ...]
 
 
@@ -153,7 +162,8 @@ def _measured(
     replace: Replace | Replacement | None,
     top: int,
 ) -> _Measured:
-    display = _displayed(network, inputs, chosen)
+    geometry = geometry_of(network, inputs, chosen.units.cut) if inputs.ndim == 4 else None
+    display = _displayed(inputs, chosen, geometry)
     answer, shown = answered(network, inputs, wanted), chosen.shown
     over = Point() if distribution is None else distribution
     removed = Replacement.with_loader(
@@ -165,7 +175,8 @@ def _measured(
     )
     values, delta = measurement.pooled(inputs)
     best = values.highest(top)
-    units = _interpreted(measurement, best, values.axis, inputs, display)
+    maps_over, maps_in_words = _looking_over(distribution, inputs, display, chosen)
+    units = _interpreted(measurement, best, values.axis, inputs, display, maps_over)
     return _Measured(
         inputs=inputs,
         answer=answer,
@@ -176,23 +187,37 @@ def _measured(
             network, inputs, answer.quantity, removed, chosen, values=values, shown=best
         ),
         cautions=baseline_cautions(network, inputs, answer, over, delta, shown.class_names),
-        overlay=_overlay(measurement, inputs, answer, display, units) if shown.overlay else None,
+        overlay=_overlay(measurement, inputs, answer, display, geometry, units)
+        if shown.overlay
+        else None,
         display=display,
+        maps_over=maps_in_words,
         units=_with_examples(units, measurement, values.axis, shown),
     )
 
 
-def _displayed(network: nn.Module, inputs: Tensor, chosen: Chosen) -> Display:
+def _displayed(inputs: Tensor, chosen: Chosen, geometry: Geometry | None) -> Display:
     """Return how the input is shown: maps are smoothed by the layer's step between places."""
     display = display_of(inputs[0], chosen.shown, explained=True)
     if not isinstance(display, PictureDisplay) or chosen.shown.smoothing is not None:
         return display
-    geometry = geometry_of(network, inputs, chosen.units.cut)
-    if geometry is None:
-        return display
-    # A layer that sees the picture in a few places only has no scale of its own.
-    widest = min(display.picture.shape[-2:]) / 8
-    return dataclasses.replace(display, sigma=min(sum(geometry.stride) / 2, widest))
+    return display if geometry is None else dataclasses.replace(display, sigma=geometry.scale)
+
+
+def _looking_over(
+    given: Distribution | None, inputs: Tensor, display: Display, chosen: Chosen
+) -> tuple[Distribution, str]:
+    """Return over which inputs it is asked where units look, and how that is said.
+
+    Of a picture, on the way from the blurred one: slopes at the picture alone say what a unit would
+    answer to, not what it answers to, and their map stands its test less well.
+    """
+    passed_on = chosen.by == "contribution" and chosen.shown.focus == "quantity"
+    if given is None and passed_on and isinstance(display, PictureDisplay) and inputs.ndim == 4:
+        words = f"{_POINTS} points on the straight path from the blurred picture to the input"
+        return from_blurred(inputs, _POINTS), words
+    over = Point() if given is None else given
+    return over, over.in_words()
 
 
 def _overlay(
@@ -200,14 +225,24 @@ def _overlay(
     inputs: Tensor,
     answer: Answer,
     display: Display,
+    geometry: Geometry | None,
     units: Sequence[InterpretedUnit],
 ) -> Overlay | None:
     """Return where the network looks; None of what is no picture."""
-    if not isinstance(display, PictureDisplay):
+    if not isinstance(display, PictureDisplay) or inputs.ndim != 4:
         return None
     together = torch.stack([row.seen.map for row in units]).sum(0).float().cpu()
     cut, run = measurement.units.cut, measurement.run
-    return best_overlay(measurement.model, inputs, cut, answer, display, run, together)
+    return best_overlay(
+        measurement.model,
+        inputs,
+        cut,
+        answer,
+        display,
+        run,
+        geometry=geometry,
+        units=together,
+    )
 
 
 def _interpreted(
@@ -216,8 +251,9 @@ def _interpreted(
     axis: Axis,
     inputs: Tensor,
     display: Display,
+    over: Distribution,
 ) -> tuple[InterpretedUnit, ...]:
-    maps = measurement.maps(inputs, axis, [unit.index for unit in units])
+    maps = measurement.maps(inputs, axis, [unit.index for unit in units], over)
     return tuple(
         InterpretedUnit(unit=unit, seen=display.highlight(display.laid(values)))
         for unit, values in zip(units, maps, strict=True)

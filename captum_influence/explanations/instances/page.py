@@ -166,8 +166,8 @@ def _method(explanation: Explanation) -> str:
         f"averaged over {facts['distribution']}{times}; the {explanation.aggregate} over all that "
         f"belongs to one {axis} is taken with its sign. Its effect is what the quantity loses when "
         f"the unit is removed at the layer, with {explanation.effects.replacement} in its place, "
-        "and the network goes on from there. The maps ask at the "
-        f"input, of {_FOCUS[explanation.focus]}."
+        "and the network goes on from there. The maps ask the same of the input's places, over "
+        f"{facts['maps_over']}, of {_FOCUS[explanation.focus]}."
     )
 
 

@@ -16,6 +16,7 @@ from captum_influence import (
     explain,
 )
 from captum_influence.attr.run import Run
+from captum_influence.metrics.removal import replaced_pixels
 from captum_influence.reports.shown import Shown
 from captum_influence.units.units_of import UnitsOf
 
@@ -23,7 +24,8 @@ NAMES = ["red", "green", "dark"]
 
 
 def test_the_unit_behind_a_score_is_found_and_so_is_what_it_sees(model, image) -> None:
-    found = explain(model, image, "relu", quantity=0, top=2, smoothing=0)
+    asked = {"distribution": Point(), "smoothing": 0}
+    found = explain(model, image, "relu", quantity=0, top=2, **asked)
     assert found.effects.alone == (pytest.approx(16.0), 0.0)
     first, second = found.units
     assert (first.unit.name, first.unit.share) == ("channel 0", 1.0)
@@ -41,6 +43,20 @@ def test_the_unit_behind_a_score_is_found_and_so_is_what_it_sees(model, image) -
     torch.testing.assert_close(
         first.crop, found.picture[:, first.box[0] : first.box[2], first.box[1] : first.box[3]]
     )
+
+
+def test_pixels_are_asked_on_the_way_from_the_blurred_picture(model) -> None:
+    image = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = explain(model, image, "relu", quantity=0, top=1, smoothing=0)
+    blurred = replaced_pixels(image[None], "blur")
+    slopes = torch.zeros(1, 3, 8, 8, dtype=torch.float64)
+    weights = model.head.weight.detach()[0].reshape(3, 2, 2)[0]
+    for share in (0.125, 0.375, 0.625, 0.875):
+        point = (blurred + share * (image - blurred)).requires_grad_()
+        passed_on = (model.eyes(point).relu()[0, 0] * weights).sum()
+        slopes += torch.autograd.grad(passed_on, point)[0] / 4
+    slow = (slopes * (image - blurred))[0].sum(0)
+    torch.testing.assert_close(found.units[0].map, slow)
 
 
 def test_focus_on_the_unit_shows_all_that_makes_it_active(model, image) -> None:
@@ -131,7 +147,8 @@ class Tokens(nn.Module):
 def test_tokens_behind_a_tuple_and_flat_units() -> None:
     model, image = Tokens().eval(), torch.ones(1, 8, 8)
     tokens = Cut("block", select=0)
-    channel = explain(model, image, tokens, quantity=0, top=1, smoothing=0)
+    asked = {"distribution": Point(), "smoothing": 0}
+    channel = explain(model, image, tokens, quantity=0, top=1, **asked)
     assert (channel.units[0].unit.name, channel.units[0].regions[0].box) == (
         "channel 0",
         (4, 0, 8, 4),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from captum_influence import ClassScore, explain
+from captum_influence import ClassScore, Point, explain
 from captum_influence.explanations.instances.headline import answer_in_words
 from captum_influence.network.predictions import Prediction
 
@@ -12,7 +12,8 @@ NAMES = ["red", "green", "dark"]
 
 def test_a_comparison_is_named_with_its_rival(model, image) -> None:
     asked = ClassScore(0) - ClassScore(1)
-    found = explain(model, image, "relu", quantity=asked, class_names=NAMES, smoothing=0)
+    at = {"class_names": NAMES, "distribution": Point(), "smoothing": 0}
+    found = explain(model, image, "relu", quantity=asked, **at)
     answer, unit, tested, agreement, place = found.headline.split(". ")
     assert answer == "The network says red (over 99\u00a0%) rather than green"
     assert unit == (
