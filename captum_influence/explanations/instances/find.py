@@ -187,9 +187,7 @@ def _measured(
             network, inputs, answer.quantity, removed, chosen, values=values, shown=best
         ),
         cautions=baseline_cautions(network, inputs, answer, over, delta, shown.class_names),
-        overlay=_overlay(measurement, inputs, answer, display, geometry, units)
-        if shown.overlay
-        else None,
+        overlay=_overlay(measurement, inputs, answer, display, geometry, units, shown),
         display=display,
         maps_over=maps_in_words,
         units=_with_examples(units, measurement, values.axis, shown),
@@ -227,9 +225,10 @@ def _overlay(
     display: Display,
     geometry: Geometry | None,
     units: Sequence[InterpretedUnit],
+    shown: Shown,
 ) -> Overlay | None:
-    """Return where the network looks; None of what is no picture."""
-    if not isinstance(display, PictureDisplay) or inputs.ndim != 4:
+    """Return where the network looks; None of what is no picture, or if it isn't asked for."""
+    if not shown.overlay or not isinstance(display, PictureDisplay) or inputs.ndim != 4:
         return None
     together = torch.stack([row.seen.map for row in units]).sum(0).float().cpu()
     cut, run = measurement.units.cut, measurement.run
