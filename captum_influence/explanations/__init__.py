@@ -34,6 +34,13 @@ from captum_influence.explanations.prototypes import (
     PrototypeOptions,
     prototype,
 )
+from captum_influence.explanations.texts import (
+    PatchedUnits,
+    PromptUnit,
+    TextExplanation,
+    TextOptions,
+    explain_text,
+)
 
 __all__ = [
     "Collateral",
@@ -48,16 +55,21 @@ __all__ = [
     "Moves",
     "Pair",
     "PairOptions",
+    "PatchedUnits",
     "Prior",
+    "PromptUnit",
     "Prototype",
     "PrototypeOptions",
     "SeparatingUnit",
     "Side",
+    "TextExplanation",
+    "TextOptions",
     "WrongClass",
     "counterfactual",
     "essence",
     "explain",
     "explain_layers",
+    "explain_text",
     "pair",
     "prototype",
 ]

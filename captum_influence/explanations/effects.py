@@ -22,7 +22,7 @@ from captum_influence.units.replacement import Replacement
 from captum_influence.units.survey import Survey
 from captum_influence.visualization.numbers import number
 
-__all__ = ["Effects", "effects_on_class", "removal_effects"]
+__all__ = ["Effects", "drawn_units", "effects_on_class", "removal_effects"]
 
 _SAMPLE = 64  # units that are removed one by one, to see whether the ranking says what that does
 _PICTURES = 16  # of a class
@@ -143,7 +143,7 @@ def removal_effects(
     units = replace(chosen.units, axis=values.axis, heads=None)
     asked = replace(chosen, units=units)
     with removing_units(network, inputs, quantity, replacement, asked) as removed:
-        sampled, sets = _drawn(removed.features, flat, chosen.run.seed)
+        sampled, sets = drawn_units(removed.features, flat, chosen.run.seed)
         alone = _lost(removed, [[unit] for unit in (*flat, *sampled)])
         together = _lost(removed, [flat, *sets])
     of_sample = alone[len(flat) :]
@@ -194,7 +194,7 @@ def effects_on_class(
     )
 
 
-def _drawn(units: int, shown: Sequence[int], seed: int) -> tuple[list[int], list[list[int]]]:
+def drawn_units(units: int, shown: Sequence[int], seed: int) -> tuple[list[int], list[list[int]]]:
     """Return some units, and sets of others than the shown ones, as many as these."""
     generator = torch.Generator().manual_seed(seed)
     sample = torch.randperm(units, generator=generator)[:_SAMPLE].sort().values.tolist()
