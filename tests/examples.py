@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import influenced
+import prompted
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ from captum_influence import (
     DistributionalInfluence,
     InfluenceProfile,
     LayerInfluence,
+    NextToken,
     Noise,
     Point,
     PredictedClass,
@@ -30,6 +32,7 @@ from captum_influence import (
     expert_curves,
     explain,
     explain_layers,
+    explain_text,
     find_label_errors,
     pair,
     prototype,
@@ -115,6 +118,7 @@ def bent(x: Tensor) -> Tensor:
 MODEL = network()
 CUT = Cut("1", "input")
 ASKED = {"model": MODEL, "image": PICTURES[0]}
+READER, TOKENIZER = prompted.reader(), prompted.WordTokenizer()
 OF_CLASSES = {"model": MODEL, "loader": LOADER}
 WRONG = (int(MODEL(PICTURES[:1]).argmax()) + 1) % 3  # what the first picture isn't taken for
 
@@ -191,6 +195,17 @@ EXAMPLES = {
     ),
     "LayerExplanations": Example(
         lambda: explain_layers(MODEL, PICTURES[0], ["0", CUT], 0, top=1), ASKED
+    ),
+    "TextExplanation": Example(
+        lambda: explain_text(
+            READER,
+            TOKENIZER,
+            prompted.CLEAN,
+            NextToken("Mary") - NextToken("John"),
+            prompted.CORRUPTED,
+            top=2,
+        ),
+        {"model": READER, "tokenizer": TOKENIZER},
     ),
     "Essence": Example(
         lambda: essence(MODEL, LOADER, CUT, "red", class_names=NAMES, top=1, examples=1, ks=(1, 2)),

@@ -72,7 +72,6 @@ def text_page(explanation: TextExplanation, command: str | None = None) -> Page:
         "lead": rest,
         "e": explanation,
         "tokens": _coloured(explanation),
-        "others": explanation.others,
         "map": _lines(tokens.values, tokens.rows),
         "totals": [(number(total), number(true)) for _, total, true in explanation.totals],
         "heads": _lines(heads.values, heads.rows),
@@ -100,7 +99,7 @@ def _figures(explanation: TextExplanation) -> Iterator[tuple[str, Figure]]:
 def _coloured(explanation: TextExplanation) -> list[_Cell]:
     values = explanation.map[:, 0]
     return [
-        _cell(value, limit(values), text)
+        _cell(value, limit(values), text.strip("'\""))
         for text, value in zip(explanation.tokens, values.tolist(), strict=True)
     ]
 
