@@ -36,7 +36,6 @@ from captum_influence.explanations.prototypes import (
 )
 from captum_influence.explanations.texts import (
     PatchedUnits,
-    PromptUnit,
     TextExplanation,
     TextOptions,
     explain_text,
@@ -57,7 +56,6 @@ __all__ = [
     "PairOptions",
     "PatchedUnits",
     "Prior",
-    "PromptUnit",
     "Prototype",
     "PrototypeOptions",
     "SeparatingUnit",

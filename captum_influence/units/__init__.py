@@ -7,6 +7,7 @@ from captum_influence.units.find import RankingOptions, rank_layers, rank_units
 from captum_influence.units.geometry import Geometry
 from captum_influence.units.interpreted import Example, InterpretedUnit
 from captum_influence.units.options import Options, SurveyOptions
+from captum_influence.units.prompts import PromptUnit
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.regions import Region
 from captum_influence.units.replacement import Constant, MeanActivation, Replacement, Resample
@@ -24,6 +25,7 @@ __all__ = [
     "Look",
     "MeanActivation",
     "Options",
+    "PromptUnit",
     "Ranking",
     "RankingOptions",
     "Region",

@@ -1,8 +1,7 @@
 """Why a language model said what it said about one prompt."""
 
 from captum_influence.explanations.texts.find import TextOptions, explain_text
-from captum_influence.explanations.texts.patching import PatchedUnits
-from captum_influence.explanations.texts.promoted import PromptUnit
+from captum_influence.explanations.texts.patched import PatchedUnits
 from captum_influence.explanations.texts.result import TextExplanation
 
-__all__ = ["PatchedUnits", "PromptUnit", "TextExplanation", "TextOptions", "explain_text"]
+__all__ = ["PatchedUnits", "TextExplanation", "TextOptions", "explain_text"]

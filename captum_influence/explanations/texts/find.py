@@ -14,16 +14,16 @@ from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
 from captum_influence.data.labels import Names
-from captum_influence.explanations.texts.contributions import contributions, started
-from captum_influence.explanations.texts.prompt import Prompt, passing
-from captum_influence.explanations.texts.question import PromptQuestion
 from captum_influence.explanations.texts.result import TextExplanation
-from captum_influence.explanations.texts.sites import Kind, Sites
 from captum_influence.explanations.texts.study import Study
 from captum_influence.network.inputs import network_of
 from captum_influence.network.outputs import Output
 from captum_influence.reports.asked import Asked
 from captum_influence.units.options import check_options, collected
+from captum_influence.units.prompts.contributed import contributions, started
+from captum_influence.units.prompts.prompt import Prompt, passing
+from captum_influence.units.prompts.question import PromptQuestion
+from captum_influence.units.prompts.sites import Kind, Sites
 
 __all__ = ["TextOptions", "explain_text"]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from captum_influence.explanations.texts.patching import PatchedUnits
-from captum_influence.explanations.texts.promoted import PromptUnit
+from captum_influence.explanations.texts.patched import PatchedUnits
 from captum_influence.reports.page import Page
 from captum_influence.reports.parts import Bar, bars
+from captum_influence.units.prompts.spoken import PromptUnit
 from captum_influence.visualization.labelled import grids_figure
 from captum_influence.visualization.maps import unit_bars
 from captum_influence.visualization.numbers import number

@@ -11,11 +11,11 @@ from torch import Tensor
 from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
 from captum_influence.explanations.texts.page import text_page
-from captum_influence.explanations.texts.patching import PatchedUnits
-from captum_influence.explanations.texts.promoted import PromptUnit
+from captum_influence.explanations.texts.patched import PatchedUnits
 from captum_influence.network.predictions import Prediction
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
+from captum_influence.units.prompts.spoken import PromptUnit
 from captum_influence.visualization.labelled import Grid, grids_figure
 from captum_influence.visualization.numbers import number, percent
 

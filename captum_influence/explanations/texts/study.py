@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.attr.run import Run
-from captum_influence.explanations.texts.patching import (
+from captum_influence.explanations.texts.patched import (
     Estimated,
     PatchedUnits,
-    Patching,
     Trial,
     tried,
 )
-from captum_influence.explanations.texts.promoted import PromptUnit, promoted, written
-from captum_influence.explanations.texts.prompt import Prompt, passing
-from captum_influence.explanations.texts.question import PromptQuestion
-from captum_influence.explanations.texts.sites import Kind, Site, Sites
+from captum_influence.units.prompts.patching import Patching
+from captum_influence.units.prompts.prompt import Prompt, passing
+from captum_influence.units.prompts.question import PromptQuestion
+from captum_influence.units.prompts.sites import Kind, Site, Sites
+from captum_influence.units.prompts.spoken import PromptUnit, promoted, written
 
 __all__ = ["Study"]
 

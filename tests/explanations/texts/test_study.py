@@ -5,10 +5,10 @@ import torch
 from prompted import CLEAN, CORRUPTED, WordTokenizer
 
 from captum_influence.attr.run import Run
-from captum_influence.explanations.texts.prompt import Prompt, passing
-from captum_influence.explanations.texts.question import PromptQuestion
-from captum_influence.explanations.texts.sites import Sites
 from captum_influence.explanations.texts.study import Study
+from captum_influence.units.prompts.prompt import Prompt, passing
+from captum_influence.units.prompts.question import PromptQuestion
+from captum_influence.units.prompts.sites import Sites
 
 MODEL = prompted.reader()
 
@@ -28,7 +28,7 @@ def test_displacements_are_those_between_the_prompts() -> None:
     torch.testing.assert_close(found.displaced[found.sites.neurons[1]], own - other)
     zero = study(None)
     torch.testing.assert_close(zero.displaced[zero.sites.neurons[1]], own)
-    assert zero.patching.value == float(prompted.scores(MODEL, CLEAN)[0, 2])
+    assert zero.patching.value == float(prompted.scores(MODEL, CLEAN)[0, 2].detach())
 
 
 def test_only_what_differs_is_tried() -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from captum_influence.explanations.texts.prompt import Prompt, passing
-from captum_influence.explanations.texts.sites import Kind, Site
 from captum_influence.network.cuts import Cut
 from captum_influence.network.modes import without_graph
 from captum_influence.network.outputs import tensor_of
+from captum_influence.units.prompts.prompt import Prompt, passing
+from captum_influence.units.prompts.sites import Kind, Site
 
 __all__ = ["PromptUnit", "promoted", "written"]
 

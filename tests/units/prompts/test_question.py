@@ -8,8 +8,8 @@ import torch
 from prompted import CLEAN, WordTokenizer
 
 from captum_influence.attr.next_token import NextToken
-from captum_influence.explanations.texts.prompt import Prompt
-from captum_influence.explanations.texts.question import PromptQuestion
+from captum_influence.units.prompts.prompt import Prompt
+from captum_influence.units.prompts.question import PromptQuestion
 
 PROMPT = Prompt.of(prompted.reader(), WordTokenizer(), CLEAN, None)
 TOKENS = torch.zeros(1, 11, 20)

@@ -6,8 +6,8 @@ import torch
 from prompted import CLEAN, CORRUPTED, WordTokenizer
 from torch import Tensor, nn
 
-from captum_influence.explanations.texts.prompt import Prompt, passing
 from captum_influence.network.cuts import Cut
+from captum_influence.units.prompts.prompt import Prompt, passing
 
 
 class Named(nn.Module):

@@ -14,8 +14,8 @@ from captum_influence.attr.inputs import Inputs
 from captum_influence.attr.paths import LinearPath, StratifiedPath
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
-from captum_influence.explanations.texts.prompt import Prompt
-from captum_influence.explanations.texts.sites import Site
+from captum_influence.units.prompts.prompt import Prompt
+from captum_influence.units.prompts.sites import Site
 
 __all__ = ["contributions", "started"]
 

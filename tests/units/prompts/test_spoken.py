@@ -5,9 +5,9 @@ import pytest
 import torch
 from prompted import CLEAN, WordTokenizer
 
-from captum_influence.explanations.texts.promoted import promoted, written
-from captum_influence.explanations.texts.prompt import Prompt
-from captum_influence.explanations.texts.sites import Sites
+from captum_influence.units.prompts.prompt import Prompt
+from captum_influence.units.prompts.sites import Sites
+from captum_influence.units.prompts.spoken import promoted, written
 
 
 @pytest.mark.parametrize("kind", ["plain", "GPT-2", "Llama"])

@@ -10,9 +10,9 @@ from captum_influence.attr.next_token import NextToken
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.points import Values
 from captum_influence.attr.run import Run
-from captum_influence.explanations.texts.contributions import contributions, started
-from captum_influence.explanations.texts.prompt import Prompt
-from captum_influence.explanations.texts.sites import Sites
+from captum_influence.units.prompts.contributed import contributions, started
+from captum_influence.units.prompts.prompt import Prompt
+from captum_influence.units.prompts.sites import Sites
 
 MODEL = prompted.reader()
 

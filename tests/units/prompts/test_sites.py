@@ -4,8 +4,8 @@ import prompted
 import torch
 from prompted import CLEAN, WordTokenizer
 
-from captum_influence.explanations.texts.prompt import Prompt
-from captum_influence.explanations.texts.sites import Sites
+from captum_influence.units.prompts.prompt import Prompt
+from captum_influence.units.prompts.sites import Sites
 
 
 def sites() -> Sites:

@@ -10,9 +10,9 @@ from torch import Tensor
 from captum_influence.attr.next_token import NextToken
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.data.labels import Names, class_index
-from captum_influence.explanations.texts.prompt import Prompt
 from captum_influence.network.outputs import tensor_of
 from captum_influence.network.predictions import Prediction, named_predictions, top_predictions
+from captum_influence.units.prompts.prompt import Prompt
 
 __all__ = ["PromptQuestion"]
 

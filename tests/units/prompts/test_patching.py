@@ -1,0 +1,42 @@
+"""Replaced units, in many layers at once: all of them give the other prompt."""
+
+import prompted
+import pytest
+import torch
+from prompted import CLEAN, CORRUPTED, WordTokenizer
+
+from captum_influence.attr.next_token import NextToken
+from captum_influence.units.prompts.patching import Patching
+from captum_influence.units.prompts.prompt import Prompt, passing
+from captum_influence.units.prompts.sites import Sites
+
+MODEL = prompted.reader()
+PROMPT = Prompt.of(MODEL, WordTokenizer(), CLEAN, CORRUPTED)
+SITES = Sites.of(MODEL, PROMPT.inputs, 11)
+QUANTITY = (NextToken(2) - NextToken(1)).seeing(PROMPT.named)
+
+
+def patching(rows: int = 5) -> Patching:
+    _, instead = passing(MODEL, PROMPT.other, cuts=[site.cut for site in SITES.all])
+    return Patching(
+        network=MODEL,
+        prompt=PROMPT,
+        quantity=QUANTITY,
+        value=0.0,
+        instead={site.cut: z for site, z in zip(SITES.all, instead, strict=True)},
+        rows=rows,
+    )
+
+
+def difference(text: str) -> float:
+    row = prompted.scores(MODEL, text)[0].detach()
+    return float(row[2] - row[1])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 32])
+def test_replacing_everything_gives_the_other_prompt(rows: int) -> None:
+    whole = difference(CLEAN) - difference(CORRUPTED)
+    everything = [[(site, unit) for unit in range(site.count)] for site in SITES.stream]
+    lost = patching(rows).lost([[], *everything, [], everything[0] + everything[1]])
+    expected = torch.tensor([0, whole, whole, whole, 0, whole], dtype=torch.float64)
+    torch.testing.assert_close(lost, expected, rtol=0, atol=1e-12)
