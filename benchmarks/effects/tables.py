@@ -49,38 +49,62 @@ def experts_ablation(found: Row) -> str:
 
 def wrong_answers(found: Row) -> str:
     """How many wrong answers are righted by removing at most 16 units, and at what cost."""
-    heads = ["layer", "put in their place", "search", "righted", "to a third class",
-             "random sets: righted", "random sets: changed", "truth took fewer units",
-             "truth took no fewer", "units: median, most",
+    heads = ["layer", "put in their place", "search", "righted",
+             "classes beside the truth: reached", "a class at random: reached",
+             "random sets: righted", "truth took fewer units", "units: median, most",
+             "to one beside", "to one at random",
              "right before, right after: mean, least", "the same, random units"]  # fmt: skip
+    reached = ("flipped to the true class", "wrong classes beside the truth: reached",
+               "a class at random: reached")  # fmt: skip
+    sizes = ("units of a flip", "units to one beside", "units to one at random")
     rows = []
     for row in found["rows"]:
-        shares = [
-            row[name]
-            for name in (
-                "flipped to the true class",
-                "moved to a third class",
-                "random sets: to the true class",
-                "random sets: away",
-                "truth took fewer than wrong classes",
-                "truth took no fewer",
-            )
-        ]
-        after, random = (
-            row["accuracy on what was right: mean, least"],
-            row["the same, random units"],
-        )
+        spared = (row["accuracy on what was right: mean, least"], row["the same, random units"])
         rows.append(
             (
                 f"`{row['layer']}`",
                 "zero" if row["replace"] == "0" else "the mean",
-                row["search"],
-                *(f"{share:.1%}" for share in shares),
-                "{}, {}".format(*row["units of a flip: median, most"]),
-                *("{:.1%}, {:.1%}".format(*pair) for pair in (after, random)),
+                f"{row['search']}, n = {row['wrong answers']}",
+                *(_within(row[name]) for name in reached),
+                f"{row['random sets: to the true class']:.1%}",
+                f"{row['truth took fewer than wrong classes']:.0%}",
+                *("{:g}, {}".format(*row[f"{name}: median, most"]) for name in sizes),
+                *("{:.1%}, {:.1%}".format(*pair) for pair in spared),
             )
         )
     return table(heads, rows)
+
+
+def papers_generalising(found: Row) -> str:
+    """How many of the ten first units two pictures share."""
+    pairs = ("same class", "other class, same score", "other class")
+    heads = ["layer", "first by", "same class", "other class, asked about the same score",
+             "other class"]  # fmt: skip
+    rows = [
+        (
+            f"`{row['layer']}`, of {row['units']}",
+            row["ranked by"],
+            *(_within(row[p]) for p in pairs),
+        )
+        for row in found["generalising"]
+    ]
+    return table(heads, rows)
+
+
+def papers_weights(found: Row) -> str:
+    """How alike each method's answers are once weights are permuted."""
+    heads = ["method", "last layer permuted", "all layers permuted"]
+    rows = [
+        (row["method"], _within(row["last layer"]), _within(row["all layers"]))
+        for row in found["weights"]
+    ]
+    return table(heads, rows)
+
+
+def papers_shapley(found: Row) -> str:
+    """How well each map agrees with Shapley values of patches."""
+    rows = [(row["method"], _within(row["rank correlation"])) for row in found["shapley"]]
+    return table(["map", "rank correlation with Shapley values"], rows)
 
 
 def pointing_layers(found: Row) -> str:
@@ -236,7 +260,10 @@ def _short(row: Row) -> str:
 
 def _within(found: Sequence[float]) -> str:
     """Return a mean with its interval, without leading zeros."""
-    mean, low, high = (f"{value:.2f}".replace("0.", ".").replace("-", "−") for value in found)
+    digits = (f"{value:.2f}".replace("-", "−") for value in found)
+    mean, low, high = (
+        d.replace("0.", ".") if d.lstrip("−").startswith("0.") else d for d in digits
+    )
     return f"{mean} [{low}, {high}]"
 
 
@@ -250,7 +277,7 @@ _RUN, _OUT = "python -m benchmarks.effects.", "--out benchmarks/results"
 _EXPERTS, _WRONG = f"{_RUN}experts {_OUT}", f"{_RUN}wrong_answers {_OUT}"
 _POINTING = f"{_RUN}pointing {_OUT}"
 _MAPS, _RANKINGS = f"{_RUN}maps {_OUT}", f"{_RUN}rankings {_OUT}"
-_CONCEPTS = f"{_RUN}concepts {_OUT}"
+_CONCEPTS, _PAPERS = f"{_RUN}concepts {_OUT}", f"{_RUN}papers {_OUT}"
 
 TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "experts_f1": ("experts", _EXPERTS, experts_f1),
@@ -261,6 +288,9 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "rankings_zero": ("rankings", _RANKINGS, rankings_zero),
     "rankings_mean": ("rankings", _RANKINGS, rankings_mean),
     "wrong_answers": ("wrong_answers", _WRONG, wrong_answers),
+    "papers_generalising": ("papers", _PAPERS, papers_generalising),
+    "papers_weights": ("papers", _PAPERS, papers_weights),
+    "papers_shapley": ("papers", _PAPERS, papers_shapley),
     "pointing_layers": ("pointing", _POINTING, pointing_layers),
     "pointing_classes": ("pointing", _POINTING, pointing_classes),
     "pointing_several": ("pointing", _POINTING, pointing_several),

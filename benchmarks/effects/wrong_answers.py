@@ -4,7 +4,7 @@ For each wrong answer of SqueezeNet on ImageNet pictures: the units of a fire mo
 the answer is the true one, by either search; random sets of the same size beside them; what the
 same search takes towards classes that are wrong; and what the removal does to the pictures that
 were answered right. Needs the data of CAPTUM_INFLUENCE_DATA (or ../shared/data). ``--out FOLDER``
-keeps the figures and the numbers.
+keeps the numbers, ``--figures FOLDER`` some of the findings.
 """
 
 from __future__ import annotations
@@ -12,19 +12,24 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.effects.bootstrap import interval
 from benchmarks.provenance import keep
-from benchmarks.trained import data_folder, squeezenet
+from benchmarks.trained import Subject, data_folder, squeezenet
 from captum_influence import Cut, Expert, counterfactual
 from captum_influence.explanations import Counterfactual
+from captum_influence.explanations.counterfactuals.search import SearchName
 from captum_influence.network.reading import activations
 from captum_influence.units import MeanActivation
 
-SEARCHES = ("greedy", "prefix")
+SEARCHES: tuple[SearchName, ...] = ("greedy", "prefix")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,53 +38,75 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m benchmarks.effects.wrong_answers", description=__doc__
     )
     parser.add_argument("--images", type=int, default=117)
-    parser.add_argument("--layer", default="features.12", help="features.N")
+    parser.add_argument("--layers", nargs="+", default=["features.12", "features.9"])
+    parser.add_argument("--replace", nargs="+", default=["0"], choices=["0", "mean"])
     parser.add_argument("--max-units", type=int, default=16)
     parser.add_argument("--controls", type=int, default=100)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--figures", type=Path)
     asked = parser.parse_args(arguments)
     subject, folder = squeezenet(asked.images), data_folder()
     if subject is None or folder is None:
         print("no real data: set CAPTUM_INFLUENCE_DATA")
         return 0
     names = list(json.loads((folder / "imagenet" / "classes.json").read_text()))
-    features = torch.cat(
-        [activations(subject.model, x, Cut(asked.layer)) for x in subject.images.split(16)]
-    )
-    head = Head(subject.model, asked.layer)
-    with torch.no_grad():
-        said = torch.cat([head(z) for z in features.split(16)]).argmax(dim=1)
-    right = said == subject.labels
-    print(f"{len(said)} pictures, {int((~right).sum())} answered wrong")
-    rows = []
-    for replace in ("0", "mean"):
-        for search in SEARCHES:
-            instead = MeanActivation.of([features]) if replace == "mean" else 0
-            found = [
-                counterfactual(
-                    subject.model,
-                    subject.images[i],
-                    asked.layer,
-                    true=int(subject.labels[i]),
-                    max_units=asked.max_units,
-                    replace=instead,
-                    controls=asked.controls,
-                    interpret=False,
-                    search=search,
-                    class_names=names,
-                    picture=_shown(subject.images[i]),
-                )
-                for i in (~right).nonzero().flatten().tolist()
-            ]
-            damage = [
-                _damage(head, f, features[right], subject.labels[right], instead) for f in found
-            ]
-            rows.append(_summary(asked.layer, replace, search, found, damage))
-            print(json.dumps(rows[-1]), flush=True)
-            if asked.out and (replace, search) == ("0", "greedy"):
-                _keep(found, asked.out)
-    keep(asked.out and asked.out / "wrong_answers.json", {"rows": rows})
+    rows: list[dict[str, object]] = []
+    for layer in asked.layers:
+        searched = Searched.at(layer, subject, names)
+        for replace, search in product(asked.replace, SEARCHES):
+            found, row = searched.summary(asked, replace, search)
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+            keep(asked.out and asked.out / "wrong_answers.json", {"rows": rows})
+            if asked.figures and (replace, search) == ("0", "greedy"):
+                _keep(found, asked.figures)
     return 0
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """A fire module of the network, what it says of every picture, and which answers are right."""
+
+    layer: str
+    subject: Subject
+    names: list[str]
+    features: Tensor
+    head: Head
+    right: Tensor
+
+    @classmethod
+    def at(cls, layer: str, subject: Subject, names: list[str]) -> Searched:
+        """Run every picture once."""
+        parts = [activations(subject.model, x, Cut(layer)) for x in subject.images.split(16)]
+        features, head = torch.cat(parts), Head(subject.model, layer)
+        with torch.no_grad():
+            said = torch.cat([head(z) for z in features.split(16)]).argmax(dim=1)
+        return cls(layer, subject, names, features, head, said == subject.labels)
+
+    def summary(
+        self, asked: argparse.Namespace, replace: str, search: SearchName
+    ) -> tuple[list[Counterfactual], dict[str, object]]:
+        """Ask about every wrong answer; return what was found, and its shares."""
+        instead = MeanActivation.of([self.features]) if replace == "mean" else 0
+        found = [
+            counterfactual(
+                self.subject.model,
+                self.subject.images[i],
+                self.layer,
+                true=int(self.subject.labels[i]),
+                max_units=asked.max_units,
+                replace=instead,
+                controls=asked.controls,
+                interpret=False,
+                search=search,
+                class_names=self.names,
+                picture=_shown(self.subject.images[i]),
+            )
+            for i in (~self.right).nonzero().flatten().tolist()
+        ]
+        features, labels = self.features[self.right], self.subject.labels[self.right]
+        damage = [_damage(self.head, one, features, labels, instead) for one in found]
+        return found, _summary(self.layer, replace, search, found, damage)
 
 
 class Head(nn.Module):
@@ -132,24 +159,34 @@ def _summary(
 ) -> dict[str, object]:
     count = len(found)
     flips = [f for f in found if f.flipped]
-    sizes = sorted(len(f.units) for f in flips)
     controls = [f.controls for f in found if f.controls]
+    wrong = [one for f in found for one in f.wrong or ()]
+    beside = [one for one in wrong if one.which != "random"]
+    drawn = [one for one in wrong if one.which == "random"]
     of_flipped = [pair for f, pair in zip(found, damage, strict=True) if f.flipped]
     return {
         "layer": layer,
         "replace": replace,
         "search": search,
         "wrong answers": count,
-        "flipped to the true class": len(flips) / count,
+        "flipped to the true class": interval([f.flipped for f in found]),
         "moved to a third class": sum(f.outcome == "other" for f in found) / count,
+        "wrong classes beside the truth: reached": interval([one.reached for one in beside]),
+        "a class at random: reached": interval([one.reached for one in drawn]),
         "random sets: to the true class": sum(c.to_true / c.sets for c in controls) / count,
         "random sets: away": sum(c.away / c.sets for c in controls) / count,
-        "units of a flip: median, most": (sizes[len(sizes) // 2], sizes[-1]) if sizes else None,
+        "units of a flip: median, most": _median([len(f.units) for f in flips]),
+        "units to one beside: median, most": _median([o.units for o in beside if o.reached]),
+        "units to one at random: median, most": _median([o.units for o in drawn if o.reached]),
         "truth took fewer than wrong classes": sum(f.nearer is True for f in found) / count,
         "truth took no fewer": sum(f.nearer is False for f in found) / count,
         "accuracy on what was right: mean, least": _least(of_flipped, 0),
         "the same, random units": _least(of_flipped, 1),
     }
+
+
+def _median(sizes: Sequence[int]) -> tuple[float, int] | None:
+    return (median(sizes), max(sizes)) if sizes else None
 
 
 def _least(pairs: Sequence[tuple[float, float]], column: int) -> tuple[float, float] | None:

@@ -2,7 +2,8 @@
 
 A network of the size of GPT-2 small, with random weights; a path of 8 points to the middle layer.
 The same question by ``NextToken``, for which the last position alone is scored, and by a function
-of all logits. Each run has a fresh process: ``--run NextToken 256``, by tokens. Needs transformers.
+of all logits; with as many rows at once as the default chooses, or ``--rows``. Each run has a fresh
+process: ``--run NextToken 256``, by tokens. Needs transformers.
 """
 
 from __future__ import annotations
@@ -30,15 +31,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--run", nargs=2, help="make this one, in this process")
     parser.add_argument("--tokens", type=int, nargs="+", default=[32, 256])
+    parser.add_argument("--rows", type=int, help="at once")
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     asked = parser.parse_args(arguments)
     if asked.run:
-        megabytes, found = measured(asked.run[0], int(asked.run[1]))
+        megabytes, found = measured(asked.run[0], int(asked.run[1]), asked.rows)
         print(megabytes, found)
         return 0
     rows = []
     for tokens in asked.tokens:
-        both = {who: _afresh(who, tokens) for who in _ASKED}
+        both = {who: _afresh(who, tokens, asked.rows) for who in _ASKED}
         (short, a), (whole, b) = both["NextToken"], both["all logits"]
         rows.append({"tokens": tokens, "MB": short, "all MB": whole, "difference": abs(a - b) / b})
         print(rows[-1], flush=True)
@@ -46,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def measured(who: str, tokens: int) -> tuple[float, float]:
+def measured(who: str, tokens: int, rows: int | None) -> tuple[float, float]:
     """Return by how many MB one run makes this process grow, and the norm of what it found."""
     model, ids = _network(), torch.arange(tokens)[None] + 100
     with torch.no_grad():
@@ -56,7 +58,7 @@ def measured(who: str, tokens: int) -> tuple[float, float]:
         model, "transformer.h.5", distribution=path, quantity=_ASKED[who]
     )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = influence.attribute({"input_ids": ids})
+    found = influence.attribute({"input_ids": ids}, internal_batch_size=rows)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return (after - before) / 1024, float(found.norm())
 
@@ -68,9 +70,10 @@ def _network() -> Any:
     return transformers.GPT2LMHeadModel(transformers.GPT2Config()).eval()
 
 
-def _afresh(who: str, tokens: int) -> tuple[float, float]:
+def _afresh(who: str, tokens: int, rows: int | None) -> tuple[float, float]:
     """Return what one run reports in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.speed.last_scores", "--run", who, str(tokens)]
+    command += [] if rows is None else ["--rows", str(rows)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     megabytes, found = done.stdout.strip().splitlines()[-1].split()
     return round(float(megabytes)), float(found)

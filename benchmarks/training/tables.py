@@ -67,6 +67,45 @@ def planted(found: Row) -> str:
     return table(heads, rows)
 
 
+def disturbed(found: Row) -> str:
+    """How much stronger influence is on disturbed pictures, and in how many seeds clearly so."""
+    studies = list(found["studies"].values())
+    groups = list(studies[0]["shares"])[1:]
+    parts = [q for q in _quantities(studies[0]) if q != "loss"]
+    rows = []
+    for group in groups:
+        cells = []
+        for quantity in ("loss", *parts):
+            own = [_one(study, group, quantity) for study in studies]
+            clear = sum(one["adjusted"] < 0.05 for one in own)
+            base = 1.0 if quantity == "loss" else mean(_strength(s, quantity) for s in studies)
+            change = mean(one["mean"] for one in own) / base
+            shown = f"{change:+.2f}" if quantity == "loss" else f"{change:+.0%}"
+            cells.append(f"{shown}, {clear} of {len(own)}")
+        moved = max(
+            abs(s["shares"][group][k] - v)
+            for s in studies
+            for k, v in s["shares"]["original"].items()
+        )
+        rows.append((group, *cells, f"{moved:.3f}"))
+    names = (q.removeprefix("influence strength, ") for q in parts)
+    named = (name if " " in name else f"`{name}`" for name in names)
+    return table(["pictures", "loss", *named, "shares moved by at most"], rows)
+
+
+def _quantities(study: Row) -> list[str]:
+    return list(dict.fromkeys(one["quantity"] for one in study["differences"]))
+
+
+def _one(study: Row, group: str, quantity: str) -> Row:
+    found = (one for one in study["differences"] if one["group"] == group)
+    return next(one for one in found if one["quantity"] == quantity)
+
+
+def _strength(study: Row, quantity: str) -> float:
+    return float(study["strength"]["original"][quantity.removeprefix("influence strength, ")])
+
+
 def _spread(rows: Sequence[Mapping[str, float]], name: str) -> str:
     values = [row[name] for row in rows]
     return f"{mean(values):.2f} ({min(values):.2f} … {max(values):.2f})"
@@ -83,5 +122,10 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "training_settings": ("training_settings", "python -m benchmarks.training.settings", settings),
     "training_mislabelled": ("training_mislabelled", _MISLABELLED, mislabelled),
     "training_layers": ("training_mislabelled", _MISLABELLED, layers),
+    "training_disturbed": (
+        "training_disturbed",
+        "python -m benchmarks.training.disturbed",
+        disturbed,
+    ),
     "training_planted": ("training_planted", _PLANTED, planted),
 }

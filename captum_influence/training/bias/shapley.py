@@ -105,7 +105,8 @@ class SampledShapley(Shapley):
             images,
             torch.zeros_like(images),
             target=targets,
-            feature_mask=players.expand(1, images.shape[1], -1, -1),
+            # Captum views the mask as one row of numbers, which an expanded one isn't.
+            feature_mask=players.expand(1, images.shape[1], -1, -1).contiguous(),
             n_samples=self.samples,
         )
         sizes = players.flatten().bincount() * images.shape[1]
