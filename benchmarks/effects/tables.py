@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -260,11 +261,8 @@ def _short(row: Row) -> str:
 
 def _within(found: Sequence[float]) -> str:
     """Return a mean with its interval, without leading zeros."""
-    digits = (f"{value:.2f}".replace("-", "−") for value in found)
-    mean, low, high = (
-        d.replace("0.", ".") if d.lstrip("−").startswith("0.") else d for d in digits
-    )
-    return f"{mean} [{low}, {high}]"
+    mean, low, high = (f"{value:.2f}".replace("-", "−") for value in found)
+    return re.sub(r"(?<!\d)0\.", ".", f"{mean} [{low}, {high}]")
 
 
 def _hits(row: Row) -> str:
