@@ -36,6 +36,7 @@ __all__ = [
     "Collection",
     "Network",
     "Subject",
+    "chosen_device",
     "chosen_layer",
     "left_out",
     "loader_of",
@@ -80,7 +81,7 @@ class Network:
         Raises:
             ValueError: if options are missing or don't go together.
         """
-        device = _device(options.device)
+        device = chosen_device(options.device)
         if options.model is None:
             _check_demo(options, preprocessing)
             names = _names(options, dict(enumerate(CLASSES)))
@@ -327,7 +328,12 @@ def _names(options: NetworkOptions, known: dict[int, str] | None) -> dict[int, s
     return dict(read_class_names(options.labels)) if options.labels else known
 
 
-def _device(name: str) -> torch.device:
+def chosen_device(name: str) -> torch.device:
+    """Return the device that a word means; ``"auto"`` is a GPU if there is one.
+
+    Raises:
+        ValueError: if there is no GPU, and one is asked for.
+    """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ValueError(

@@ -22,6 +22,7 @@ __all__ = ["COMMANDS", "main", "parsed"]
 PROGRAM = "captum-influence"
 COMMANDS = {
     "explain": "which units caused what a network says of a picture",
+    "explain-text": "which tokens, heads and neurons caused what a language model says",
     "counterfactual": "the units without which a wrong answer would be right",
     "compare": "the same question put to other methods",
     "essence": "what a class is to a network, over pictures of it",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -52,6 +53,7 @@ def explain_text(
     quantity: Quantity | int | str | None = None,
     against: str | None = None,
     *,
+    versus: int | str | None = None,
     distribution: Distribution | None = None,
     top: int = 5,
     **options: Unpack[TextOptions],
@@ -73,6 +75,7 @@ def explain_text(
             classifier a class, by number or name; None: what the network predicts.
         against: another prompt of as many tokens, which differs in what the question is about;
             None: activations are compared with zero.
+        versus: another token or class: why the former rather than this one?
         distribution: over which activations; None: at the prompt, :class:`Point`, the better
             estimate of single units. A path, as ``LinearPath(n=16)``, runs at every layer from the
             other prompt's activations: the columns of the map then add up.
@@ -102,7 +105,8 @@ def explain_text(
     names = options.get("class_names") or _own_names(network)
     with run.seeded():
         text = Prompt.of(network, tokenizer, prompt, against)
-        said = _measured(network, text, quantity, distribution, names, top, run)
+        question = partial(PromptQuestion.of, quantity, prompt=text, names=names, versus=versus)
+        said = _measured(network, text, question, distribution, top, run)
     return TextExplanation(
         asked=asked,
         network=type(network).__name__,
@@ -122,16 +126,15 @@ def _own_names(network: nn.Module) -> Names:
 def _measured(
     network: nn.Module,
     prompt: Prompt,
-    quantity: Any,
+    question: Callable[..., PromptQuestion],
     distribution: Distribution | None,
-    names: Names,
     top: int,
     run: Run,
 ) -> dict[str, Any]:
     """Return what was measured, by the names of the finding's attributes."""
     sites = Sites.of(network, prompt.inputs, len(prompt.tokens))
     output, activations = passing(network, prompt.inputs, cuts=[site.cut for site in sites.all])
-    asked = PromptQuestion.of(quantity, output, prompt, names)
+    asked = question(output=output)
     study = Study.of(network, prompt, sites, asked, output, activations, run)
     over = started(distribution, prompt)
     found = contributions(network, prompt, sites.all, asked.quantity, over, run)

@@ -36,7 +36,9 @@ class PromptQuestion:
     scores_tokens: bool
 
     @staticmethod
-    def of(given: Any, output: Any, prompt: Prompt, names: Names) -> PromptQuestion:
+    def of(
+        given: Any, output: Any, prompt: Prompt, names: Names, versus: int | str | None = None
+    ) -> PromptQuestion:
         """Return what is asked, given the network's answer.
 
         Args:
@@ -45,29 +47,30 @@ class PromptQuestion:
             output: the answer to the prompt.
             prompt: the prompt.
             names: of classes.
+            versus: another token or class: why the former rather than this one?
 
         Raises:
             ValueError: if there is no such token or class.
         """
         scores = tensor_of(output)
         tokens = scores.ndim == 3
-        asked = _quantity(given, tokens, names)
         found = _next_tokens(scores[0, -1], prompt) if tokens else top_predictions(output, names)
-        if asked is None:
-            first = found[0]
-            asked = NextToken(first.index) if tokens else ClassScore(first.index)
-            words = f"logit({first.name})" if tokens else asked.in_words(names)
-        else:
-            words = asked.in_words(names)
-        quantity = asked.seeing(prompt.named).resolve(output)
+        asked = _quantity(found[0].index if given is None else given, tokens, names)
+        words = asked.in_words(names)
+        if given is None and tokens:
+            words = f"logit({found[0].name})"
+        if versus is not None:
+            other = _quantity(versus, tokens, names)
+            asked, words = asked - other, f"{words} − {other.in_words(names)}"
         return PromptQuestion(
-            quantity=quantity, words=words, predictions=found, scores_tokens=tokens
+            quantity=asked.seeing(prompt.named).resolve(output),
+            words=words,
+            predictions=found,
+            scores_tokens=tokens,
         )
 
 
-def _quantity(given: Any, tokens: bool, names: Names) -> Quantity | None:
-    if given is None:
-        return None
+def _quantity(given: Any, tokens: bool, names: Names) -> Quantity:
     if isinstance(given, int | str):
         return NextToken(given) if tokens else ClassScore(class_index(given, names))
     return Quantity.ensure(given)

@@ -1,5 +1,8 @@
 """Estimates and effects of a prompt's units against hooks written by hand."""
 
+import importlib
+import sys
+from pathlib import Path
 from typing import Any
 
 import prompted
@@ -242,3 +245,25 @@ def test_two_streams_are_refused() -> None:
     model.__class__ = Whole
     with pytest.raises(ValueError, match=r"one residual stream.* got 2"):
         explain_text(model, TOKENIZER, CLEAN)
+
+
+def test_estimates_agree_with_replacing_in_a_trained_network(shared_data: Path) -> None:
+    folder = shared_data / "dreams"
+    if not (folder / "dreams_loader.py").is_file():
+        pytest.skip("no trained language model among the real data")
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    sys.path.append(str(folder))
+    loader = importlib.import_module("dreams_loader")
+    vocabulary, model = loader.Vocabulary.read(), loader.language_model(dtype=torch.float64)
+
+    def tokenizer(text: str) -> dict[str, Any]:
+        return {"input_ids": vocabulary.encode(text)}
+
+    said = explain_text(
+        model, tokenizer, "My thoughts are like a river of", None, "My dreams are like a river of"
+    )
+    heads, neurons = said.of("head"), said.of("neuron")
+    assert (heads.count, neurons.count, neurons.sampled) == (16, 688, 64)
+    assert (heads.agreement or 0) > 0.95
+    assert (neurons.agreement or 0) > 0.97
+    assert abs(neurons.units[0].effect) > 5 * neurons.random_alone

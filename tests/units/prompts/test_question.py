@@ -37,6 +37,21 @@ def test_what_is_said_is_asked(given: Any, output: Any, words: str, value: float
     assert asked.predictions[0].name == ("'John'" if output is TOKENS else "spam")
 
 
+@pytest.mark.parametrize(
+    ("given", "versus", "output", "words", "value"),
+    [
+        ("John", "Mary", TOKENS, "logit('John') − logit('Mary')", 2.0),
+        (None, 5, TOKENS, "logit('John') − logit(token 5)", 2.0),
+        ("spam", "eggs", CLASSES, "score(spam) − score(eggs)", 2.0),
+    ],
+)
+def test_one_rather_than_another(
+    given: Any, versus: Any, output: Any, words: str, value: float
+) -> None:
+    asked = PromptQuestion.of(given, output, PROMPT, NAMES, versus)
+    assert (asked.words, float(asked.quantity(output))) == (words, value)
+
+
 def test_what_is_no_token_is_refused() -> None:
     with pytest.raises(ValueError, match="'cat'"):
         PromptQuestion.of("cat", CLASSES, PROMPT, NAMES)
