@@ -211,6 +211,23 @@ def concepts_removed(found: Row) -> str:
     return table(heads, rows)
 
 
+def prompts(found: Row) -> str:
+    """Whether estimates of heads and neurons order what replacing each of them does."""
+    heads = ["compared with, gradients taken", "heads", "error", "neurons", "error"]
+    rows = [
+        (
+            f"{row['setting']}, n = {row['pairs']}",
+            *(
+                _between(row[f"{kind}: {what}"], "{:.3f}" if what == "agreement" else "{:.0%}")
+                for kind in ("heads", "neurons")
+                for what in ("agreement", "error")
+            ),
+        )
+        for row in found["rows"]
+    ]
+    return table(heads, rows)
+
+
 def _between(interval: list[float], form: str) -> str:
     """Return a mean and the ends of its interval."""
     mean, low, high = (form.format(value) for value in interval)
@@ -282,6 +299,7 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "experts_ablation": ("experts", _EXPERTS, experts_ablation),
     "concepts_share": ("concepts", _CONCEPTS, concepts_share),
     "concepts_removed": ("concepts", _CONCEPTS, concepts_removed),
+    "prompts": ("prompts", "python -m benchmarks.effects.prompts", prompts),
     "maps": ("maps", _MAPS, maps),
     "rankings_zero": ("rankings", _RANKINGS, rankings_zero),
     "rankings_mean": ("rankings", _RANKINGS, rankings_mean),
