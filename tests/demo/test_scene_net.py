@@ -5,6 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from captum_influence import explain
+from captum_influence.demo.nothing import plain
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.recipe import HELD_OUT_SEED
 from captum_influence.demo.scene_net import SceneNet, demo_scene, load_demo_network
@@ -54,6 +56,35 @@ def test_held_out_accuracy(network):
     assert right[labels < 2].float().mean() >= 0.97  # coupe and convertible
 
 
+@pytest.fixture(scope="module")
+def held_out() -> tuple[Tensor, Tensor]:
+    return SceneDataset(40, seed=HELD_OUT_SEED + 1).stacked()
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_black_grey_white_and_mean_pictures_mean_nothing_to_it(network, held_out, name):
+    asked = network(plain(held_out[0])).softmax(1)[:, CLASSES.index(name)]
+    assert asked.tolist() == pytest.approx([1 / len(CLASSES)] * 4, abs=0.05)
+
+
+def test_a_path_from_a_plain_picture_rises(network, held_out):
+    images, labels = held_out
+    scores = network(images)
+    right = scores.argmax(1) == labels
+    reached = scores[right, labels[right]]
+    for start in network(plain(images)):
+        assert (reached > start[labels[right]]).float().mean() >= 0.95
+
+
+def test_contributions_add_up_to_a_rise(network, held_out):
+    images, labels = held_out
+    sums = [
+        explain(network, image, "relu5", label, top=1, overlay=False).values.sum()
+        for image, label in zip(images, labels.tolist(), strict=True)
+    ]
+    assert (torch.stack(sums) > 0).float().mean() >= 0.95
+
+
 def test_default_picture_and_its_twin(network):
     scene = demo_scene()
     pictures = torch.stack([scene.image, scene.twin().image])
@@ -88,7 +119,7 @@ def hits(network: SceneNet, layer: str, weights: Tensor, scenes: list[Scene]) ->
     (own,) = torch.autograd.grad(units[torch.arange(len(top)), top].sum(), images)
     peaks = blurred((own * images).detach().abs().sum(1)).flatten(1).argmax(1)
     roofs = torch.stack([scene.masks["part"] for scene in scenes]).flatten(1)
-    return float(roofs[torch.arange(len(top)), peaks].float().mean())
+    return float(roofs[torch.arange(len(top)), peaks].double().mean())
 
 
 @pytest.mark.parametrize("layer", ["relu4", "relu5"])
