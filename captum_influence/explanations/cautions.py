@@ -17,6 +17,7 @@ from captum_influence.visualization.numbers import number, percent
 __all__ = ["baseline_cautions", "warn_of"]
 
 _TOLERATED = 0.05  # of the quantity's change, that contributions may miss
+_TAKEN = 0.5  # of the probability at the baseline: some class always leads, by however little
 _CURE = (
     "leave distribution= out, or give a LinearPath from an input that means nothing to this network"
 )
@@ -60,11 +61,10 @@ def _cautions(here: Answer, there: Answer, delta: float | None, names: Names) ->
             f"At the baseline the quantity is {number(begin)}, not below the {number(value)} of "
             f"the input, so that the path leads from more to less: {_CURE}."
         )
-    asked, found = _class(here.quantity), top_predictions(there.output, names, 2)
-    ahead = len(found) > 1 and found[0].probability > found[1].probability
-    if asked is not None and ahead and found[0].index == asked:
+    asked, found = _class(here.quantity), top_predictions(there.output, names, 1)
+    if found and found[0].index == asked and found[0].probability > _TAKEN:
         yield (
-            f"The network takes the baseline itself for {class_name(asked, names)} "
+            f"The network takes the baseline itself for {class_name(found[0].index, names)} "
             f"({percent(found[0].probability)}), so that it isn't neutral: {_CURE}."
         )
     change = value - begin

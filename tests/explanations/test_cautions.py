@@ -40,6 +40,15 @@ def test_a_baseline_of_a_higher_score_and_of_the_class_is_said() -> None:
     assert found.to_dict()["cautions"] == warned
 
 
+def test_a_class_that_leads_by_little_is_not_said_to_be_there() -> None:
+    head = nn.Linear(2, 3).double()
+    head.load_state_dict({"weight": torch.eye(3, 2), "bias": torch.tensor([0.5, 0.0, 0.0])})
+    network = nn.Sequential(nn.Identity(), nn.Flatten(), head).eval()  # 45 % of nothing
+    found, warned = _asked(network, distribution=LinearPath(0.0, 4))
+    assert warned == []
+    assert found.cautions == ()
+
+
 def test_contributions_that_miss_the_change_are_said() -> None:
     network = nn.Sequential(_network([[1.0, 0.0], [0.0, 0.0]], [-3.0, 0.0]), nn.Softplus(20.0))
     found, warned = _asked(network, distribution=LinearPath(0.0, 2, LeftRiemann()))

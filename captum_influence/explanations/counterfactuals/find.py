@@ -87,12 +87,12 @@ def counterfactual(
 
     Example:
         >>> from captum_influence.demo import CLASSES, SceneDataset, load_demo_network
-        >>> image, _ = SceneDataset(534, seed=17)[533]
+        >>> image, _ = SceneDataset(424, seed=1_000_003)[423]
         >>> found = counterfactual(
-        ...     load_demo_network(), image, "relu5", true="tree", class_names=CLASSES
+        ...     load_demo_network(), image, "relu5", true="fish", class_names=CLASSES
         ... )
         >>> found.predicted, found.answer
-        ('fish', 'tree')
+        ('house', 'fish')
     """
     asked, began = Asked.of(counterfactual, locals()), time.perf_counter()
     chosen = Chosen.of("counterfactual", layer, options, known=CounterfactualOptions)

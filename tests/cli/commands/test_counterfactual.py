@@ -37,12 +37,12 @@ def test_the_default_rights_the_demo(
     folder: Path, written_in, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["counterfactual"]) == 0
-    assert capsys.readouterr().out.startswith("The network says fish; the truth is tree. Without ")
+    assert capsys.readouterr().out.startswith("The network says house; the truth is fish. Without ")
     home = written_in("captum-influence-counterfactual")
     found = Counterfactual.load(home)
     assert found.outcome == "true"
     assert found.collateral.examples == 80
-    assert "The network says fish" in (home / "report.html").read_text("utf-8")
+    assert "The network says house" in (home / "report.html").read_text("utf-8")
 
 
 def test_a_users_own_network(own: list[str], capsys: pytest.CaptureFixture[str]) -> None:
