@@ -85,7 +85,7 @@ def prototype(
 
     Example:
         >>> from captum_influence.demo import load_demo_network
-        >>> found = prototype(load_demo_network(), 0, size=64, steps=4)
+        >>> found = prototype(load_demo_network(), 0, size=64, steps=16)
         >>> found.value > found.start
         True
     """
