@@ -89,9 +89,7 @@ def on_shortcut(layer: str, *, seed: int, count: int) -> dict[str, Scores]:
 def _through_units(model: nn.Module, layer: str, image: Tensor, question: Quantity) -> Tensor:
     """Return what pixels do through the first units of a layer, (1, 1, height, width)."""
     path = LinearPath(0, POINTS, Midpoint())
-    found = explain(
-        model, image, layer, quantity=question, distribution=path, top=3, overlay=False
-    )
+    found = explain(model, image, layer, quantity=question, distribution=path, top=3, overlay=False)
     return torch.stack([unit.map for unit in found.units]).sum(0)[None, None]
 
 

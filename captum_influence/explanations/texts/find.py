@@ -87,6 +87,7 @@ def explain_text(
             random.
 
     Example:
+        >>> from torch import nn
         >>> words = ["Mary", "and", "John", "left"]
         >>> tokenizer = lambda text: {"input_ids": [words.index(word) for word in text.split()]}
         >>> layer = nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=16, batch_first=True)
