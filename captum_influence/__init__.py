@@ -24,6 +24,7 @@ from captum_influence.attr import (
     StratifiedPath,
     Unit,
 )
+from captum_influence.circuits import Circuit, FaithfulnessCurve, circuit
 from captum_influence.experts import (
     Combination,
     Expert,
@@ -105,6 +106,7 @@ __all__ = [
     "Autocorrelation",
     "Baselines",
     "BiasReport",
+    "Circuit",
     "ClassScore",
     "Combination",
     "Comparison",
@@ -118,6 +120,7 @@ __all__ = [
     "Expert",
     "ExpertCurves",
     "Explanation",
+    "FaithfulnessCurve",
     "Finding",
     "Function",
     "HeldOut",
@@ -166,6 +169,7 @@ __all__ = [
     "ablation_curve",
     "agreement",
     "bias_report",
+    "circuit",
     "class_rankings",
     "combine",
     "compare",

@@ -32,12 +32,14 @@ class GatedBlock(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.norm, self.attention = nn.LayerNorm(WIDTH), Grouped()
+        self.second = nn.LayerNorm(WIDTH)
         self.gate, self.up = nn.Linear(WIDTH, HIDDEN), nn.Linear(WIDTH, HIDDEN)
         self.down = nn.Linear(HIDDEN, WIDTH)
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         x = x + self.attention(self.norm(x))
-        return x + self.down(torch.sigmoid(self.gate(x)) * self.up(x)), None
+        z = self.second(x)
+        return x + self.down(torch.sigmoid(self.gate(z)) * self.up(z)), None
 
 
 class Reader(nn.Module):

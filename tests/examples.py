@@ -24,6 +24,7 @@ from captum_influence import (
     PredictedClass,
     Quantity,
     bias_report,
+    circuit,
     class_rankings,
     combine,
     compare,
@@ -41,7 +42,7 @@ from captum_influence import (
     relevance,
 )
 from captum_influence.attr.points import WeightedPoint
-from captum_influence.demo import handwired_networks
+from captum_influence.demo import handwired_networks, induction_network
 from captum_influence.metrics import (
     ablate_units,
     ablation_curve,
@@ -71,6 +72,8 @@ ONWARD = {"model": WIRED.model, "inputs": WIRED.inputs}
 FLAT = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
 SMALL = torch.rand(2, 1, 6, 6, generator=GENERATOR)
 START, END = torch.zeros(1, 3), torch.ones(1, 3)
+INDUCTION = induction_network()
+TEXTS = (torch.tensor([[0, 3, 1, 4, 5, 3]]), torch.tensor([[0, 9, 2, 6, 8, 4]]))
 THREE = {"a": MAPS, "b": -MAPS, "c": MAPS**3}
 
 
@@ -246,6 +249,10 @@ EXAMPLES = {
     "Combination": Example(
         lambda: combine(MODEL, PICTURES[:1], {"0": [0, 2], "1": [1]}, 0, versus=1),
         {"model": MODEL, "inputs": PICTURES[:1]},
+    ),
+    "Circuit": Example(
+        lambda: circuit(INDUCTION, TEXTS, NextToken(1), sizes=[2, 5], controls=2),
+        {"model": INDUCTION, "prompts": TEXTS},
     ),
     "InfluenceProfile": Example(
         lambda: InfluenceProfile.over(influence(), LOADER, group_by="label"),

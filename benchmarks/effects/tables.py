@@ -257,6 +257,20 @@ def rankings_mean(found: Row) -> str:
     return _rankings(found, "mean")
 
 
+def circuits(found: Row) -> str:
+    """What circuits bring back, by their size and what scores edges, beside random ones."""
+    rows = [
+        (
+            row["way"],
+            *(f"{share:.2f}".replace("-", "−") for share in row["shares"]),
+            f"{row['agreement']:.2f}" if "agreement" in row else "–",
+        )
+        for row in sorted(found["rows"], key=lambda row: row["way"].startswith("random"))
+    ]
+    sizes = [f"{size} edges" for size in found["sizes"]]
+    return table(["edges are scored", *sizes, "with removals"], rows)
+
+
 def _rankings(found: Row, replace: str) -> str:
     rows = [row for row in found["rows"] if row["replace"] == replace]
     names = dict.fromkeys(name for row in rows for name in row["rho"])
@@ -302,6 +316,7 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "prompts": ("prompts", "python -m benchmarks.effects.prompts", prompts),
     "maps": ("maps", _MAPS, maps),
     "rankings_zero": ("rankings", _RANKINGS, rankings_zero),
+    "circuits": ("circuits", f"{_RUN}circuits {_OUT}", circuits),
     "rankings_mean": ("rankings", _RANKINGS, rankings_mean),
     "wrong_answers": ("wrong_answers", _WRONG, wrong_answers),
     "papers_generalising": ("papers", _PAPERS, papers_generalising),

@@ -1,7 +1,7 @@
 """``python -m benchmarks.effects.wrong_answers``: wrong answers, righted by removing units.
 
 For each wrong answer of SqueezeNet on ImageNet pictures: the units of a fire module without which
-the answer is the true one; random sets of the same size beside them; what the
+the answer is the true one, by either search; random sets of the same size beside them; what the
 same search takes towards classes that are wrong; and what the removal does to the pictures that
 were answered right. Needs the data of CAPTUM_INFLUENCE_DATA (or ../shared/data). ``--out FOLDER``
 keeps the numbers, ``--figures FOLDER`` some of the findings.
@@ -40,7 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=117)
     parser.add_argument("--layers", nargs="+", default=["features.12", "features.9"])
     parser.add_argument("--replace", nargs="+", default=["0"], choices=["0", "mean"])
-    parser.add_argument("--searches", nargs="+", default=["greedy"], choices=SEARCHES)
     parser.add_argument("--max-units", type=int, default=16)
     parser.add_argument("--controls", type=int, default=100)
     parser.add_argument("--out", type=Path)
@@ -54,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[dict[str, object]] = []
     for layer in asked.layers:
         searched = Searched.at(layer, subject, names)
-        for replace, search in product(asked.replace, asked.searches):
+        for replace, search in product(asked.replace, SEARCHES):
             found, row = searched.summary(asked, replace, search)
             rows.append(row)
             print(json.dumps(row), flush=True)

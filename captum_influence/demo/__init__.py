@@ -1,6 +1,7 @@
 """What the package explains by default: scenes with ground truth, and networks for them."""
 
 from captum_influence.demo.handwired import HandWired, handwired_networks
+from captum_influence.demo.induction import InductionNetwork, induction_network
 from captum_influence.demo.layout import Layout
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scene_net import SceneNet, demo_scene, load_demo_network
@@ -16,6 +17,7 @@ __all__ = [
     "CLASSES",
     "PLANTED",
     "HandWired",
+    "InductionNetwork",
     "Layout",
     "Scene",
     "SceneDataset",
@@ -23,6 +25,7 @@ __all__ = [
     "Shortcut",
     "demo_scene",
     "handwired_networks",
+    "induction_network",
     "load_demo_network",
     "load_shortcut_network",
     "make_scene",

@@ -15,7 +15,6 @@ from captum_influence.explanations.texts.patched import PatchedUnits
 from captum_influence.network.predictions import Prediction
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
-from captum_influence.reports.words import counted
 from captum_influence.units.prompts.spoken import PromptUnit
 from captum_influence.visualization.labelled import Grid, grids_figure
 from captum_influence.visualization.numbers import number, percent
@@ -49,6 +48,11 @@ class TextExplanation(Finding):
         patched: tokens, heads and neurons, those with the largest estimates replaced for real.
         facts: what else was the case: the distribution in words, number of points, device, ...
         seconds: how long it took.
+
+    Example:
+        >>> from captum_influence import TextExplanation
+        >>> sorted(TextExplanation.__abstractmethods__)
+        []
     """
 
     network: str
@@ -110,18 +114,16 @@ class TextExplanation(Finding):
 
     @property
     def _first(self) -> str:
-        """What replacing one head did, of those that are shown, or what else there is."""
+        """What replacing the first head did, or what else there is."""
         found = self.patched[1 if len(self.patched) > 1 else 0]
-        # By its effect: the largest estimate needn't do more than a random unit.
-        unit = max(found.units, key=lambda unit: abs(unit.effect))
-        name = f"{unit.name[:1].upper()}{unit.name[1:]}"
-        if len(found.units) > 1:
-            shown = counted(len(found.units), found.kind)
-            name = f"Of the {shown} with the largest estimates, {unit.name}"
+        unit = found.units[0]
+        name = unit.name[:1].upper() + unit.name[1:]
+        does = "lower" if unit.effect >= 0 else "higher"
         return (
-            f"{name} does most to {self.quantity}: with {self.replacement} in its place, it is "
-            f"{_told(unit.effect)} (estimated: {_told(unit.estimate)}); a {found.kind} drawn at "
-            f"random changes it by {number(found.random_alone)} on average."
+            f"{name} matters most to {self.quantity}: with {self.replacement} in its place, it is "
+            f"{number(abs(unit.effect))} {does} (estimated: {number(abs(unit.estimate))} "
+            f"{'lower' if unit.estimate >= 0 else 'higher'}); a {found.kind} drawn at random "
+            f"changes it by {number(found.random_alone)} on average."
         )
 
     def sum_in_words(self) -> str:
@@ -194,7 +196,3 @@ class TextExplanation(Finding):
         columns = ("kind", "name", "layer", "index", "estimate", "effect", "at")
         table: dict[str, Any] = {c: [getattr(unit, c) for unit in units] for c in columns}
         return frame({**table, "promotes": [", ".join(unit.promotes) for unit in units]})
-
-
-def _told(loss: float) -> str:
-    return f"{number(abs(loss))} {'lower' if loss >= 0 else 'higher'}"

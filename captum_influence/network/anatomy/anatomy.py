@@ -18,7 +18,7 @@ from captum_influence.network.modes import without_graph
 from captum_influence.network.passes.holding import held
 from captum_influence.network.recording import quiet
 
-__all__ = ["Anatomy"]
+__all__ = ["Anatomy", "Inputs", "arguments_of"]
 
 Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any] | None
 
@@ -63,7 +63,7 @@ class Anatomy:
         if not isinstance(network, Module):
             raise TypeError(f"expected a torch.nn.Module, got {type(network).__name__}")
         with held(tuple(network.modules())), quiet(network):
-            given, keywords = _arguments(made_up_inputs(network) if inputs is None else inputs)
+            given, keywords = arguments_of(made_up_inputs(network) if inputs is None else inputs)
             with watched(network) as watch:
                 network(*given, **keywords)
             with without_graph():
@@ -120,7 +120,8 @@ def _in_words(block: Block) -> list[str]:
     return words
 
 
-def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments_of(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return an input as what is given by position and by keyword."""
     if isinstance(inputs, Mapping):
         return (), dict(inputs)
     return (tuple(inputs) if isinstance(inputs, tuple) else (inputs,)), {}

@@ -56,7 +56,8 @@ class Projection:
         name: of the module.
         given: (..., features in).
         returned: (..., features out).
-        weight: (features in, features out), however the module holds it.
+        parameter: the weight, as the module holds it.
+        linear: whether that is (features out, features in).
         bias: (features out,), or None.
         at: its place among all functions of the pass.
     """
@@ -64,9 +65,15 @@ class Projection:
     name: str
     given: Tensor
     returned: Tensor
-    weight: Tensor
+    parameter: Parameter
+    linear: bool
     bias: Tensor | None
     at: int
+
+    @property
+    def weight(self) -> Tensor:
+        """(features in, features out)."""
+        return self.parameter.mT if self.linear else self.parameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,10 +199,10 @@ class Watch(TorchFunctionMode):
         if len(weights) != 1 or given is None or id(weights[0]) not in self._owners:
             return
         linear = self._made.get(id(result)) == "linear"  # which holds its weight the other way
-        weight: Tensor = weights[0].mT if linear else weights[0]
-        if tuple(weight.shape) == (given.shape[-1], result.shape[-1]):
-            name, bias = self._owners[id(weights[0])], added[0] if added else None
-            self.projections.append(Projection(name, given, result, weight, bias, self._count))
+        name, bias = self._owners[id(weights[0])], added[0] if added else None
+        seen = Projection(name, given, result, weights[0], linear, bias, self._count)
+        if tuple(seen.weight.shape) == (given.shape[-1], result.shape[-1]):
+            self.projections.append(seen)
 
     def _factors(self, scores: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Return what the scores of an attention are the product of."""
