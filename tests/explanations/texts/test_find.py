@@ -96,7 +96,7 @@ def test_the_map_is_gradient_times_difference_after_every_block() -> None:
 
 @pytest.mark.parametrize(("against", "near"), [(CORRUPTED, 1e-4), (None, 1e-2)])
 def test_a_path_adds_up_in_every_layer(against: str | None, near: float) -> None:
-    said = found("plain", against, distribution=LinearPath(n=32))
+    said = found("plain", against, distribution=LinearPath(n=96))
     assert said.adds_up
     for _, total, change in said.totals:
         assert total == pytest.approx(change, rel=near)  # norms bend most near zero
