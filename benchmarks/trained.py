@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +13,34 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.networks import DigitsNet
+from captum_influence.data.folders import PictureFolder
+from captum_influence.data.labels import read_class_names
+from captum_influence.data.pictures import Preparation, Preprocessing
 from captum_influence.demo import SceneDataset, load_demo_network
+from captum_influence.network.loading import load_model
 
+_AS_IT_IS = Preprocessing()
+_IMAGENET = Preprocessing(224, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+_CAFFE = Preprocessing(
+    227, fit="squash", mean=(104, 117, 123), channel_order="bgr", value_range=255
+)
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A network in eval mode, pictures it wasn't trained on, their labels, and layers to ask."""
+    """A network in eval mode, pictures it wasn't trained on, their labels, and layers to ask.
+
+    ``names`` are its classes' and ``prepare`` says how its inputs are shown, where they matter.
+    """
 
     name: str
     model: nn.Module
     images: Tensor
     labels: Tensor
-    layers: tuple[str, ...]
+    layers: tuple[str, ...] = ()
+    names: Mapping[int, str] | None = None
+    prepare: Preparation = _AS_IT_IS
 
     @property
     def accuracy(self) -> float:
@@ -35,8 +51,40 @@ class Subject:
 
     def head(self, count: int) -> Subject:
         """Return the same network with the first pictures only."""
-        images, labels = self.images[:count], self.labels[:count]
-        return Subject(self.name, self.model, images, labels, self.layers)
+        return replace(self, images=self.images[:count], labels=self.labels[:count])
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Let a script be asked about another network than SqueezeNet, on pictures of one's own."""
+    other = parser.add_argument_group("another network, say VGG16, where you have its weights")
+    other.add_argument("--model", metavar="SPEC", help="torchvision:vgg16, timm:NAME, FILE.py:F")
+    other.add_argument("--weights", metavar="FILE", help="or a name, such as DEFAULT")
+    other.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="a subfolder per class, or 0817_name.jpg"
+    )
+
+
+def asked_network(asked: argparse.Namespace, count: int) -> Subject | None:
+    """Return the network and pictures that were asked for, else SqueezeNet; None: no real data."""
+    if asked.model is None:
+        return squeezenet(count)
+    if asked.pictures is None or not asked.layers:
+        raise SystemExit("expected --pictures FOLDER and --layers beside --model, one is missing")
+    loaded = load_model(asked.model, asked.weights)
+    prepare = loaded.preprocessing or _IMAGENET
+    data = PictureFolder.of(str(asked.pictures), prepare)
+    names = None if loaded.class_names is None else dict(enumerate(loaded.class_names))
+    data = data.labelled(names, outputs=None)
+    rows = range(0, len(data), max(len(data) // count, 1))[:count]
+    images, labels = zip(*(data[i] for i in rows), strict=True)
+    return Subject(
+        asked.model,
+        loaded.model,
+        torch.stack(images),
+        torch.tensor(labels),
+        names=names,
+        prepare=prepare,
+    )
 
 
 def data_folder() -> Path | None:
@@ -108,7 +156,15 @@ def squeezenet(count: int) -> Subject | None:
     pixels = torch.tensor(np.stack(rows)).permute(0, 3, 1, 2).flip(1).float()
     images = pixels - torch.tensor([104.0, 117.0, 123.0]).reshape(1, 3, 1, 1)
     labels = torch.tensor([int(path.name[:4]) for path in paths])
-    return Subject("SqueezeNet", model.eval(), images, labels, ("features.7", "features.12"))
+    return Subject(
+        "SqueezeNet",
+        model.eval(),
+        images,
+        labels,
+        ("features.7", "features.12"),
+        read_class_names(folder / "imagenet" / "classes.json"),
+        _CAFFE,
+    )
 
 
 class TutorialNet(nn.Module):

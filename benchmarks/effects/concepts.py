@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks.effects.wrong_answers import Head
 from benchmarks.provenance import keep
-from benchmarks.trained import squeezenet
+from benchmarks.trained import add_network, asked_network
 from captum_influence import (
     ClassScore,
     Cut,
@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.effects.concepts", description=__doc__
     )
+    add_network(parser)
     parser.add_argument("--images", type=int, default=117)
     parser.add_argument("--folds", type=int, default=4, help="all but one fit the concepts")
     parser.add_argument("--layers", nargs="+", default=LAYERS)
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--singles", type=int, default=24, help="pictures with one-by-one removals")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args(arguments)
-    subject = squeezenet(asked.images)
+    subject = asked_network(asked, asked.images)
     if subject is None:
         print("no real data: set CAPTUM_INFLUENCE_DATA")
         return 0

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from benchmarks.effects.bootstrap import interval
 from benchmarks.provenance import keep
-from benchmarks.trained import Subject, squeezenet, tutorial
+from benchmarks.trained import Subject, add_network, asked_network, tutorial
 from captum_influence import Explanation, Function, compare, explain
 from captum_influence.attr.run import Run
 from captum_influence.explanations.overlays import insertion_deletion
@@ -44,23 +44,28 @@ def main(arguments: list[str] | None = None) -> int:
     """Test the maps of every layer, print the means, and keep them if asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.effects.maps", description=__doc__)
     parser.add_argument("--network", choices=tuple(LAYERS), help="one of them only")
+    add_network(parser)
+    parser.add_argument("--layers", nargs="+", help="of that network")
     parser.add_argument("--images", type=int, default=200, help="at most, before wrong ones go")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args(arguments)
     rows: list[dict[str, Any]] = []
-    for network in LAYERS if asked.network is None else (asked.network,):
-        subject = squeezenet(117) if network == "squeezenet" else tutorial()
+    only = "squeezenet" if asked.model else asked.network
+    for network in LAYERS if only is None else (only,):
+        subject = asked_network(asked, 117) if network == "squeezenet" else tutorial()
         if subject is None:
             print("no real data: set CAPTUM_INFLUENCE_DATA")
             return 0
         right = _right(subject, asked.images)
-        for layer in LAYERS[network]:
+        if not right:
+            raise SystemExit(f"expected {subject.name} to answer some pictures right, got none")
+        for layer in asked.layers or LAYERS[network]:
             found = [_tested(subject, i, layer, STEPS[network], asked.seed) for i in right]
             about = {"network": subject.name, "layer": layer, **_summary(found)}
             rows.append({**about, "held out": _summary(found[1::2])})
             print(json.dumps(rows[-1]), flush=True)
-    name = "maps" if asked.network is None else f"maps_{asked.network}"
+    name = "maps" if only is None else f"maps_{only}"
     keep(asked.out and asked.out / f"{name}.json", {"rows": rows})
     return 0
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks.effects.bootstrap import interval
 from benchmarks.provenance import keep
-from benchmarks.trained import Subject, squeezenet, tutorial
+from benchmarks.trained import Subject, add_network, asked_network, tutorial
 from captum_influence import ClassScore, DistributionalInfluence, LinearPath, Point, rank_layers
 from captum_influence.attr import Midpoint
 from captum_influence.metrics.ranks import spearman
@@ -64,13 +64,17 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m benchmarks.effects.rankings", description=__doc__
     )
     parser.add_argument("--network", choices=("squeezenet", "cifar"), help="one of them only")
+    add_network(parser)
+    parser.add_argument("--layers", nargs="+", help="of that network")
     parser.add_argument("--images", type=int, default=100, help="at most, for each layer")
     parser.add_argument("--seed", type=int, default=0, help="of the units that are drawn")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args(arguments)
-    subjects = {"cifar": tutorial(), "squeezenet": squeezenet(117)}
+    layers = [Asked("own", layer, 24, 64, 10) for layer in asked.layers or ()] or LAYERS
+    other = asked_network(asked, 117)
+    subjects = {"cifar": tutorial(), "squeezenet": other, "own": other}
     rows = []
-    for one in LAYERS:
+    for one in layers:
         subject = subjects[one.network]
         if subject is None:
             print("no real data: set CAPTUM_INFLUENCE_DATA")

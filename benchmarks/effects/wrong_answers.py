@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks.effects.bootstrap import interval
 from benchmarks.provenance import keep
-from benchmarks.trained import Subject, data_folder, squeezenet
+from benchmarks.trained import Subject, add_network, asked_network
 from captum_influence import Cut, Expert, counterfactual
 from captum_influence.explanations import Counterfactual
 from captum_influence.explanations.counterfactuals.search import SearchName
@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.effects.wrong_answers", description=__doc__
     )
+    add_network(parser)
     parser.add_argument("--images", type=int, default=117)
     parser.add_argument("--layers", nargs="+", default=["features.12", "features.9"])
     parser.add_argument("--replace", nargs="+", default=["0"], choices=["0", "mean"])
@@ -45,14 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figures", type=Path)
     asked = parser.parse_args(arguments)
-    subject, folder = squeezenet(asked.images), data_folder()
-    if subject is None or folder is None:
+    subject = asked_network(asked, asked.images)
+    if subject is None:
         print("no real data: set CAPTUM_INFLUENCE_DATA")
         return 0
-    names = list(json.loads((folder / "imagenet" / "classes.json").read_text()))
     rows: list[dict[str, object]] = []
     for layer in asked.layers:
-        searched = Searched.at(layer, subject, names)
+        searched = Searched.at(layer, subject)
         for replace, search in product(asked.replace, SEARCHES):
             found, row = searched.summary(asked, replace, search)
             rows.append(row)
@@ -65,23 +65,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """A fire module of the network, what it says of every picture, and which answers are right."""
+    """A layer of the network, what it says of every picture, and which answers are right."""
 
     layer: str
     subject: Subject
-    names: list[str]
     features: Tensor
     head: Head
     right: Tensor
 
     @classmethod
-    def at(cls, layer: str, subject: Subject, names: list[str]) -> Searched:
+    def at(cls, layer: str, subject: Subject) -> Searched:
         """Run every picture once."""
         parts = [activations(subject.model, x, Cut(layer)) for x in subject.images.split(16)]
         features, head = torch.cat(parts), Head(subject.model, layer)
         with torch.no_grad():
             said = torch.cat([head(z) for z in features.split(16)]).argmax(dim=1)
-        return cls(layer, subject, names, features, head, said == subject.labels)
+        return cls(layer, subject, features, head, said == subject.labels)
 
     def summary(
         self, asked: argparse.Namespace, replace: str, search: SearchName
@@ -99,8 +98,8 @@ class Searched:
                 controls=asked.controls,
                 interpret=False,
                 search=search,
-                class_names=self.names,
-                picture=_shown(self.subject.images[i]),
+                class_names=self.subject.names,
+                picture=self.subject.prepare.decode(self.subject.images[i]),
             )
             for i in (~self.right).nonzero().flatten().tolist()
         ]
@@ -110,22 +109,26 @@ class Searched:
 
 
 class Head(nn.Module):
-    """What comes behind a fire module, so that pictures needn't run through the rest."""
+    """What comes behind one of ``features``, so that pictures needn't run through the rest.
+
+    Of a network whose parts are ``features``, perhaps ``avgpool``, and ``classifier``, as VGG,
+    AlexNet and SqueezeNet are by torchvision.
+    """
 
     def __init__(self, model: nn.Module, layer: str) -> None:
         super().__init__()
         self.entry = nn.Identity()
-        self.rest = model.features[int(layer.rpartition(".")[2]) + 1 :]
-        self.classifier = model.classifier
+        linear = any(isinstance(module, nn.Linear) for module in model.classifier)
+        self.rest = nn.Sequential(
+            model.features[int(layer.rpartition(".")[2]) + 1 :],
+            getattr(model, "avgpool", nn.Identity()),
+            nn.Flatten() if linear else nn.Identity(),
+            model.classifier,
+        )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return class scores (examples, 1000) of activations (examples, channels, ...)."""
-        return self.classifier(self.rest(self.entry(features))).flatten(1)
-
-
-def _shown(image: Tensor) -> Tensor:
-    """Return an input, BGR from 0 to 255 less its mean, as RGB in [0, 1]."""
-    return ((image + torch.tensor([104.0, 117.0, 123.0])[:, None, None]) / 255).flip(0)
+        """Return class scores (examples, classes) of activations (examples, channels, ...)."""
+        return self.rest(self.entry(features)).flatten(1)
 
 
 def _damage(
