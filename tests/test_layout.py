@@ -3,6 +3,8 @@
 import ast
 import re
 import statistics
+import subprocess
+import sys
 
 import layout
 import pytest
@@ -85,10 +87,23 @@ def test_imports_stand_at_the_top_and_name_the_defining_module(name: str) -> Non
         assert not found.typing or layout.beside(module, found), f"line {found.line}: typing only"
 
 
+def test_the_package_hands_every_name_on_and_loads_none() -> None:
+    top = INITS[""]
+    handed = [n for n in ast.walk(top.tree) if isinstance(n, ast.ImportFrom) and n.level == 0]
+    names = {alias.name for n in handed if n.module != "importlib" for alias in n.names}
+    assert names - {"TYPE_CHECKING", "Any"} == set(_public(top))
+    assert all(found.typing for found in top.imports)
+    loaded = "import sys, captum_influence; print({'torch', 'captum'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
 @pytest.mark.parametrize("name", INITS)
 def test_init_only_hands_names_on(name: str) -> None:
     docstring, *body = INITS[name].tree.body
     assert isinstance(docstring, ast.Expr), "a package says in one sentence what it is for"
+    if not name:
+        return  # the package's own does it when a name is asked for
     imports = [node for node in body if isinstance(node, ast.ImportFrom)]
     rest = [node for node in body if node not in imports]
     kept = {ast.unparse(n.targets[0]) for n in rest if isinstance(n, ast.Assign)}

@@ -49,19 +49,19 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A subcommand.
+    """A subcommand, as far as it is known without loading what does it.
 
     Attributes:
-        description: what it does, above the options of its help.
+        purpose: what it does, in a few words, for the list of all.
+        description: the same at length, above the options of its help.
         examples: below them.
-        groups: what it takes; ``run`` gets one of each, in this order.
-        run: does it.
+        groups: what it takes; the ``run`` of its module gets one of each, in this order.
     """
 
+    purpose: str
     description: str
     examples: str
     groups: Sequence[type[Group]]
-    run: Callable[..., None]
 
     def parsed(self, parser: ArgumentParser, words: Sequence[str]) -> list[Group]:
         """Add the groups to a parser and return what the words say."""

@@ -11,26 +11,30 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from captum_influence import __version__
 from captum_influence.cli.groups import Command, Group
 from captum_influence.cli.options import OutputOptions
+from captum_influence.cli.syntax.classes import ESSENCE, EXPERT, PAIR, PROTOTYPE
+from captum_influence.cli.syntax.data_sets import PROFILE, TRAIN_INFLUENCE
+from captum_influence.cli.syntax.pictures import COMPARE, COUNTERFACTUAL, EXPLAIN
+from captum_influence.cli.syntax.texts import EXPLAIN_TEXT
 
 __all__ = ["COMMANDS", "main", "parsed"]
 
 PROGRAM = "captum-influence"
-COMMANDS = {
-    "explain": "which units caused what a network says of a picture",
-    "explain-text": "which tokens, heads and neurons caused what a language model says",
-    "counterfactual": "the units without which a wrong answer would be right",
-    "compare": "the same question put to other methods",
-    "essence": "what a class is to a network, over pictures of it",
-    "pair": "what separates two classes, over pictures of both",
-    "expert": "the few units that tell a class from the rest",
-    "prototype": "the picture that a class or a unit answers to most",
-    "profile": "which units a class rests on, over a folder of pictures",
-    "train-influence": "which training images shape a network's answers, layer by layer",
+COMMANDS: dict[str, Command] = {
+    "explain": EXPLAIN,
+    "explain-text": EXPLAIN_TEXT,
+    "counterfactual": COUNTERFACTUAL,
+    "compare": COMPARE,
+    "essence": ESSENCE,
+    "pair": PAIR,
+    "expert": EXPERT,
+    "prototype": PROTOTYPE,
+    "profile": PROFILE,
+    "train-influence": TRAIN_INFLUENCE,
 }
 _LONGEST = 2000  # characters of an error
 _DESCRIPTION = (
@@ -56,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        command, groups = parsed(words)
-        _run(command, groups)
+        name, groups = parsed(words)
+        _run(name, groups)
         print(end="", flush=True)  # to nowhere, if there is no output
     except BrokenPipeError:  # the reader, head or less, has seen enough
         _drop_output()
@@ -76,13 +80,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(command: Command, groups: Sequence[Group]) -> None:
+def _run(name: str, groups: Sequence[Group]) -> None:
     try:
-        command.run(*groups)
+        _loaded(name).run(*groups)
     except SystemExit as error:
         raise RuntimeError(
             f"expected code that returns, got sys.exit({error.code!r}) from the network or what it "
             "imports: take it out"
+        ) from error
+
+
+def _loaded(name: str) -> Any:
+    """Return the module of a subcommand, which loads torch: help needs none of it."""
+    try:
+        return importlib.import_module(f"captum_influence.cli.commands.{name.replace('-', '_')}")
+    except Exception as error:
+        raise ImportError(
+            "expected captum_influence and torch to load, got "
+            f"{type(error).__name__}: {error}; install them again"
         ) from error
 
 
@@ -108,8 +123,8 @@ def _drop_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def parsed(words: Sequence[str]) -> tuple[Command, list[Group]]:
-    """Return the subcommand that words name, and its options; only its own module is imported.
+def parsed(words: Sequence[str]) -> tuple[str, list[Group]]:
+    """Return the subcommand that words name, and its options; nothing of it is loaded.
 
     Raises:
         ValueError: if they name none, or an option isn't one.
@@ -117,22 +132,20 @@ def parsed(words: Sequence[str]) -> tuple[Command, list[Group]]:
     parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, purpose in COMMANDS.items():
-        parsers.add_parser(name, help=purpose, add_help=False)
+    for name, command in COMMANDS.items():
+        parsers.add_parser(name, help=command.purpose, add_help=False)
     if not words or words[0] not in COMMANDS:
         parser.parse_args(list(words) or ["--help"])
         parser.error(f"expected a command, got {words[0]!r}")  # "--", which parses as nothing
     name = words[0]
-    module = importlib.import_module(f"captum_influence.cli.commands.{name.replace('-', '_')}")
-    command: Command = module.COMMAND
     own = _Parser(
         prog=f"{PROGRAM} {name}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # a new option must not change what an old command means
     )
-    groups = command.parsed(own, words[1:])
+    groups = COMMANDS[name].parsed(own, words[1:])
     told = shlex.join([PROGRAM, *words])
-    return command, [
+    return name, [
         replace(group, subcommand=name, command=told) if isinstance(group, OutputOptions) else group
         for group in groups
     ]

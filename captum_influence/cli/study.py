@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,10 +14,9 @@ from torch.nn import Module
 from torch.utils.data import Dataset, TensorDataset
 from tqdm.auto import tqdm
 
-from captum_influence.cli.groups import Group, count, option
 from captum_influence.cli.inputs import Network
-from captum_influence.cli.options import strict
 from captum_influence.cli.output import tell
+from captum_influence.cli.syntax.data_sets import StudyOptions
 from captum_influence.data.folders import PictureFolder
 from captum_influence.data.labels import class_index
 from captum_influence.data.picture_files import read_picture
@@ -26,53 +24,11 @@ from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.training.bias.disturbances import disturbances_named
 
-__all__ = ["DEFAULT", "Study", "StudyOptions"]
-
-DEFAULT = ("texture-patches", "style-channels", "background-white")
+__all__ = ["Study"]
 
 _DEMO_TRAIN, _DEMO_TEST = 320, 96
 _DEMO_CLASS, _DEMO_SHARE = "coupe", 0.6
 _DEMO_EPOCHS, _DEMO_RATE = 5, 1e-3
-
-
-def _disturbance(name: str) -> str:
-    try:
-        disturbances_named([name])
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
-    return name
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyOptions(Group):
-    """Which pictures, and which disturbances."""
-
-    title: ClassVar[str] = "data"
-
-    train: str | None = option(
-        "--train", metavar="FOLDER", help="training pictures, a subfolder for each class"
-    )
-    test: str | None = option(
-        "--test", metavar="FOLDER", help="pictures to ask about, with the same subfolders"
-    )
-    masks: str | None = option(
-        "--masks", metavar="FOLDER", help="CLASS/NAME.png for each test picture, white: object"
-    )
-    test_pictures: int = option(
-        "--test-pictures", type=count, default=48, metavar="N", help="at most; default: 48"
-    )
-    strict: bool = strict()
-    disturb: Sequence[str] = option(
-        "--disturb",
-        type=_disturbance,
-        nargs="+",
-        default=DEFAULT,
-        metavar="NAME",
-        help=f"one or more, listed below; the demo plants the first; default: {' '.join(DEFAULT)}",
-    )
-    answer: str | None = option(
-        "--answer", metavar="CLASS", help="ask only where the answer becomes this; demo: coupe"
-    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

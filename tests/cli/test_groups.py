@@ -21,10 +21,10 @@ class Fruit(Group):
 
 
 def _found(*words: str) -> Fruit:
-    found: list[Fruit] = []
-    command = Command(description="", examples="", groups=(Fruit,), run=found.append)
-    command.run(*command.parsed(argparse.ArgumentParser(), words))
-    return found[0]
+    command = Command(purpose="", description="", examples="", groups=(Fruit,))
+    (found,) = command.parsed(argparse.ArgumentParser(), words)
+    assert isinstance(found, Fruit)
+    return found
 
 
 def test_a_group_is_what_was_said() -> None:

@@ -1,12 +1,10 @@
 """One vocabulary for all subcommands."""
 
 import argparse
-import importlib
 from dataclasses import fields
 
 import pytest
 
-from captum_influence.cli.groups import Command
 from captum_influence.cli.options import (
     OutputOptions,
     PreprocessingOptions,
@@ -15,15 +13,10 @@ from captum_influence.cli.options import (
 from captum_influence.cli.program import COMMANDS, parsed
 
 
-def _command(name: str) -> Command:
-    module = importlib.import_module(f"captum_influence.cli.commands.{name.replace('-', '_')}")
-    return module.COMMAND
-
-
 def test_a_word_means_the_same_everywhere() -> None:
     meanings: dict[str, set[object]] = {}
     for name in COMMANDS:
-        for group in _command(name).groups:
+        for group in COMMANDS[name].groups:
             for f in fields(group):
                 for flag in f.metadata.get("flags", ()):
                     meanings.setdefault(flag, set()).add(f.name.removesuffix("s"))
@@ -34,7 +27,7 @@ def test_a_word_means_the_same_everywhere() -> None:
 def test_every_subcommand_says_where_and_draws_from_a_seed(name: str) -> None:
     flags = {
         flag
-        for g in _command(name).groups
+        for g in COMMANDS[name].groups
         for f in fields(g)
         for flag in f.metadata.get("flags", ())
     }

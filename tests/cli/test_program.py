@@ -165,3 +165,40 @@ def test_too_little_memory_has_a_cure(
 ) -> None:
     monkeypatch.setattr(explain, "explain", Mock(side_effect=error))
     assert "a smaller --size, --batch-size or --points" in fails(own)
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        ("KeyboardInterrupt", 130, ""),
+        ("ImportError('no torch here')", 2, "ImportError: no torch here; install them again"),
+        ("OSError('libtorch_cpu.so')", 2, "OSError: libtorch_cpu.so"),
+    ],
+)
+def test_what_stops_the_loading_is_no_traceback(
+    tmp_path: Path, raised: str, status: int, said: str
+) -> None:
+    (tmp_path / "torch.py").write_text(f"raise {raised}\n")
+    done = _started(["explain"], [tmp_path])
+    assert (done.returncode, done.stdout) == (status, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == bool(said)
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)]
+)
+def test_help_loads_no_torch(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('too slow')\n")
+    assert _started(words, [tmp_path]).returncode == 0
+
+
+def _started(words: list[str], places: list[Path]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "captum_influence.cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*places, ROOT]))},
+    )

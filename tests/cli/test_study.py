@@ -10,7 +10,8 @@ from PIL import Image
 from captum_influence.cli import study
 from captum_influence.cli.inputs import Network
 from captum_influence.cli.options import NetworkOptions, PreprocessingOptions
-from captum_influence.cli.study import Study, StudyOptions
+from captum_influence.cli.study import Study
+from captum_influence.cli.syntax.data_sets import StudyOptions
 
 SIZE = PreprocessingOptions(size=12)
 OWN = NetworkOptions(model="nets.py:build", labels="names.json")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from captum_influence.cli.groups import Command, Group, count, names, option
 from captum_influence.cli.inputs import Network, Subject, chosen_layer
 from captum_influence.cli.options import (
     LayerOptions,
@@ -16,51 +12,13 @@ from captum_influence.cli.options import (
     SeedOptions,
 )
 from captum_influence.cli.output import Report
+from captum_influence.cli.syntax.pictures import CompareOptions
 from captum_influence.demo.scene_net import demo_scene
 from captum_influence.methods.find import Score, compare
 from captum_influence.methods.result import Comparison
 from captum_influence.metrics.scores import FlippingScore, LocalizationScore
 
-__all__ = ["COMMAND"]
-
-_DESCRIPTION = """\
-Ask many methods (Grad-CAM, LRP, integrated gradients, ours, ...) why a network scores a class for
-a picture, draw their maps side by side, and score them by pixel flipping; on the demo's scene also
-by how much of a map lies on the object. Those that can't answer are listed with the reason.
-Without options it explains the embedded demo."""
-
-_EXAMPLES = """\
-examples:
-  captum-influence compare
-  captum-influence compare --methods influence,LayerGradCam,LRP
-  captum-influence compare --model torchvision:vgg16 --weights DEFAULT --image photo.jpg \\
-      --layer features.28 --target "sports car\""""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareOptions(Group):
-    """Which class, and which methods."""
-
-    title: ClassVar[str] = "question"
-
-    target: str | None = option(
-        "--target", metavar="CLASS", help="number or name; without it, the predicted class"
-    )
-    methods: tuple[str, ...] | None = option(
-        "--methods",
-        type=names(),
-        metavar="A,B,...",
-        help="names, as the report has them; default: all",
-    )
-    points: int = option(
-        "--points", type=count, default=25, metavar="N", help="of paths and noise; default: 25"
-    )
-    scores: bool = option(
-        "--no-scores",
-        action="store_false",
-        default=True,
-        help="don't flip pixels: it takes time",
-    )
+__all__ = ["run"]
 
 
 def run(
@@ -108,19 +66,3 @@ def _scores(subject: Subject) -> dict[str, Score]:
         masks = demo_scene().masks["object"][None]
         scores["on the object"] = LocalizationScore(masks, "mass")
     return scores
-
-
-COMMAND = Command(
-    description=_DESCRIPTION,
-    examples=_EXAMPLES,
-    groups=(
-        NetworkOptions,
-        PictureOptions,
-        PreprocessingOptions,
-        LayerOptions,
-        CompareOptions,
-        SeedOptions,
-        OutputOptions,
-    ),
-    run=run,
-)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
-
-from captum_influence.cli.groups import Command, Group, count, counts, option
 from captum_influence.cli.inputs import Collection, Network, chosen_layer, left_out, require
 from captum_influence.cli.options import (
     LayerOptions,
@@ -14,65 +10,15 @@ from captum_influence.cli.options import (
     PicturesOptions,
     PreprocessingOptions,
     SeedOptions,
-    replaced,
 )
 from captum_influence.cli.output import Report
+from captum_influence.cli.syntax.classes import DEMO_CLASS, EssenceOptions
 from captum_influence.explanations.essences.find import essence
 from captum_influence.explanations.essences.result import Essence
 from captum_influence.explanations.prototypes.find import prototype
 from captum_influence.explanations.prototypes.result import Prototype
 
-__all__ = ["COMMAND"]
-
-_DEMO_CLASS = "coupe"
-
-_DESCRIPTION = """\
-Find what a class is to a network, over many pictures of it: the channels that contribute most,
-with standard errors and what removing them does, what each looks at, whether the class is still
-told from the rest with nothing else and without them, and a picture made to excite it. Pictures of
-other classes, if there are any, are what it is told from. Without options it asks what a coupe is
-to the demo network."""
-
-_EXAMPLES = """\
-examples:
-  captum-influence essence
-  captum-influence essence --target sailboat --layer relu3
-  captum-influence essence --model torchvision:resnet18 --weights DEFAULT --images photos/ \\
-      --layer layer4 --target "sports car" --held-out more-photos/"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EssenceOptions(Group):
-    """Of which class, and what of it is shown."""
-
-    title: ClassVar[str] = "question"
-
-    target: str | None = option(
-        "--target",
-        metavar="CLASS",
-        help=f"number or name; required with --model; of the demo: {_DEMO_CLASS}",
-    )
-    by: Any = option(
-        "--by",
-        choices=("contribution", "influence"),
-        default="contribution",
-        help="what ranks channels: influence times what their removal changes, or influence alone; "
-        "default: contribution",
-    )
-    replace: Any = replaced("the mean over the pictures")
-    top: int = option(
-        "--top", type=count, default=5, metavar="N", help="channels to show; default: 5"
-    )
-    show: int = option(
-        "--show", type=count, default=3, metavar="N", help="pictures for each; default: 3"
-    )
-    prototype_steps: int = option(
-        "--prototype-steps",
-        type=counts,
-        default=128,
-        metavar="N",
-        help="of the picture that is made for the class; 0: none; default: 128",
-    )
+__all__ = ["run"]
 
 
 def run(
@@ -92,7 +38,7 @@ def run(
     require(network, layer=layer.layer, target=question.target)
     report = Report.claim(output, Essence)
     subject = Collection.of(Network.of(network, preprocessing), pictures)
-    target = subject.index(question.target or _DEMO_CLASS)
+    target = subject.index(question.target or DEMO_CLASS)
     found = essence(
         subject.network.model,
         subject.seen,
@@ -127,19 +73,3 @@ def _prototype(
         class_names=subject.network.names,
         show_progress=output.show_progress,
     )
-
-
-COMMAND = Command(
-    description=_DESCRIPTION,
-    examples=_EXAMPLES,
-    groups=(
-        NetworkOptions,
-        PicturesOptions,
-        PreprocessingOptions,
-        LayerOptions,
-        EssenceOptions,
-        SeedOptions,
-        OutputOptions,
-    ),
-    run=run,
-)

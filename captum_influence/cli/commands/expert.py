@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from captum_influence.cli.groups import Command, Group, names, option
 from captum_influence.cli.inputs import Collection, Network, chosen_layer, left_out, require
 from captum_influence.cli.options import (
     LayerOptions,
@@ -14,57 +12,14 @@ from captum_influence.cli.options import (
     PicturesOptions,
     PreprocessingOptions,
     SeedOptions,
-    replaced,
 )
 from captum_influence.cli.output import Report
+from captum_influence.cli.syntax.classes import DEMO_CLASS, ExpertOptions
 from captum_influence.experts.curves.find import expert_curves
 from captum_influence.experts.curves.result import ExpertCurves
-from captum_influence.experts.rankings import EVERY, class_rankings
+from captum_influence.experts.rankings import class_rankings
 
-__all__ = ["COMMAND"]
-
-_DEMO_CLASS = "coupe"
-_RANKINGS = EVERY
-
-_DESCRIPTION = """\
-Rank a layer's channels for a class in several ways, keep only the first k of each (or remove them),
-and measure how well the network still tells the class from the rest: precision, recall, F1 and
-accuracy against k. The units of the best k are written down, to be used again by Expert(model,
-layer, units). Without options it looks for the demo network's experts on coupes."""
-
-_EXAMPLES = """\
-examples:
-  captum-influence expert
-  captum-influence expert --target fish --mode remove
-  captum-influence expert --model torchvision:resnet18 --weights DEFAULT --images photos/ \\
-      --layer layer4 --target "sports car" --rankings influence,random"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpertOptions(Group):
-    """Of which class, and which units are tried."""
-
-    title: ClassVar[str] = "question"
-
-    target: str | None = option(
-        "--target",
-        metavar="CLASS",
-        help=f"number or name; required with --model; of the demo: {_DEMO_CLASS}",
-    )
-    rankings: Any = option(
-        "--rankings",
-        type=names(*_RANKINGS),
-        default=None,
-        metavar="A,B,...",
-        help=f"some of {', '.join(_RANKINGS)}; default: all",
-    )
-    mode: Any = option(
-        "--mode",
-        choices=("keep", "remove"),
-        default="keep",
-        help="keep only the units, or remove them; default: keep",
-    )
-    replace: Any = replaced("zero, as in the paper")
+__all__ = ["run"]
 
 
 def run(
@@ -84,7 +39,7 @@ def run(
     require(network, layer=layer.layer, target=question.target)
     report = Report.claim(output, ExpertCurves)
     subject = Collection.of(Network.of(network, preprocessing), pictures)
-    target = subject.index(question.target or _DEMO_CLASS)
+    target = subject.index(question.target or DEMO_CLASS)
     cut = chosen_layer(layer, subject.network)
     instead: Any = "zero" if question.replace is None else question.replace
     rankings = class_rankings(
@@ -122,19 +77,3 @@ def _told(curves: ExpertCurves) -> list[str]:
         scores = f"precision {counts.precision:.2f}, recall {counts.recall:.2f}, F1 {counts.f1:.2f}"
         lines.append(f"  by {name}: {k} channel{'s' * (k != 1)}, {scores}: {shown}")
     return lines
-
-
-COMMAND = Command(
-    description=_DESCRIPTION,
-    examples=_EXAMPLES,
-    groups=(
-        NetworkOptions,
-        PicturesOptions,
-        PreprocessingOptions,
-        LayerOptions,
-        ExpertOptions,
-        SeedOptions,
-        OutputOptions,
-    ),
-    run=run,
-)

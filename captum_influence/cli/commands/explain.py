@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from captum_influence.attr.quantities import ClassScore, Quantity
-from captum_influence.cli.groups import Command, Group, count, option
 from captum_influence.cli.inputs import Network, Subject, chosen_layer, left_out
 from captum_influence.cli.options import (
     ExampleOptions,
@@ -20,64 +18,20 @@ from captum_influence.cli.options import (
     PreprocessingOptions,
     QuestionOptions,
     SeedOptions,
-    replaced,
 )
 from captum_influence.cli.output import Report
 from captum_influence.cli.question import chosen_distribution, chosen_quantity
+from captum_influence.cli.syntax.pictures import UnitOptions
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.explanations.instances.find import explain
 from captum_influence.explanations.instances.result import Explanation
 from captum_influence.network.outline import layer_table
 
-__all__ = ["COMMAND"]
+__all__ = ["run"]
 
 _DEMO_PAIR = ("coupe", "convertible")
 _DEMO_EXAMPLES = 40
-
-_DESCRIPTION = """\
-Find the units of a layer that caused what a network says of a picture, see what each looks at,
-and write a report that opens in any browser. Without options it explains the embedded demo: why
-a small network says coupe rather than convertible."""
-
-_EXAMPLES = """\
-examples:
-  captum-influence explain
-  captum-influence explain --model torchvision:resnet18 --weights DEFAULT --list-layers
-  captum-influence explain --model torchvision:resnet18 --weights DEFAULT --image photo.jpg \\
-      --layer layer3 --target "sports car" --versus convertible
-  captum-influence explain --model nets.py:build --weights net.safetensors --image photo.jpg \\
-      --layer features.7 --target 817 --versus 511 --labels names.json \\
-      --size 227 --mean 104,117,123 --channel-order bgr --value-range 255"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnitOptions(Group):
-    """Which units are shown."""
-
-    title: ClassVar[str] = "units"
-
-    list_layers: bool = option(
-        "--list-layers",
-        action="store_true",
-        default=False,
-        help="print the layers with their shapes, and stop",
-    )
-    top: int = option("--top", type=count, default=5, metavar="N", help="to show; default: 5")
-    by: Any = option(
-        "--by",
-        choices=("contribution", "influence"),
-        default="contribution",
-        help="rank units by influence times what their removal changes, or by influence alone; "
-        "default: contribution",
-    )
-    replace: Any = replaced("the mean with --examples, else zero")
-    axis: str = option(
-        "--axis",
-        choices=("channel", "position", "neuron"),
-        default="channel",
-        help="what counts as one unit; default: channel",
-    )
 
 
 def run(
@@ -148,21 +102,3 @@ def _loader(options: ExampleOptions, subject: Subject) -> DataLoader[Any] | None
     if not subject.network.is_demo:
         return None
     return DataLoader(SceneDataset(_DEMO_EXAMPLES, seed=1), batch_size=_DEMO_EXAMPLES)
-
-
-COMMAND = Command(
-    description=_DESCRIPTION,
-    examples=_EXAMPLES,
-    groups=(
-        NetworkOptions,
-        PictureOptions,
-        PreprocessingOptions,
-        LayerOptions,
-        UnitOptions,
-        QuestionOptions,
-        ExampleOptions,
-        SeedOptions,
-        OutputOptions,
-    ),
-    run=run,
-)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -15,17 +14,15 @@ from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.paths import StratifiedPath
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import Quantity
-from captum_influence.cli.groups import Command, Group, count, option
 from captum_influence.cli.inputs import Network, left_out, loader_of
 from captum_influence.cli.options import (
     NetworkOptions,
     OutputOptions,
     PreprocessingOptions,
     SeedOptions,
-    replaced,
-    strict,
 )
 from captum_influence.cli.output import Report
+from captum_influence.cli.syntax.data_sets import ProfileOptions
 from captum_influence.data.folders import PictureFolder
 from captum_influence.data.labels import class_index
 from captum_influence.demo.objects import CLASSES
@@ -34,82 +31,9 @@ from captum_influence.network.cuts import Cut
 from captum_influence.units.replacement import Replacement
 from captum_influence.units.targets import question as asked_for
 
-__all__ = ["COMMAND"]
+__all__ = ["run"]
 
 _DEMO_LAYERS, _DEMO_SCENES = ["relu4", "relu5"], 160
-
-_DESCRIPTION = """\
-Average what every unit contributes over a folder of pictures, one subfolder for each group, with
-standard errors. Without options it profiles the demo's classes. Under torchrun the pictures are
-shared among processes; with --checkpoint a killed run goes on where it was."""
-
-_EXAMPLES = """\
-examples:
-  captum-influence profile
-  captum-influence profile --model torchvision:resnet18 --weights DEFAULT --images photos/ \\
-      --layer layer3 --layer layer4 --checkpoint run.checkpoint"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProfileOptions(Group):
-    """Of which pictures and layers, on what, over which inputs."""
-
-    title: ClassVar[str] = "pictures and question"
-
-    images: str | None = option(
-        "--images",
-        metavar="FOLDER",
-        help="pictures; each subfolder is a group of its own; default: demo scenes",
-    )
-    strict: bool = strict()
-    layers: list[str] | None = option(
-        "--layer",
-        metavar="NAME",
-        action="append",
-        help="required with --model; may be given several times; of the demo: relu4 and relu5",
-    )
-    target: str | None = option(
-        "--target", metavar="CLASS", help="number or name; default: each picture's prediction"
-    )
-    versus: str | None = option(
-        "--versus", metavar="CLASS", help="ask why --target rather than this class"
-    )
-    distribution: str = option(
-        "--distribution",
-        choices=("point", "path", "noise"),
-        default="point",
-        help="each picture itself, the path from zero to it, or noise around it; default: point",
-    )
-    by: str = option(
-        "--by",
-        choices=("contribution", "influence"),
-        default="contribution",
-        help="average influence times what a unit's removal changes, or influence alone; "
-        "default: contribution",
-    )
-    replace: Any = replaced("zero")
-    points: int = option(
-        "--points",
-        type=count,
-        default=4,
-        metavar="N",
-        help="of the path or the noise, per picture; default: 4",
-    )
-    aggregate: Any = option(
-        "--aggregate",
-        choices=("sum", "mean", "max"),
-        default="sum",
-        help="over the places of a feature map; default: sum",
-    )
-    batch_size: int = option(
-        "--batch-size", type=count, default=16, metavar="N", help="pictures; default: 16"
-    )
-    top: int = option(
-        "--top", type=count, default=5, metavar="N", help="units to print; default: 5"
-    )
-    checkpoint: str | None = option(
-        "--checkpoint", metavar="FILE", help="go on from here after an interruption"
-    )
 
 
 def run(
@@ -205,11 +129,3 @@ def _told(profile: InfluenceProfile, top: int, by: str, asked: str) -> Iterator[
             units = profile.top(top, group, layer=layer)
             found = ", ".join(f"{u.index} ({u.mean:.3g} ± {u.standard_error:.1g})" for u in units)
             yield f"  {group} (n = {profile.count(group)}): {found}"
-
-
-COMMAND = Command(
-    description=_DESCRIPTION,
-    examples=_EXAMPLES,
-    groups=(NetworkOptions, PreprocessingOptions, ProfileOptions, SeedOptions, OutputOptions),
-    run=run,
-)

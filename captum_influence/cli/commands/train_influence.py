@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import replace
 
 from torch import Tensor
 from torch.nn import CrossEntropyLoss
 
-from captum_influence.cli.groups import Command, Group, count, number, option
 from captum_influence.cli.inputs import Network, require
 from captum_influence.cli.options import (
     NetworkOptions,
@@ -18,10 +16,10 @@ from captum_influence.cli.options import (
     SeedOptions,
 )
 from captum_influence.cli.output import Report
-from captum_influence.cli.study import Study, StudyOptions
+from captum_influence.cli.study import Study
+from captum_influence.cli.syntax.data_sets import InfluenceOptions, RetrainingOptions, StudyOptions
 from captum_influence.network.modes import without_graph
 from captum_influence.network.recording import quiet
-from captum_influence.training.bias.disturbances import DISTURBANCES
 from captum_influence.training.bias.find import bias_report
 from captum_influence.training.bias.result import BiasReport
 from captum_influence.training.bias.retrained import RetrainingResult
@@ -30,109 +28,12 @@ from captum_influence.training.bias.shapley import GradientShapley, SampledShapl
 from captum_influence.training.layer_influence import LayerInfluence
 from captum_influence.training.losses import log_odds_loss
 
-__all__ = ["COMMAND"]
+__all__ = ["run"]
 
 Groups = Mapping[str, tuple[Tensor, Tensor]]
 
 _ALL = "all"
 _SHAPLEY = {"gradient": GradientShapley(), "sampling": SampledShapley(), "none": None}
-
-_DESCRIPTION = """\
-Find the training images that shape a network's answers, over all and through each layer, for test
-pictures as they are and with texture, style or background disturbed; write a report that opens in
-any browser. Without options it studies the embedded demo: a disturbance is planted in most training
-pictures of one class, and the study is to find them."""
-
-_EXAMPLES = f"""\
-disturbances:
-  {", ".join(list(DISTURBANCES)[:5])},
-  {", ".join(list(DISTURBANCES)[5:])}
-
-examples:
-  captum-influence train-influence
-  captum-influence train-influence --disturb style-fourier texture-patches
-  captum-influence train-influence --model nets.py:build --weights net.safetensors --size 32 \\
-      --train photos/train --test photos/test --masks photos/masks \\
-      --layer conv1 --layer fc --disturb background-white texture-patches --retrain fc"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class InfluenceOptions(Group):
-    """What is asked of the training images, and how influence is computed."""
-
-    title: ClassVar[str] = "influence"
-
-    ask: str = option(
-        "--ask",
-        choices=("answer", "loss"),
-        default="answer",
-        help="what makes it give its answer, asked where the first disturbance changes that; or "
-        "what raises and lowers the loss, asked of all; default: answer",
-    )
-    top: int = option(
-        "--top", type=count, default=6, metavar="N", help="images to list each way; default: 6"
-    )
-    shapley: str = option(
-        "--shapley",
-        choices=tuple(_SHAPLEY),
-        default="gradient",
-        help="maps of Shapley values beside the images; default: gradient",
-    )
-    layers: list[str] | None = option(
-        "--layer",
-        action="append",
-        metavar="NAME",
-        help="may be given several times; default: all with weights",
-    )
-    batch_size: int = option(
-        "--batch-size", type=count, default=64, metavar="N", help="default: 64"
-    )
-    curvature: Any = option(
-        "--curvature",
-        choices=("ekfac", "identity", "ggn", "ggn_joint"),
-        default="ekfac",
-        help="default: ekfac",
-    )
-    fisher: Any = option(
-        "--fisher",
-        choices=("sampled", "exact", "empirical"),
-        default="sampled",
-        help="exact takes a backward pass for each class; default: sampled",
-    )
-    damping: float | None = option(
-        "--damping",
-        type=number(least=0),
-        metavar="X",
-        help="default: a tenth of the mean eigenvalue",
-    )
-    normalize: str = option(
-        "--normalize",
-        choices=("self", "none"),
-        default="self",
-        help="self: divide by the root of self-influence, which finds planted images; none: raw "
-        "scores, which predict retraining better; default: self",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetrainingOptions(Group):
-    """Which layers are retrained, without which images."""
-
-    title: ClassVar[str] = "retrain and measure"
-
-    retrain: list[str] | None = option(
-        "--retrain",
-        action="append",
-        metavar="LAYER|all",
-        help="retrain it without the most influential images; may be given several times",
-    )
-    remove: int = option(
-        "--remove", type=count, default=20, metavar="N", help="how many images; default: 20"
-    )
-    epochs: int = option("--epochs", type=count, default=4, metavar="N", help="default: 4")
-    learning_rate: float = option(
-        "--learning-rate", type=number(least=0), default=2e-4, metavar="X", help="default: 0.0002"
-    )
 
 
 def run(
@@ -279,19 +180,3 @@ def _effects(report: BiasReport) -> list[str]:
         f"{result.control[group].loss:.3g}; before, {result.before[group].loss:.3g}."
         for result in report.retrainings
     ]
-
-
-COMMAND = Command(
-    description=_DESCRIPTION,
-    examples=_EXAMPLES,
-    groups=(
-        NetworkOptions,
-        PreprocessingOptions,
-        StudyOptions,
-        InfluenceOptions,
-        RetrainingOptions,
-        SeedOptions,
-        OutputOptions,
-    ),
-    run=run,
-)

@@ -84,7 +84,7 @@ def test_own_pictures(own: list[str]) -> None:
     ("options", "message"),
     [
         ("--disturb background-white", "expected --masks FOLDER beside --disturb background-white"),
-        ("--disturb fog", "one of texture-patches"),
+        ("--disturb fog", "invalid choice: 'fog'"),
         ("--damping -1", "at least 0"),
         ("--layer nope --disturb style-channels", "nope"),
         ("--retrain nope --disturb style-channels", "nope"),
