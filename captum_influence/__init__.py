@@ -101,7 +101,7 @@ if TYPE_CHECKING:
         rank_units,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AblationCurve",

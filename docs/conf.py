@@ -21,7 +21,7 @@ extensions = [
     "sphinx.ext.doctest",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "_generated"]  # the tables are included in pages
+exclude_patterns = ["_build", "_generated", "_pypi.md"]  # the tables are included in pages
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"captum_influence {release}"
