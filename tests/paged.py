@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from pathlib import Path
 
+import captum_influence.reports
+
+TEMPLATES = Path(captum_influence.reports.__file__).with_name("templates")
+SCRIPT = (TEMPLATES / "page.js").read_text("utf-8").strip()  # the only one that a page may have
 HOSTILE = [
     "<script>alert(1)</script>",
     "a\"b'c $\\frac$",
@@ -21,6 +26,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.open: list[str] = []
         self.text = ""
+        self.scripts: list[str] = []
         self.feed(text)
         assert self.open == []
 
@@ -33,7 +39,10 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data.strip())
+        else:
+            self.text += data
 
     def all(self, tag: str) -> list[dict[str, str]]:
         return [attributes for name, attributes in self.tags if name == tag]

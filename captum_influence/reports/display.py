@@ -43,6 +43,14 @@ class Highlight(ABC):
             measure: what the map measures, in words.
         """
 
+    def code(self) -> str | None:
+        """Return the map as a small picture that a page's script reads; None: there is none."""
+        return None
+
+    def thumbnail(self) -> str | None:
+        """Return the map over the input, small, as a data URI; None: there is none."""
+        return None
+
     @abstractmethod
     def figures(self, unit: str) -> Iterator[tuple[str, Figure]]:
         """Yield each figure with a name; ``unit`` is what the map measures."""
@@ -91,6 +99,15 @@ class Display(ABC):
     @abstractmethod
     def fragment(self) -> str:
         """Return the input as a fragment of a page."""
+
+    def stage(self, seen: Highlight, words: str) -> str:
+        """Return the input with a map over it as the first picture of a page.
+
+        Args:
+            seen: the map.
+            words: what it shows.
+        """
+        return seen.fragment(words, "what it does")
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:

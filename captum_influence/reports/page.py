@@ -86,7 +86,8 @@ def fragment(template: Path, **content: Any) -> str:
     Raises:
         ImportError: if Jinja is not installed.
     """
-    filled: str = _environment().from_string(template.read_text("utf-8")).render(**content)
+    source = _environment().from_string(template.read_text("utf-8"))
+    filled: str = source.render(gradient=maps.GRADIENT, **content)
     return filled
 
 

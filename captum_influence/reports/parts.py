@@ -15,7 +15,7 @@ from captum_influence.visualization.style import DARK, LIGHT, Theme
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Bar", "Chart", "Tile", "bars", "chart", "data_uri", "embedded", "is_smooth"]
+__all__ = ["Bar", "Chart", "Tile", "bars", "chart", "data_uri", "embedded", "is_smooth", "png_uri"]
 
 _PHOTO = 128  # pixels from which an enlarged picture is smoothed
 
@@ -47,7 +47,12 @@ def is_smooth(picture: Tensor) -> bool:
 
 def data_uri(figure: Figure, dpi: int = 120) -> str:
     """Return a figure as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(maps.png(figure, dpi)).decode()
+    return png_uri(maps.png(figure, dpi))
+
+
+def png_uri(png: bytes) -> str:
+    """Return a PNG file as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from captum_influence.visualization.style import (
     ORANGE,
     Theme,
     colour_map,
+    coloured,
     draw_colour_bar,
     draw_heat,
     draw_picture,
@@ -46,6 +47,8 @@ __all__ = [
     "Theme",
     "UnitRow",
     "crop_grid",
+    "grey_code",
+    "heat_layer",
     "heat_map",
     "limit",
     "mask_outline",
@@ -208,6 +211,26 @@ def png(figure: Figure, dpi: int = 144) -> bytes:
     """Return a figure as the bytes of a PNG file."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def heat_layer(values: Tensor) -> bytes:
+    """Return a map (height, width) as a PNG to lay over a picture: transparent at zero."""
+    return _png_of((255 * coloured(values)).round().astype(np.uint8))
+
+
+def grey_code(values: Tensor) -> bytes:
+    """Return a map (height, width) as the greys of a PNG: 128 is zero, 1 and 255 are its ends."""
+    known = np.nan_to_num(values.detach().double().cpu().numpy(), posinf=0.0, neginf=0.0)
+    greys = 128 + 127 * np.clip(known / limit(values), -1, 1)
+    return _png_of(greys.round().astype(np.uint8))
+
+
+def _png_of(array: np.ndarray) -> bytes:
+    from PIL import Image  # comes with Matplotlib, which writes all other figures
+
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, format="png", optimize=True)
     return stream.getvalue()
 
 

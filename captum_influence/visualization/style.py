@@ -25,6 +25,7 @@ __all__ = [
     "Sheet",
     "Theme",
     "colour_map",
+    "coloured",
     "draw_colour_bar",
     "draw_heat",
     "draw_picture",
@@ -123,16 +124,23 @@ def limit(values: Tensor) -> float:
 def draw_heat(axes: Axes, values: Tensor, picture: Tensor | None, end: float | None = None) -> None:
     """Draw a map (height, width): opacity grows with size, so that zero leaves the picture."""
     array: np.ndarray = values.detach().double().cpu().numpy()
-    unknown = ~np.isfinite(array)
-    scaled = np.clip(_finite(values) / (end or limit(values)), -1, 1)
-    colours = colour_map()(np.ma.masked_array(0.5 + 0.5 * scaled, mask=unknown))
-    if picture is not None:
+    colours = coloured(values, end)
+    if picture is None:
+        colours[..., 3] = 1.0
+    else:
         grey = pixels(picture).mean(axis=2, keepdims=True).repeat(3, axis=2)
         axes.imshow(0.3 + 0.6 * grey, interpolation="nearest", extent=_extent(array))
-        opacity = np.clip(1.6 * np.abs(scaled), 0, 1) ** 1.3
-        colours[..., 3] = np.where(unknown, 1.0, opacity)
     axes.imshow(colours, interpolation="nearest", extent=_extent(array))
     axes.set_axis_off()
+
+
+def coloured(values: Tensor, end: float | None = None) -> np.ndarray:
+    """Return a map (height, width) as (height, width, 4): transparent at zero, grey where NaN."""
+    unknown = ~np.isfinite(values.detach().double().cpu().numpy())
+    scaled = np.clip(_finite(values) / (end or limit(values)), -1, 1)
+    colours: np.ndarray = colour_map()(np.ma.masked_array(0.5 + 0.5 * scaled, mask=unknown))
+    colours[..., 3] = np.where(unknown, 1.0, np.clip(1.6 * np.abs(scaled), 0, 1) ** 1.3)
+    return colours
 
 
 def draw_colour_bar(

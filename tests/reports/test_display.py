@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from matplotlib.figure import Figure
+from paged import Page
 from torch import Tensor, nn
 
 from captum_influence import Counterfactual, Explanation, counterfactual, explain, explain_layers
@@ -158,7 +159,7 @@ def test_the_page_shows_the_sentence_and_what_is_lit(found: Explanation) -> None
     assert "<b>wonderful</b>" in page
     assert "contribution to score(praise) through channel 0" in page
     assert "<blockquote>short and wonderful is film the</blockquote>" in page  # an example
-    assert "picture" not in page.partition("</style>")[2]
+    assert "picture" not in Page(page).text.partition("the film")[2]  # what follows the style
     assert [name for name, _ in found.page().figures()][:3] == ["overview", "sentence", "units"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from paged import HOSTILE
+from paged import HOSTILE, SCRIPT
 from paged import Page as Read
 from torch import nn
 
@@ -96,6 +96,11 @@ def test_a_notebook_sees_the_first_screen(page: Page) -> None:
     assert "<html" not in shown
 
 
+def test_its_script_is_small_and_asks_for_nothing() -> None:
+    assert len(SCRIPT) < 15_000
+    assert not re.search(r"fetch|XMLHttp|import|eval|innerHTML|http", SCRIPT)
+
+
 def test_a_fragment_is_filled_in_and_escaped(tmp_path: Path) -> None:
     template = tmp_path / "part.html.j2"
     template.write_text("<b>{{ word }}</b> {{ 0.001 | number }}")
@@ -152,7 +157,8 @@ def finding(request) -> Finding:
 
 def test_hostile_names_stay_text_and_nothing_is_fetched(finding: Finding) -> None:
     read = Read(finding.page().html())
-    assert {"link", "script", "iframe", "object", "base"}.isdisjoint(t for t, _ in read.tags)
+    assert {"link", "iframe", "object", "base"}.isdisjoint(t for t, _ in read.tags)
+    assert read.scripts == [SCRIPT]
     ids = {attributes.get("id") for _, attributes in read.tags}
     for tag, attributes in read.tags:
         assert not any(name.startswith("on") for name in attributes)

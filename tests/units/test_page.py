@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from paged import HOSTILE, Page
+from paged import HOSTILE, SCRIPT, Page
 
 from captum_influence import rank_layers, rank_units
 from captum_influence.units.page import ranking_figure, share_figure
@@ -63,4 +63,4 @@ def test_figures_are_drawn_on_both_papers() -> None:
 def test_names_can_not_break_out(name: str) -> None:
     page = Page(rank_units(VALUES, axis={name: [0], "other": [1, 2]}).page().html())
     assert name in page.text
-    assert not page.all("script")
+    assert page.scripts == [SCRIPT]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from captum_influence.reports.display import Display, Highlight, Row
 from captum_influence.reports.page import fragment
-from captum_influence.reports.parts import data_uri, embedded, is_smooth
+from captum_influence.reports.parts import data_uri, embedded, is_smooth, png_uri
 from captum_influence.reports.words import place
 from captum_influence.units.geometry import Box
 from captum_influence.units.regions import Region, connected_regions, cropped, percentile_mask
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["PictureDisplay", "PictureHighlight"]
 
 TEMPLATE = Path(__file__).with_name("picture_highlight.html.j2")
+STAGE = Path(__file__).with_name("picture_stage.html.j2")
+_THUMBNAIL = 36  # dots per inch: 144 pixels of the longer side
 _SPREAD = 0.25  # below this share, the strongest region isn't where "it" lies
 
 
@@ -90,6 +92,12 @@ class PictureHighlight(Highlight):
             lit_share=self.lit_share,
             percent_kept=f"{100 - self.percentile:g} %",
         )
+
+    def code(self) -> str:
+        return png_uri(maps.grey_code(self.heat))
+
+    def thumbnail(self) -> str:
+        return data_uri(maps.heat_map(self.heat, self.picture, unit=None), _THUMBNAIL)
 
     def figures(self, unit: str) -> Iterator[tuple[str, Figure]]:
         yield "heat", maps.heat_map(self.heat, self.picture, unit=unit)
@@ -183,6 +191,18 @@ class PictureDisplay(Display):
         return (
             f'<figure><img src="{embedded(self.picture, 120)}" alt="The picture that is explained">'
             f"<figcaption>{caption}</figcaption></figure>"
+        )
+
+    def stage(self, seen: Highlight, words: str) -> str:
+        if not isinstance(seen, PictureHighlight):
+            raise TypeError(f"expected a map of a picture, got a {type(seen).__name__}")
+        return fragment(
+            STAGE,
+            picture=embedded(self.picture, 90),
+            heat=png_uri(maps.heat_layer(seen.heat)),
+            code=seen.code(),
+            words=words,
+            crisp=not is_smooth(self.picture),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 from eyeing import pictures
-from paged import HOSTILE, Page
+from paged import HOSTILE, SCRIPT, Page
 
 from captum_influence import expert_curves
 
@@ -50,4 +50,4 @@ def test_names_can_not_break_out(model, name) -> None:
     )
     shown = Page(found.page().html())
     assert name in shown.text
-    assert not shown.all("script")
+    assert shown.scripts == [SCRIPT]
