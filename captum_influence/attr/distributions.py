@@ -48,6 +48,9 @@ class Distribution(ABC):
     is_anchored: ClassVar[bool] = False
     #: whether points lie between inputs, where whole numbers such as token ids have nothing
     interpolates: ClassVar[bool] = False
+    #: whether points lie on straight paths to the origin, from their anchors or the reference, and
+    #: uniformly: then a point moves, and displacements can be taken along the path
+    is_path: ClassVar[bool] = False
 
     @abstractmethod
     def points(self, origin: Tensors) -> Iterator[WeightedPoint]:
@@ -182,6 +185,7 @@ class Baselines(Distribution):
     is_random: ClassVar[bool] = True
     is_anchored: ClassVar[bool] = True
     interpolates: ClassVar[bool] = True
+    is_path: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count(self.n)
@@ -301,6 +305,10 @@ class Mixture(Distribution):
             )
         if not all(isinstance(part, Distribution) for _, part in self.parts):
             raise TypeError("expected a list of (share, Distribution) pairs")
+
+    @property
+    def is_path(self) -> bool:  # type: ignore[override]
+        return all(part.is_path for _, part in self.parts)
 
     @property
     def size(self) -> int | None:

@@ -72,9 +72,10 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         reference: an input, or :class:`Inputs`, where displacements start, in place of the
             distribution's own (the baseline of a path; zero activation for ``Point``, ``Noise``
             and ``Samples``).
-        displacement: ``"end"``, z(x) - z(reference); or a :class:`Replacement`, z(x) less what a
-            removal would put there, which is what :func:`explain` ranks by. Of several layers also
-            one for each.
+        displacement: ``"end"``, z(x) - z(reference); a :class:`Replacement`, z(x) less what a
+            removal would put there, which is what :func:`explain` ranks by (of several layers also
+            one for each); or ``"along"``: E[∂q/∂z · dz/dα] along a path, which multiplies by
+            itself and adds up to q(x) - q(baseline) at every layer that all must pass.
         execution: how it is computed; see :class:`Execution`.
 
     Source: Leino et al. 2018, arXiv 1802.03788.
@@ -99,7 +100,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         measure_at: Layer | None = None,
         multiply_by_inputs: bool = False,
         reference: Values | Inputs | Mapping[str, Any] | None = None,
-        displacement: Literal["end"] | StartAtLayer | Sequence[StartAtLayer] = "end",
+        displacement: Literal["end", "along"] | StartAtLayer | Sequence[StartAtLayer] = "end",
         execution: Execution | None = None,
     ) -> None:
         LayerAttribution.__init__(self, forward_func, layer, device_ids)
@@ -117,7 +118,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         self._starts()  # what is none is refused at once
         self.execution = execution or Execution()
         self._compiled: dict[nn.Module, Callable[..., Any]] = {}
-        self._multiply_by_inputs = multiply_by_inputs
+        self._multiply_by_inputs = multiply_by_inputs or self._along
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what was compiled: it belongs to this network in this process."""
@@ -128,18 +129,22 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         """Whether influences are multiplied by displacements (Captum's word for it)."""
         return self._multiply_by_inputs
 
+    @property
+    def _along(self) -> bool:
+        return isinstance(self.displacement, str) and self.displacement == "along"
+
     def _starts(self) -> Sequence[StartAtLayer] | None:
-        """Return where displacements start at each layer; None: at the reference."""
+        """Return where displacements start at each layer; None: at an input."""
         said, layers = self.displacement, self.layer
-        if isinstance(said, str) and said == "end":
+        if self._along or (isinstance(said, str) and said == "end"):
             return None
         many = len(layers) if isinstance(layers, list | tuple) else 1
         starts: list[Any] = list(said) if isinstance(said, list | tuple) else [said] * many
         wrong = [type(one).__name__ for one in starts if not isinstance(one, StartAtLayer)]
         if wrong or len(starts) != many:
             raise TypeError(
-                'expected displacement="end" or a Replacement, as MeanActivation.of([other]), '
-                f"or a list of one for each of {many} layers, got "
+                'expected displacement="end", "along" or a Replacement, as '
+                f"MeanActivation.of([other]), or a list of one for each of {many} layers, got "
                 f"{', '.join(wrong) or len(starts)}"
             )
         return starts
@@ -220,6 +225,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
                 multiply=self.multiplies_by_inputs,
                 reference=self._reference(call, sampling, slice_),
                 starts=self._starts() if self.multiplies_by_inputs else None,
+                along=self._along,
                 delta=return_convergence_delta,
                 standard_error=return_standard_error,
                 error_estimate=return_error_estimate,

@@ -40,6 +40,7 @@ class PathNodes(Distribution):
     alphas: Tensor
     weights: Tensor
     examples: Tensor | None = None
+    is_path: ClassVar[bool] = True
 
     @property
     def size(self) -> int:
@@ -97,6 +98,7 @@ class LinearPath(Distribution):
     rule: Rule | str | None = None
     tolerance: float = 0.01
     interpolates: ClassVar[bool] = True
+    is_path: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         rule = Rule.ensure(self.rule or (Midpoint() if self.is_adaptive else GaussLegendre()))
@@ -175,6 +177,7 @@ class StratifiedPath(Distribution):
     seed: int = 0
     numbers: Tensor | None = None
     interpolates: ClassVar[bool] = True
+    is_path: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count(self.n)

@@ -213,20 +213,20 @@ class Slice:
         overwrite: Mapping[Cut, Tensors] | None = None,
         examples: Tensor | None = None,
         cuts_only: bool = False,
+        graph: bool = False,
     ) -> Reading:
-        """Run without a graph and return copies of what passes the cuts, and the output.
+        """Run and return copies of what passes the cuts, and the output; with or without a graph.
 
         ``examples`` tells which of the recorded examples the rows belong to, so that what runs
         before the points enter is replayed. ``cuts_only``: the output isn't needed.
         """
-        overwriters = [Overwrite(cut, new) for cut, new in (overwrite or {}).items()]
-        readers = [Read(cut, stop=cuts_only and len(cuts) == 1) for cut in cuts]
-        # A pass that ends at a cut doesn't come to what the quantity reads.
-        measured = not (cuts_only and len(cuts) == 1)
-        with torch.set_grad_enabled(self.differentiable), self._replays.replayed(examples):
-            output = self._run(
-                inputs, bound, [*overwriters, *readers], stop=False, measured=measured
-            )
+        visits: list[Visit] = [Overwrite(cut, new) for cut, new in (overwrite or {}).items()]
+        stop = cuts_only and len(cuts) > 0
+        readers = [Read(cut, stop=stop, after=visits) for cut in cuts]
+        visits += readers  # the last of all to be come to ends the pass
+        with torch.set_grad_enabled(graph or self.differentiable), self._replays.replayed(examples):
+            # A pass that ends at a cut doesn't come to what the quantity reads.
+            output = self._run(inputs, bound, visits, stop=False, measured=not stop)
         return Reading(self._with_rows(readers, len(inputs[0])), output)
 
     def _with_rows(self, readers: Sequence[Read], rows: int) -> tuple[Tensors, ...]:

@@ -166,6 +166,8 @@ def _check_reference(distribution: Distribution, origin: Tensors) -> None:
     reference = distribution.reference(origin)
     if reference is not None:
         _check_like(reference, origin, "reference()")
+    starts = reference is not None or distribution.is_anchored
+    require(starts or not distribution.is_path, "is_path, but it says no start: answer reference()")
 
 
 def _check_precision(distribution: Distribution, origin: Tensors) -> None:

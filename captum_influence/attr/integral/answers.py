@@ -42,6 +42,7 @@ class Question:
         reference: inputs where displacements start, in place of the distribution's own, and the
             network's further arguments beside them.
         starts: what starts displacements at each cut itself, in place of both.
+        along: multiply by how fast z moves along the path, point by point, in place of all three.
         delta: also the completeness deltas.
         standard_error: also the standard errors.
         error_estimate: also the nested estimates of the quadrature error.
@@ -53,6 +54,7 @@ class Question:
     multiply: bool = False
     reference: Start | None = None
     starts: Sequence[StartAtLayer] | None = None
+    along: bool = False
     delta: bool = False
     standard_error: bool = False
     error_estimate: bool = False
@@ -69,10 +71,26 @@ class Question:
                 "return_convergence_delta needs multiply_by_inputs=True: plain influences don't "
                 "sum to a difference of the quantity"
             )
+        if self.along:
+            self._check_path()
         if self.starts is not None and (self.delta or self.reference is not None):
             raise ValueError(
                 "displacements that start at the layer have no input where they start, and no "
                 "delta: leave out return_convergence_delta and reference=, or displacement="
+            )
+
+    def _check_path(self) -> None:
+        path = self.problem.distribution
+        if not path.is_path:
+            raise ValueError(
+                'displacement="along" follows a path on which each point moves from a start to '
+                f"the input, got {type(path).__name__}, whose points don't move: give "
+                'LinearPath(baseline), or ask for displacement="end"'
+            )
+        if self.reference is not None:
+            raise ValueError(
+                'displacement="along" starts where the path starts, got a reference= beside it: '
+                "leave it out, and give it to the path, as by LinearPath(reference)"
             )
 
 
@@ -97,12 +115,14 @@ def answer(question: Question) -> Answer:
     problem, rows = question.problem, question.options.rows
     problem.slice.probe(problem.inputs, problem.arguments, rows)
     explained, question = _explained(question)
-    start = _start(question) if question.multiply else None
+    # Along a path the start is only asked for the quantity there.
+    asked = question.multiply and (question.delta or not question.along)
+    start = _start(question) if asked else None
     anchored = question.multiply and start is None and _has_anchors(question)
     estimate = _estimate(question, explained.cuts if anchored else None)
     integral = estimate.integral
     attributions, variances, change = integral.sums, estimate.variances, estimate.change
-    if question.multiply and not anchored:
+    if question.multiply and not anchored and not question.along:
         displacement = _displacement(explained, start, question.starts)
         attributions, change = (
             _products(attributions, displacement),
@@ -159,7 +179,7 @@ def _start(question: Question) -> Reading | None:
 
 
 def _estimate(question: Question, activations: Layers | None) -> Estimate:
-    problem = replace(question.problem, activations=activations)
+    problem = replace(question.problem, activations=activations, along=question.along)
     if question.standard_error:
         return with_standard_error(problem, question.options)
     return estimated(problem, question.options, coarse=question.error_estimate)

@@ -22,6 +22,7 @@ from captum_influence.network.modes import without_graph
 from captum_influence.network.passes.arguments import Bound
 from captum_influence.network.passes.memory import freed_memory_kept
 from captum_influence.network.passes.seen import Reading, Trace
+from captum_influence.network.rates import Moving, rates
 
 __all__ = ["expected_gradient", "read"]
 
@@ -125,16 +126,30 @@ def read(
 def _displacement(
     problem: Problem, block: Block, inputs: Tensors, bound: Bound
 ) -> tuple[Tensors | None, Tensor | None]:
-    """Return z(x) - z(anchor) and the quantities at the anchors, (quantities, rows).
+    """Return what each row's gradient is multiplied by, and the quantities at the anchors.
 
-    That is, if anchors differ from point to point; otherwise displacements are not our business.
+    That is, if it differs from point to point: dz/dα along the path, or z(x) - z(anchor), of
+    anchors of the points' own. Otherwise displacements are not our business.
     """
-    if problem.activations is None:
+    if problem.activations is None and not problem.along:
         return None, None
-    activations = [z for cut in problem.activations for z in cut]
+    anchors, values = _at_anchors(problem, block, inputs, bound)
+    if problem.along:
+        moving = Moving(inputs, bound, block.examples, block.points, problem.directions(block))
+        return tuple(z for cut in rates(problem.slice, moving) for z in cut), values
+    activations = [z for cut in problem.activations or () for z in cut]
     here = tuple(z[block.examples.to(z.device)] for z in activations)
-    if block.anchors is None:
+    if anchors is None:
         return here, None
+    return tuple(z - anchor for z, anchor in zip(here, anchors, strict=True)), values
+
+
+def _at_anchors(
+    problem: Problem, block: Block, inputs: Tensors, bound: Bound
+) -> tuple[Tensors | None, Tensor | None]:
+    """Return the activations and the quantities (quantities, rows) at the anchors, if any."""
+    if block.anchors is None:
+        return None, None
     sample_at = problem.slice.sample_at
     overwrite = {} if sample_at is None else {sample_at: block.anchors}
     entering = block.anchors if sample_at is None else inputs
@@ -142,9 +157,7 @@ def _displacement(
         entering, bound, cuts=problem.slice.cuts, overwrite=overwrite, examples=block.examples
     )
     values = [_value(quantity, block, reading.output).double() for quantity in problem.quantities]
-    anchors = [z for cut in reading.cuts for z in cut]
-    there = tuple(z - anchor for z, anchor in zip(here, anchors, strict=True))
-    return there, torch.stack(values)
+    return tuple(z for cut in reading.cuts for z in cut), torch.stack(values)
 
 
 def _value(quantity: Quantity, block: Block, output: Any) -> Tensor:

@@ -44,6 +44,8 @@ class Problem:
         origin: the explained instances where points enter, each (examples, ...).
         activations: z(x) at each cut, if each point's gradient shall be multiplied by the
             displacement from the point's own anchor.
+        along: whether each point's gradient shall be multiplied by how fast z moves as the point
+            moves along its path.
         squares: whether squared terms are summed too.
         coarse: whether every third point, weighing three times as much, is summed too.
     """
@@ -55,6 +57,7 @@ class Problem:
     arguments: Arguments = field(default_factory=Arguments)
     origin: Tensors = ()
     activations: Layers | None = None
+    along: bool = False
     squares: bool = False
     coarse: bool = False
 
@@ -69,6 +72,15 @@ class Problem:
         else:
             inputs = tuple(_rows(x, block.examples) for x in self.inputs)
         return inputs, self.arguments.rows(block.examples)
+
+    def directions(self, block: Block) -> Tensors:
+        """Return how the points of a block move along their straight paths, (rows, ...) each."""
+        start = block.anchors
+        if start is None:
+            reference = self.distribution.reference(self.origin) or ()
+            start = tuple(_rows(b, block.examples) for b in reference)
+        ends = (_rows(x, block.examples) for x in self.origin)
+        return tuple(end - begin for end, begin in zip(ends, start, strict=True))
 
     def one(self) -> tuple[Tensors, Bound]:
         """Return the inputs and further arguments of the first example."""

@@ -124,6 +124,8 @@ class Questioner:
         if self._influence.displacement == "end":
             return "its activation where the path starts, 0 without one"
         said = self._influence.displacement
+        if isinstance(said, str):
+            return "its activation at each point of the path, as the next one moves it"
         starts = said if isinstance(said, list | tuple) else [said]
         words = (one.in_words() if hasattr(one, "in_words") else "what is given" for one in starts)
         return ", ".join(dict.fromkeys(words))
