@@ -48,8 +48,7 @@ class Distribution(ABC):
     is_anchored: ClassVar[bool] = False
     #: whether points lie between inputs, where whole numbers such as token ids have nothing
     interpolates: ClassVar[bool] = False
-    #: whether points lie on straight paths to the origin, from their anchors or the reference, and
-    #: uniformly: then a point moves, and displacements can be taken along the path
+    #: whether points lie evenly on straight lines to the origin from their anchors, or a reference
     is_path: ClassVar[bool] = False
 
     @abstractmethod

@@ -29,6 +29,7 @@ from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.points import Tensors, Values
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.attr.sampling import Sampling
+from captum_influence.attr.through import Step, gates
 from captum_influence.data.items import Accepts
 from captum_influence.network.captum_private import format_additional_forward_args, format_output
 from captum_influence.network.cuts import Cut, Forward, Side
@@ -76,6 +77,8 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
             removal would put there, which is what :func:`explain` ranks by (of several layers also
             one for each); or ``"along"``: E[∂q/∂z · dz/dα] along a path, which multiplies by
             itself and adds up to q(x) - q(baseline) at every layer that all must pass.
+        through: pairs of a layer and some of its units, in the order in which the network comes to
+            them: only what passes these units counts, and nothing that goes round the layer.
         execution: how it is computed; see :class:`Execution`.
 
     Source: Leino et al. 2018, arXiv 1802.03788.
@@ -101,6 +104,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         multiply_by_inputs: bool = False,
         reference: Values | Inputs | Mapping[str, Any] | None = None,
         displacement: Literal["end", "along"] | StartAtLayer | Sequence[StartAtLayer] = "end",
+        through: Sequence[tuple[Any, Any]] | None = None,
         execution: Execution | None = None,
     ) -> None:
         LayerAttribution.__init__(self, forward_func, layer, device_ids)
@@ -116,6 +120,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         self.reference = reference
         self.displacement = displacement
         self._starts()  # what is none is refused at once
+        self.through = Step.all_of(through)
         self.execution = execution or Execution()
         self._compiled: dict[nn.Module, Callable[..., Any]] = {}
         self._multiply_by_inputs = multiply_by_inputs or self._along
@@ -212,8 +217,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         """
         self._check_choice(baselines, n_steps, method, target)
         call = self._call(inputs, additional_forward_args, forward_kwargs or {})
-        start = Inputs.ensure(0.0 if baselines is None else baselines)
-        distribution = self.distribution or LinearPath(start, int(n_steps), str(method))
+        distribution = self.distribution or _path(baselines, n_steps, method)
         rows = _checked_rows(internal_batch_size)
         options = Options(rows, dict(grad_kwargs or {}), show_progress, self.execution)
         sampling = Sampling.of(call, distribution, self.sample_at, self._network)
@@ -270,6 +274,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         settled = slice_.settled(inputs, arguments)
         problem = Problem(slice_, distribution, quantities, inputs, settled)
         problem = last_scores_only(problem, self._network)
+        problem = replace(problem, gates=gates(problem, self.through))
         return replace(problem, distribution=sampling.located(call, problem, options))
 
     def _reference(self, call: Call, sampling: Sampling, slice_: Slice) -> Start | None:
@@ -297,7 +302,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         ]
         return Slice(
             self.forward_func,
-            cuts,
+            [*cuts, *(step.cut for step in self.through)],
             sample_at=sample_at,
             measure_at=self.measure_at,
             differentiable=bool(options.grad_kwargs.get("create_graph", False)),
@@ -339,6 +344,12 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         parts += [by_example(found.estimates)] if question.error_estimate else []
         parts += [found.points] if question.points else []
         return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _path(baselines: Any, n_steps: int, method: str) -> LinearPath:
+    return LinearPath(
+        Inputs.ensure(0.0 if baselines is None else baselines), int(n_steps), str(method)
+    )
 
 
 def _checked_rows(internal_batch_size: int | None) -> int | None:

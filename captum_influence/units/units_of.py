@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from captum_influence.network.anatomy.parts import Attention, Neurons
 from captum_influence.network.cuts import Cut
 from captum_influence.units.axes import Aggregate, Axis, AxisLike
+from captum_influence.units.selection import NamedUnit, Selection
 
 __all__ = ["LayerLike", "UnitsOf"]
 
@@ -52,6 +54,10 @@ class UnitsOf:
         if isinstance(self.layer, Attention | Neurons):
             return self.layer.cut
         return Cut.ensure(self.layer)
+
+    def selected(self, units: Iterable[NamedUnit] | Selection) -> Selection:
+        """Return some of them."""
+        return Selection.ensure(units, self.axis, self.heads)
 
     def along(self, shape: tuple[int, ...], model: nn.Module, inputs: Tensor) -> Axis:
         """Return their axis in a network's layer of which one example has this shape.

@@ -71,6 +71,11 @@ class Question:
                 "return_convergence_delta needs multiply_by_inputs=True: plain influences don't "
                 "sum to a difference of the quantity"
             )
+        if self.delta and self.problem.gates:
+            raise ValueError(
+                "expected no through= beside return_convergence_delta: what goes through some "
+                "units is a part of the difference of the quantity, so leave one of them out"
+            )
         if self.along:
             self._check_path()
         if self.starts is not None and (self.delta or self.reference is not None):
@@ -148,7 +153,7 @@ def _explained(question: Question) -> tuple[Reading, Question]:
     curious = any(quantity.needs_reference for quantity in problem.quantities)
     if sample_at is None and not curious and not question.multiply:
         return Reading((), None), replace(question, problem=replace(problem, origin=problem.inputs))
-    cuts = problem.slice.cuts if question.multiply else ()
+    cuts = problem.cuts if question.multiply else ()
     inner = sample_at is not None
     reading = read(problem, problem.inputs, question.options, cuts=cuts, record=inner)
     problem = replace(
@@ -163,7 +168,7 @@ def _explained(question: Question) -> tuple[Reading, Question]:
 def _start(question: Question) -> Reading | None:
     """Read the activations where displacements start; None: at zero, or at the points' anchors."""
     problem, sample_at = question.problem, question.problem.slice.sample_at
-    cuts, options = problem.slice.cuts, question.options
+    cuts, options = problem.cuts, question.options
     if question.starts is not None:
         return None
     if question.reference is not None:
@@ -264,7 +269,7 @@ def _at_zero(question: Question, explained: Reading, c: int) -> Reading:
 
 def _check_numbers(question: Question, attributions: Tensors, counts: Sequence[int]) -> None:
     groups = by_cut(attributions, counts)
-    for cut, tensors in zip(question.problem.slice.cuts, groups, strict=True):
+    for cut, tensors in zip(question.problem.cuts, groups, strict=True):
         if any(bool(torch.isnan(t).any()) for t in tensors):
             raise RuntimeError(
                 f"the influence at the {cut} holds NaN: look for NaN weights, for an overflow "

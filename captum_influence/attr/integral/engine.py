@@ -22,7 +22,7 @@ from captum_influence.network.modes import without_graph
 from captum_influence.network.passes.arguments import Bound
 from captum_influence.network.passes.memory import freed_memory_kept
 from captum_influence.network.passes.seen import Reading, Trace
-from captum_influence.network.rates import Moving, rates
+from captum_influence.network.passes.tangents import Moving, rates
 
 __all__ = ["expected_gradient", "read"]
 
@@ -84,7 +84,7 @@ def _add_terms(problem: Problem, plan: Plan, sums: Sums, block: Block, added: se
             grads = tuple(grad * d for grad, d in zip(grads, displacement, strict=True))
         sums.add(which, block, grads)
         added.add(str(which))
-    sums.add_rows(block, trace.like, anchored)
+    sums.add_rows(block, trace.like[: len(problem.cuts)], anchored)
 
 
 def read(
@@ -136,7 +136,8 @@ def _displacement(
     anchors, values = _at_anchors(problem, block, inputs, bound)
     if problem.along:
         moving = Moving(inputs, bound, block.examples, block.points, problem.directions(block))
-        return tuple(z for cut in rates(problem.slice, moving) for z in cut), values
+        moved = rates(problem.slice, problem.cuts, moving)
+        return tuple(z for cut in moved for z in cut), values
     activations = [z for cut in problem.activations or () for z in cut]
     here = tuple(z[block.examples.to(z.device)] for z in activations)
     if anchors is None:
@@ -154,7 +155,7 @@ def _at_anchors(
     overwrite = {} if sample_at is None else {sample_at: block.anchors}
     entering = block.anchors if sample_at is None else inputs
     reading = problem.slice.read(
-        entering, bound, cuts=problem.slice.cuts, overwrite=overwrite, examples=block.examples
+        entering, bound, cuts=problem.cuts, overwrite=overwrite, examples=block.examples
     )
     values = [_value(quantity, block, reading.output).double() for quantity in problem.quantities]
     return tuple(z for cut in reading.cuts for z in cut), torch.stack(values)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 from torch.torch_version import TorchVersion
 
+from captum_influence.attr.integral.gates import gated
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.points import Block, Tensors, column
 from captum_influence.network.cuts import Cut
@@ -36,6 +37,7 @@ class Plan:
     batched: bool
     channels_last: bool
     grad_kwargs: Mapping[str, Any]
+    gates: tuple[Tensor, ...] = ()
 
     @staticmethod
     def of(problem: Problem, options: Options) -> Plan:
@@ -53,7 +55,7 @@ class Plan:
             batched = batched or (count > 1 and wish == "auto" and small)
         rows = _evened(rows, problem)
         channels_last = options.execution.memory_format == "channels_last"
-        return Plan(rows, batched, channels_last, options.grad_kwargs)
+        return Plan(rows, batched, channels_last, options.grad_kwargs, problem.gates)
 
     def gradients(
         self, cuts: Sequence[Cut], trace: Trace, values: Sequence[Tensor], block: Block
@@ -87,11 +89,12 @@ class Plan:
         *,
         retain_graph: bool | None = None,
     ) -> Tensors:
-        edges = [edge for cut in trace.edges for edge in cut]
+        own = len(cuts) - len(self.gates)
+        edges = [edge for cut in trace.edges[:own] for edge in cut]
         keywords = dict(self.grad_kwargs)
         keywords["retain_graph"] = retain_graph or keywords.get("retain_graph")
         lenient = [keywords.pop(name, False) for name in ("allow_unused", "materialize_grads")]
-        like = [z for cut in trace.like for z in cut]
+        like = [z for cut in trace.like[:own] for z in cut]
         # In half precision small weights would make gradients vanish: there they come after.
         late = any(z.is_floating_point() and z.element_size() < 4 for z in (values, *like))
         weights = (torch.ones_like(block.weights) if late else block.weights).to(values)
@@ -99,10 +102,13 @@ class Plan:
         if values.ndim == 2:
             weights = torch.eye(len(values)).to(values).unsqueeze(2) * weights
             keywords["is_grads_batched"] = True
-        if values.requires_grad:
+        if values.requires_grad and self.gates:
+            slopes = _slopes(values, trace.edges[-1], weights, {**keywords, "retain_graph": True})
+            found = gated(slopes, cuts, trace.edges, self.gates, keywords)
+        elif values.requires_grad:
             found = _slopes(values, edges, weights, keywords)
         if not any(lenient):
-            _check_connected(cuts, trace, found)
+            _check_connected(cuts[:own], trace, found)
         pairs = [
             (torch.zeros_like(z.expand(*values.shape[:-1], *z.shape)) if g is None else g, z)
             for g, z in zip(found, like, strict=True)
@@ -170,7 +176,7 @@ def _reached(values: Tensor, edges: Sequence[GradientEdge]) -> list[bool]:
 
 def _check_connected(cuts: Sequence[Cut], trace: Trace, found: Sequence[Tensor | None]) -> None:
     remaining = iter(found)
-    for cut, edges in zip(cuts, trace.edges, strict=True):
+    for cut, edges in zip(cuts, trace.edges, strict=False):
         if all(grad is None for grad in [next(remaining) for _ in edges]):
             raise RuntimeError(
                 f"the {cut} is not upstream of the quantity: no gradient reaches it. Measure a "

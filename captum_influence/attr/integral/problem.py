@@ -13,6 +13,7 @@ from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.integral.execution import Execution
 from captum_influence.attr.points import Block, Tensors
 from captum_influence.attr.quantities import Quantity
+from captum_influence.network.cuts import Cut
 from captum_influence.network.passes.arguments import Arguments, Bound
 from captum_influence.network.slices import Slice
 
@@ -46,6 +47,8 @@ class Problem:
             displacement from the point's own anchor.
         along: whether each point's gradient shall be multiplied by how fast z moves as the point
             moves along its path.
+        gates: of the last cuts of the slice, which units gradients must pass, (...) bool each;
+            to these nothing is attributed.
         squares: whether squared terms are summed too.
         coarse: whether every third point, weighing three times as much, is summed too.
     """
@@ -58,8 +61,14 @@ class Problem:
     origin: Tensors = ()
     activations: Layers | None = None
     along: bool = False
+    gates: Tensors = ()
     squares: bool = False
     coarse: bool = False
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Where it is attributed."""
+        return self.slice.cuts[: len(self.slice.cuts) - len(self.gates)]
 
     @property
     def examples(self) -> int:

@@ -95,6 +95,7 @@ class Questioner:
             "measure_at": _place(influence, influence.measure_at),
             "reference": told(influence.reference),
             "displacement": told(influence.displacement),
+            "through": [(_place(influence, s.cut), told(s.units)) for s in influence.through],
             **self._network,
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from captum_influence.network.cuts import Tensors
+from captum_influence.network.cuts import Cut, Tensors
 from captum_influence.network.passes.arguments import Bound
 from captum_influence.network.passes.seen import Reading
 from captum_influence.network.slices import Slice
@@ -42,7 +43,7 @@ class Moving:
     directions: Tensors
 
 
-def rates(slice_: Slice, moving: Moving) -> tuple[Tensors, ...]:
+def rates(slice_: Slice, cuts: Sequence[Cut], moving: Moving) -> tuple[Tensors, ...]:
     r"""Return :math:`\frac{d}{d\alpha} z(x + \alpha v)` at each cut, for :math:`\alpha = 0`.
 
     That is one pass in forward mode. Where a function has no derivative in that mode (an
@@ -58,12 +59,12 @@ def rates(slice_: Slice, moving: Moving) -> tuple[Tensors, ...]:
         lacks = "tried before"
         if slice_ not in _backward_only:
             try:
-                return _in_forward_mode(slice_, moving)
+                return _in_forward_mode(slice_, cuts, moving)
             except RuntimeError as error:  # NotImplementedError is one
                 lacks = _first_line(error)
                 _backward_only.add(slice_)
         try:
-            return _backward_twice(slice_, moving)
+            return _backward_twice(slice_, cuts, moving)
         except RuntimeError as error:
             raise RuntimeError(
                 "expected functions before the layer that can be differentiated in forward mode, "
@@ -72,14 +73,14 @@ def rates(slice_: Slice, moving: Moving) -> tuple[Tensors, ...]:
             ) from error
 
 
-def _in_forward_mode(slice_: Slice, moving: Moving) -> tuple[Tensors, ...]:
+def _in_forward_mode(slice_: Slice, cuts: Sequence[Cut], moving: Moving) -> tuple[Tensors, ...]:
     with forward_ad.dual_level():
         pairs = zip(moving.points, moving.directions, strict=True)
         with warnings.catch_warnings():
             # Its first call scripts decompositions, which torch tells its own users not to do.
             warnings.simplefilter("ignore", DeprecationWarning)
             points = tuple(_dual(x, v) for x, v in pairs)
-        reading = _read(slice_, moving, points)
+        reading = _read(slice_, cuts, moving, points)
         return tuple(tuple(map(_tangent, cut)) for cut in reading.cuts)
 
 
@@ -88,10 +89,10 @@ def _tangent(z: Tensor) -> Tensor:
     return torch.zeros_like(primal) if tangent is None else tangent
 
 
-def _backward_twice(slice_: Slice, moving: Moving) -> tuple[Tensors, ...]:
+def _backward_twice(slice_: Slice, cuts: Sequence[Cut], moving: Moving) -> tuple[Tensors, ...]:
     keep = slice_.differentiable
     points = tuple(x if x.requires_grad else x.detach().requires_grad_() for x in moving.points)
-    reading = _read(slice_, moving, points, graph=True)
+    reading = _read(slice_, cuts, moving, points, graph=True)
     found = [z for cut in reading.cuts for z in cut]
     moved = [z for z in found if z.requires_grad]
     with torch.enable_grad():
@@ -120,13 +121,15 @@ def _check_twice(value: Tensor) -> None:
         ahead += [following for following, _ in node.next_functions]
 
 
-def _read(slice_: Slice, moving: Moving, points: Tensors, *, graph: bool = False) -> Reading:
+def _read(
+    slice_: Slice, cuts: Sequence[Cut], moving: Moving, points: Tensors, *, graph: bool = False
+) -> Reading:
     """Read the cuts with the points in place, and go no further."""
     sample_at = slice_.sample_at
     return slice_.read(
         points if sample_at is None else moving.inputs,
         moving.bound,
-        cuts=slice_.cuts,
+        cuts=cuts,
         overwrite={} if sample_at is None else {sample_at: points},
         examples=moving.examples,
         cuts_only=True,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from captum_influence.network.cuts import Cut
 from captum_influence.network.passes.arguments import Bound
-from captum_influence.network.rates import Moving, rates
+from captum_influence.network.passes.tangents import Moving, rates
 from captum_influence.network.slices import Slice
 
 X = torch.sin(torch.arange(12, dtype=torch.float64)).reshape(4, 3)
@@ -60,7 +60,7 @@ def _rates(model: nn.Module, cuts: list[Any], **given: Any) -> list[Tensor]:
     slice_ = Slice(model, [Cut.ensure(cut) for cut in cuts], **given)
     with slice_.opened():
         moving = Moving((X,), Bound(), torch.arange(4), (X,), (V,))
-        return [z for cut in rates(slice_, moving) for z in cut]
+        return [z for cut in rates(slice_, slice_.cuts, moving) for z in cut]
 
 
 def _differences(model: nn.Module, layers: int, step: float = 1e-5) -> Tensor:
@@ -85,7 +85,7 @@ def test_what_does_not_move_has_none(first: list[nn.Module]) -> None:
     with slice_.opened():
         points = (torch.zeros(4, 4).double(),)
         moving = Moving((X,), Bound(), torch.arange(4), points, (points[0] + 1,))
-        ((found,),) = rates(slice_, moving)
+        ((found,),) = rates(slice_, slice_.cuts, moving)
     assert torch.equal(found, torch.zeros(4, 4).double())
 
 
