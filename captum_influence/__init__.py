@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         StratifiedPath,
         Unit,
     )
-    from captum_influence.circuits import Circuit, FaithfulnessCurve, circuit
+    from captum_influence.circuits import Circuit, Edges, FaithfulnessCurve, circuit, edges
     from captum_influence.experts import (
         Combination,
         Expert,
@@ -120,6 +120,7 @@ __all__ = [
     "Dictionary",
     "Distribution",
     "DistributionalInfluence",
+    "Edges",
     "Essence",
     "Expert",
     "ExpertCurves",
@@ -178,6 +179,7 @@ __all__ = [
     "combine",
     "compare",
     "counterfactual",
+    "edges",
     "essence",
     "expert_curves",
     "explain",

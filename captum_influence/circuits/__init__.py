@@ -1,8 +1,19 @@
 """Circuits of transformers: which edges carry an answer."""
 
-from captum_influence.circuits.find import CircuitOptions, circuit
+from captum_influence.circuits.find import circuit
 from captum_influence.circuits.graph import Graph
 from captum_influence.circuits.measuring import Measuring
+from captum_influence.circuits.options import CircuitOptions
 from captum_influence.circuits.result import Circuit, FaithfulnessCurve
+from captum_influence.circuits.scored import Edges, edges
 
-__all__ = ["Circuit", "CircuitOptions", "FaithfulnessCurve", "Graph", "Measuring", "circuit"]
+__all__ = [
+    "Circuit",
+    "CircuitOptions",
+    "Edges",
+    "FaithfulnessCurve",
+    "Graph",
+    "Measuring",
+    "circuit",
+    "edges",
+]

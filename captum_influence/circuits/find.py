@@ -8,35 +8,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import TypedDict, Unpack
+from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
-from captum_influence.attr.inputs import Inputs
-from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.run import Run
 from captum_influence.circuits.graph import Graph
 from captum_influence.circuits.measuring import Measuring
+from captum_influence.circuits.options import CircuitOptions
 from captum_influence.circuits.pairs import Pairs, PairsLike
 from captum_influence.circuits.result import Circuit, FaithfulnessCurve
+from captum_influence.circuits.scored import usual_path
 from captum_influence.network.anatomy.split import Split
 from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
 from captum_influence.units.options import check_options, collected
 from captum_influence.units.targets import TargetLike, question
 
-__all__ = ["CircuitOptions", "circuit"]
+__all__ = ["circuit"]
 
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # of all edges, to be tried
 _ENOUGH = 0.9  # of what the corruption takes
-
-
-class CircuitOptions(TypedDict, total=False):
-    """What :func:`circuit` takes by keyword out of :class:`Run`."""
-
-    internal_batch_size: int | None
-    seed: int
-    show_progress: bool
-    run: Run
 
 
 def circuit(
@@ -89,7 +80,7 @@ def circuit(
     check_options("circuit", options, CircuitOptions)
     run, pairs = collected("circuit", "run", Run, options), Pairs.ensure(prompts)
     network, wanted = network_of(model), question(quantity)
-    over = _path(pairs) if distribution is None else distribution
+    over = usual_path(pairs) if distribution is None else distribution
     with run.seeded():
         measuring = Measuring(Split.of(network, pairs.clean), pairs, wanted, run)
         graph, scores = measuring.graph, measuring.edges(over)
@@ -114,15 +105,6 @@ def circuit(
         others=_kept(pairs.corrupted),
         seconds=time.perf_counter() - began,
     )
-
-
-def _path(pairs: Pairs) -> Distribution:
-    """Return the points at which edges are scored by default.
-
-    Edges are scored better by the point alone, one by one, and circuits by a path: what edges do
-    together shows between the inputs, not at one of them.
-    """
-    return LinearPath(Inputs(pairs.corrupted), 5, rule="riemann_right")
 
 
 def _sizes(graph: Graph, sizes: Sequence[int] | None, edges: int | None) -> tuple[int, ...]:
