@@ -80,6 +80,26 @@ def peers(found: Row) -> str:
     return table(["against", "network", "question", "theirs, s", *_TIMING], rows)
 
 
+def patching(found: Row) -> str:
+    """Estimates of patching in a GPT-2, in processes of their own, ours and theirs in turn."""
+    asked = {
+        "nodes": ("EAP-IG, 24 cuts", "a loop by hand"),
+        "embedding": ("integrated gradients at the embedding", "Captum's LayerIntegratedGradients"),
+    }
+    rows = [
+        (
+            *asked[row["what"]],
+            f"{row['theirs s']:.2f}",
+            f"{row['ours s']:.2f}",
+            f"{row['ratio']:.2f}",
+            f"{row['difference']:.0e}",
+        )
+        for row in found["rows"]
+    ]
+    heads = ["question", "against", "theirs, s", "ours, s", "ours of theirs", "difference of norms"]
+    return table(heads, rows)
+
+
 def _seconds(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
@@ -103,5 +123,6 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "memory": ("memory", f"{_RUN}memory {_OUT}memory.json", memory),
     "floor": ("utilization", f"{_RUN}utilization {_OUT}utilization.json", utilization),
     "profile": ("utilization", f"{_RUN}utilization {_OUT}utilization.json", operations),
+    "patching": ("patching", f"{_RUN}patching {_OUT}patching.json", patching),
     "peers": ("peers", f"{_RUN}peers", peers),
 }
