@@ -9,10 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
+from torch.torch_version import TorchVersion
 
 from captum_influence.network.cuts import Cut
 
-__all__ = ["gated"]
+__all__ = ["gated", "reached"]
+
+# Where some edges are reached and others aren't, autograd crashed as late as in 2.6.
+_CRASHES = TorchVersion(torch.__version__) < "2.13"
 
 Edges = Sequence[tuple[GradientEdge, ...]]
 
@@ -49,18 +53,38 @@ def gated(
             raise _aside(cuts[place], behind)
         last, behind = place == own, f"the {cuts[place]}"
         goal = [edge for cut in edges[:own] for edge in cut] if last else list(edges[place - 1])
-        slopes = torch.autograd.grad(
-            list(edges[place]),
-            goal,
-            [slope.where(masks[place - own], 0.0)],
-            allow_unused=True,
-            **(keywords if last else {**keywords, "retain_graph": True}),
+        known = reached([edge.node for edge in edges[place]], goal)
+        if not any(known):
+            raise _aside(cuts[place - 1], behind)
+        asked = [edge for edge, is_known in zip(goal, known, strict=True) if is_known]
+        grads = iter(
+            torch.autograd.grad(
+                list(edges[place]),
+                asked,
+                [slope.where(masks[place - own], 0.0)],
+                allow_unused=True,
+                **(keywords if last else {**keywords, "retain_graph": True}),
+            )
         )
+        slopes = [next(grads) if is_known else None for is_known in known]
     found = iter(slopes)
     for cut, tensors in zip(cuts[:own], edges[:own], strict=True):
         if all(slope is None for slope in islice(found, len(tensors))):
             raise _aside(cut, behind)
     return list(slopes)
+
+
+def reached(starts: Sequence[Any], edges: Sequence[GradientEdge]) -> list[bool]:
+    """Return whether each edge lies on the graph behind these nodes, where autograd must know."""
+    if not _CRASHES:
+        return [True] * len(edges)
+    seen, ahead = set[Any](), list(starts)
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            ahead += [following for following, _ in node.next_functions]
+    return [edge.node in seen for edge in edges]
 
 
 def _aside(cut: Cut, behind: str) -> ValueError:

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
-from torch.torch_version import TorchVersion
 
-from captum_influence.attr.integral.gates import gated
+from captum_influence.attr.integral.gates import gated, reached
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.points import Block, Tensors, column
 from captum_influence.network.cuts import Cut
@@ -25,8 +24,6 @@ __all__ = ["Plan"]
 # 8 MB, rows are nearly free, and more than 64 of them pay.
 _BLOCK_BYTES, _SMALL_BYTES = 48 * 2**20, 8 * 2**20
 _FEWEST_ROWS, _MANY_ROWS = 6, 64
-# Where some edges are reached and others aren't, autograd crashed as late as in 2.6.
-_CRASHES = TorchVersion(torch.__version__) < "2.13"
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +146,7 @@ def _slopes(
     keywords: Mapping[str, Any],
 ) -> list[Tensor | None]:
     """Return the gradient at each edge; None where there is none."""
-    known = _reached(values, edges) if _CRASHES else [True] * len(edges)
+    known = reached([values.grad_fn], edges)
     asked = [edge for edge, is_known in zip(edges, known, strict=True) if is_known]
     if not asked:
         return [None] * len(edges)
@@ -161,17 +158,6 @@ def _slopes(
         grads = torch.autograd.grad(total, asked, allow_unused=True, **keywords)
     found = iter(grads)
     return [next(found) if is_known else None for is_known in known]
-
-
-def _reached(values: Tensor, edges: Sequence[GradientEdge]) -> list[bool]:
-    """Return whether each edge lies on the graph that values hang on."""
-    seen, ahead = set[Any](), [values.grad_fn]
-    while ahead:
-        node = ahead.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            ahead += [following for following, _ in node.next_functions]
-    return [edge.node in seen for edge in edges]
 
 
 def _check_connected(cuts: Sequence[Cut], trace: Trace, found: Sequence[Tensor | None]) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.autograd.graph import get_gradient_edge
 
+from captum_influence.attr.integral import gates
 from captum_influence.attr.integral.gates import gated
 from captum_influence.network.cuts import Cut
 
@@ -30,3 +31,17 @@ def test_layers_without_a_way_between_are_named() -> None:
         gated([None], CUTS, edges, [MASK], {})
     with pytest.raises(ValueError, match="from the output of first to the output of second"):
         gated([torch.ones(2, 4).double()], CUTS, edges, [MASK], {})
+
+
+def test_an_autograd_that_crashes_is_asked_only_for_what_it_reaches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    z, other = (torch.ones(2, 3).double().requires_grad_() for _ in range(2))
+    y = z @ A.T
+    edges = [get_gradient_edge(z), get_gradient_edge(other)]
+    assert gates.reached([y.grad_fn], edges) == [True, True]
+    monkeypatch.setattr(gates, "_CRASHES", True)
+    assert gates.reached([y.grad_fn], edges) == [True, False]
+    both = [(edges[0],), (get_gradient_edge(y),)]
+    (found,) = gated([torch.ones(2, 4).double()], CUTS, both, [MASK], {})
+    torch.testing.assert_close(found, MASK.double().expand(2, 4) @ A)
