@@ -29,6 +29,19 @@ def test_only_its_edges_run_within_the_block() -> None:
         torch.testing.assert_close(network(CLEAN)[:, -1], MODEL(CLEAN)[:, -1])
 
 
+def test_inputs_of_another_shape_want_corrupted_ones_of_that_shape() -> None:
+    pairs = (CLEAN.repeat(2, 1), OTHER.repeat(2, 1))
+    two = circuit(MODEL, pairs, NextToken(1), controls=2)
+    with (
+        two.only(MODEL) as network,
+        pytest.raises(ValueError, match=r"expected inputs of \(2, 6\) .* got \(1, 6\)"),
+    ):
+        network(CLEAN)
+    with two.only(MODEL, OTHER) as network:  # the cure, and one for all
+        torch.testing.assert_close(network(CLEAN)[:, -1], MODEL(CLEAN)[:, -1])
+        torch.testing.assert_close(network(pairs[0])[:, -1], MODEL(pairs[0])[:, -1])
+
+
 def test_areas_are_those_of_the_curve() -> None:
     curve = FaithfulnessCurve(
         sizes=(1, 2, 4),

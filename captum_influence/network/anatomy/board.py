@@ -44,9 +44,20 @@ class Board:
         self.streams.clear()
 
     def shifts(self, readers: slice, before: int) -> Tensor | None:
-        """Return what some readers get beside the stream, (readers, examples, positions, width)."""
+        """Return what some readers get beside the stream, (readers, examples, positions, width).
+
+        Raises:
+            ValueError: if what runs isn't of the shape of what takes its place.
+        """
         if self.absent is None or self.others is None:
             return None
+        here, there = self.kept[0].shape[:2], self.others.shape[1:3]
+        if here != there and there[0] != 1:
+            raise ValueError(
+                f"expected inputs of {tuple(there)} examples and positions, as those whose "
+                f"activations the other edges carry, got {tuple(here)}: give corrupted inputs of "
+                "that shape, as by circuit.only(model, corrupted)"
+            )
         which = self.absent[readers, :before]
         moved = self.others[:before] - torch.stack(self.kept[:before])
         return torch.einsum("rw,w...->r...", which.to(moved), moved)
