@@ -14,6 +14,8 @@ from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.inputs import Inputs
 from captum_influence.attr.next_token import NextToken
 from captum_influence.attr.paths import LinearPath
+from captum_influence.attr.profile.one_pass import Questioner
+from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import ClassScore
 from captum_influence.network.cuts import Cut
 from captum_influence.units.selection import Selection
@@ -207,3 +209,15 @@ def test_a_route_has_no_delta() -> None:
     route = influence("1", [("3", [0])], distribution=LinearPath(), multiply_by_inputs=True)
     with pytest.raises(ValueError, match="leave one of them out"):
         route.attribute(X, target=1, return_convergence_delta=True)
+
+
+def test_a_profile_takes_a_route_and_knows_it_from_another() -> None:
+    labels = torch.tensor([0, 1, 0, 1])
+    route = influence("1", [("3", [1])])
+    found = InfluenceProfile.over(route, [(X, labels)], group_by="label")
+    torch.testing.assert_close(found.mean(0), route.attribute(X, target=labels)[::2].mean(0))
+    asked = [influence("1", [("3", units)]) for units in ([1], [1], [2], Selection(((2,),)))]
+    first, same, other, named = (Questioner(one, "label", "sum", 1, None).identity for one in asked)
+    assert first == same
+    assert first != other
+    assert first != named
