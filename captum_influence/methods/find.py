@@ -21,7 +21,7 @@ from captum_influence.methods.catalogue import METHODS, Method, MethodQuestion, 
 from captum_influence.methods.result import Comparison
 from captum_influence.metrics.blobs import centre_prior
 from captum_influence.network.cuts import Cut, layer_name, refuse_basis
-from captum_influence.network.inputs import network_of
+from captum_influence.network.inputs import examples_of, network_of
 from captum_influence.network.outputs import Output, answering, tensor_of
 from captum_influence.network.slices import Slice
 from captum_influence.network.tracing import out_of_place
@@ -78,8 +78,9 @@ def compare(
 
     Args:
         model: the network, with scores (examples, classes).
-        inputs: (examples, channels, height, width); sequences (examples, steps, features) and rows
-            (examples, features) count as pictures of that size, or of one line.
+        inputs: (examples, channels, height, width), or one picture without the examples; sequences
+            (examples, steps, features) and rows (examples, features) count as pictures of that
+            size, or of one line.
         layer: where layer methods look.
         target: a class, by number or name, or one per example; None: the predicted one.
         methods: names out of ``catalogue.METHODS``; ``"default"``: all.
@@ -104,8 +105,10 @@ def compare(
         torch.Size([1, 1, 64, 64])
     """
     asked = Asked.of(compare, locals())
-    shown, run, example = _told(inputs, options)
+    shown, run = _told(inputs, options)
     network, classes = network_of(model, run.output), numbered(target, shown.class_names)
+    inputs = examples_of(network, inputs)
+    example = _example(inputs, options)
     question, output = _question(network, inputs, layer, classes, points, run)
     geometry = _geometry(question)
     answers, reasons = _answers(_chosen(methods), question, geometry, run)
@@ -255,20 +258,25 @@ def _geometry(question: MethodQuestion) -> Geometry | None:
         return None
 
 
-def _told(inputs: Tensor, options: CompareOptions) -> tuple[Shown, Run, int]:
-    """Return how it is shown, how it is run, and which example is shown."""
+def _told(inputs: Tensor, options: CompareOptions) -> tuple[Shown, Run]:
+    """Return how it is shown, and how it is run."""
     check_options("compare", options, CompareOptions)
     if not isinstance(inputs, Tensor) or inputs.ndim not in (2, 3, 4):
         raise TypeError(
             "expected inputs as one tensor (examples, channels, height, width), (examples, steps, "
             f"features) or (examples, features), got {getattr(inputs, 'shape', type(inputs))}"
         )
+    shown: Shown = collected("compare", "shown", Shown, options)
+    run: Run = collected("compare", "run", Run, options)
+    return shown, run
+
+
+def _example(inputs: Tensor, options: CompareOptions) -> int:
+    """Return which example is shown."""
     example = options.get("example", 0)
     if not 0 <= example < len(inputs):
         raise ValueError(f"expected example= from 0 to {len(inputs) - 1}, got {example}")
-    shown: Shown = collected("compare", "shown", Shown, options)
-    run: Run = collected("compare", "run", Run, options)
-    return shown, run, example
+    return example
 
 
 def _question(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from captum_influence.network.outputs import Output, answering, scores_in
 from captum_influence.network.reading import output_of
 
-__all__ = ["network_of", "one_input"]
+__all__ = ["examples_of", "network_of", "one_input"]
 
 
 def network_of(model: nn.Module, output: Output = None) -> nn.Module:
@@ -63,6 +63,17 @@ def one_input(model: nn.Module, image: Tensor) -> Tensor:
     return inputs if inputs.ndim != 3 else _batch_of_one(model, inputs)
 
 
+def examples_of(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Return inputs with their examples first: one picture without a batch gets one.
+
+    What has three dimensions is taken for a batch (examples, steps, features) where the network
+    answers it with a row for each; else for a picture (channels, height, width) where it does that.
+    """
+    if inputs.ndim != 3 or _fit(model, inputs) == 2 or _fit(model, inputs[None]) < 2:
+        return inputs
+    return inputs[None]
+
+
 def _batch_of_one(model: nn.Module, inputs: Tensor) -> Tensor:
     """Return (1, n, m) as the network takes it: a picture of one colour, or one series.
 
@@ -74,10 +85,10 @@ def _batch_of_one(model: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def _fit(model: nn.Module, inputs: Tensor) -> int:
-    """Return 0 if the network doesn't take it, 2 if it answers with one row of scores, else 1."""
+    """Return 0 if the network doesn't take it, 2 if it answers each example with a row, else 1."""
     try:
         output = output_of(model, inputs)  # which leaves the network as it was, also if it fails
     except Exception:  # whatever a network says of a shape that it doesn't take
         return 0
     scores = scores_in(output)
-    return 2 if scores is not None and len(scores) == 1 else 1
+    return 2 if scores is not None and len(scores) == len(inputs) else 1

@@ -286,3 +286,10 @@ def test_only_pictures_have_pictures():
     # The map is as large as the inputs, so a picture must be, too.
     with pytest.raises(ValueError, match=r"geometry of the image, \(3, 16, 16\), got \(3, 4, 4\)"):
         compare(vgg_like(), IMAGES, "3", 0, **asked)
+
+
+def test_one_picture_may_lack_the_examples():
+    network, scene = load_demo_network(), demo_scene().image
+    alone = compare(network, scene, "relu5", 0, ["Saliency"])
+    batch = compare(network, scene[None], "relu5", 0, ["Saliency"])
+    assert torch.equal(alone.maps["Saliency"], batch.maps["Saliency"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from captum_influence.network.inputs import network_of, one_input
+from captum_influence.network.inputs import examples_of, network_of, one_input
 from captum_influence.testing.state import preserved, unchanged
 
 
@@ -23,6 +23,20 @@ def test_what_is_no_network_is_refused(value) -> None:
 def test_a_picture_may_lack_the_batch_dimension(model, image) -> None:
     assert torch.equal(one_input(model, image), image[None])
     assert torch.equal(one_input(model, image[None]), image[None])
+
+
+def test_examples_come_first_also_of_one_picture(model, image) -> None:
+    assert torch.equal(examples_of(model, image), image[None])
+    assert torch.equal(examples_of(model, image[None]), image[None])
+    series = nn.Sequential(nn.Linear(4, 3), nn.Flatten(), nn.Linear(15, 2))
+    batch = torch.rand(6, 5, 4)
+    assert torch.equal(examples_of(series, batch), batch)
+
+
+def test_one_picture_of_one_colour_is_no_batch_of_series() -> None:
+    tokens = nn.Sequential(nn.Conv2d(1, 4, 2, 2), nn.Flatten(2), nn.Flatten(), nn.Linear(64, 3))
+    picture = torch.rand(1, 8, 8)
+    assert torch.equal(examples_of(tokens, picture), picture[None])
 
 
 def test_a_row_of_features_may_lack_it(model) -> None:
