@@ -21,6 +21,10 @@ __all__ = [
 ]
 
 
+_Numbers = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+_NEWTON_STEPS = 3
+
+
 class Rule(ABC):
     r"""Approximates :math:`\int_0^1 f(\alpha)\,d\alpha` by :math:`\sum_k w_k f(\alpha_k)`.
 
@@ -75,7 +79,7 @@ class GaussLegendre(Rule):
     """
 
     def nodes_and_weights(self, n: int) -> tuple[Tensor, Tensor]:
-        nodes, weights = _leggauss(n)
+        nodes, weights = _gauss_legendre(n)
         return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
 
 
@@ -118,7 +122,37 @@ class Trapezoid(Rule):
         return _steps(n) / (n - 1), weights
 
 
-_leggauss = lru_cache(maxsize=64)(np.polynomial.legendre.leggauss)  # eigenvalues, each time
+@lru_cache(maxsize=64)
+def _gauss_legendre(n: int) -> tuple[_Numbers, _Numbers]:
+    """Return the zeros of the Legendre polynomial P_n in increasing order, and their weights.
+
+    Newton's method from Tricomi's asymptotic zeros, which are right to about n**-4, so that three
+    steps suffice for any n; P_n by its recurrence, at the zeros in [0, 1) alone, for they lie in
+    pairs. As many operations as n**2, where the eigenvalues of the companion matrix take n**3.
+    """
+    places = np.arange(1, (n + 1) // 2 + 1)
+    angle = np.pi * (4 * places - 1) / (4 * n + 2)
+    below = (n - 1) / (8 * n**3) + (39 - 28 / np.sin(angle) ** 2) / (384 * n**4)
+    x = (1 - below) * np.cos(angle)
+    for _ in range(_NEWTON_STEPS):
+        before, last = _legendre(n, x)
+        x = x - last * (1 - x**2) / (n * (before - x * last))
+    if n % 2:
+        x[-1] = 0.0
+    before, _last = _legendre(n, x)
+    weights = 2 * (1 - x**2) / (n * before) ** 2
+    pairs = n // 2
+    nodes = np.concatenate([-x, x[:pairs][::-1]])
+    both = np.concatenate([weights, weights[:pairs][::-1]])
+    return nodes, both * (2 / both.sum())
+
+
+def _legendre(n: int, x: _Numbers) -> tuple[_Numbers, _Numbers]:
+    """Return P_{n-1} and P_n at x, n >= 1."""
+    before, last = np.ones_like(x), x
+    for k in range(2, n + 1):
+        before, last = last, ((2 * k - 1) * x * last - (k - 1) * before) / k
+    return before, last
 
 
 def _steps(n: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Rules integrate what they promise to, exactly, and refuse what they can't."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,25 @@ def test_gauss_legendre_is_the_textbook_two_point_rule() -> None:
     expected = torch.tensor([0.5 - 0.5 / np.sqrt(3), 0.5 + 0.5 / np.sqrt(3)])
     assert torch.allclose(nodes, expected.double(), atol=1e-15)
     assert weights.tolist() == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 50, 99, 400])
+def test_gauss_legendre_is_numpys_by_eigenvalues(n: int) -> None:
+    nodes, weights = GaussLegendre()(n)
+    expected, weighing = np.polynomial.legendre.leggauss(n)
+    assert torch.allclose(2 * nodes - 1, torch.from_numpy(expected), rtol=0, atol=4e-16)
+    assert torch.allclose(2 * weights, torch.from_numpy(weighing), rtol=0, atol=4e-14)
+
+
+def test_four_thousand_points_are_exact_and_cost_no_second() -> None:
+    start = time.process_time()
+    nodes, weights = GaussLegendre()(4001)  # a number that no other test has asked for
+    assert time.process_time() - start < 2  # 40 by eigenvalues
+    for power in (0, 1, 10, 999, 7001):
+        assert float((weights * nodes**power).sum()) == pytest.approx(1 / (power + 1), rel=1e-10)
+    angle = torch.arccos(1 - 2 * nodes)  # zeros of a Legendre polynomial, to O(n**-2)
+    steps = angle[1:] - angle[:-1]
+    assert torch.allclose(steps[5:-5], torch.full_like(steps[5:-5], np.pi / 4001.5), rtol=1e-3)
 
 
 def test_midpoints_are_nested_by_threes() -> None:
