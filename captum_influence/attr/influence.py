@@ -22,7 +22,7 @@ from captum_influence.attr.integral.answers import (
     answer,
     by_cut,
 )
-from captum_influence.attr.integral.execution import Execution
+from captum_influence.attr.integral.execution import Chosen, Execution, LastChosen
 from captum_influence.attr.integral.last_scores import last_scores_only
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.paths import LinearPath
@@ -123,6 +123,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         self.through = Step.all_of(through)
         self.execution = execution or Execution()
         self._compiled: dict[nn.Module, Callable[..., Any]] = {}
+        self._last = LastChosen()
         self._multiply_by_inputs = multiply_by_inputs or self._along
 
     def __getstate__(self) -> dict[str, Any]:
@@ -137,6 +138,11 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
     @property
     def _along(self) -> bool:
         return isinstance(self.displacement, str) and self.displacement == "along"
+
+    @property
+    def chosen(self) -> Chosen | None:
+        """How this thread's last call of ``attribute`` was computed, and why; None before it."""
+        return self._last.value
 
     def _starts(self) -> Sequence[StartAtLayer] | None:
         """Return where displacements start at each layer; None: at an input."""
@@ -325,7 +331,8 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         return quantities
 
     def _formatted(self, found: Answer, question: Question) -> Any:
-        """Return what was found in Captum's shapes."""
+        """Return what was found in Captum's shapes, and remember how."""
+        self._last.value = found.chosen
         several = isinstance(self.quantity, (list, tuple))
         many = isinstance(self.layer, (list, tuple))
 

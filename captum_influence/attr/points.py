@@ -59,17 +59,25 @@ class Block:
         """Return the block in parts of at most ``rows`` rows."""
         if len(self) <= rows:
             return [self]
-        spans = [slice(start, start + rows) for start in range(0, len(self), rows)]
-        return [
-            Block(
-                self.examples[span],
-                self.weights[span],
-                self.numbers[span],
-                tuple(x[span] for x in self.points),
-                None if self.anchors is None else tuple(x[span] for x in self.anchors),
-            )
-            for span in spans
-        ]
+        return [self._part(slice(start, start + rows)) for start in range(0, len(self), rows)]
+
+    def spread(self, rows: int) -> Block:
+        """Return that many rows of it, evenly spread."""
+        if len(self) <= rows:
+            return self
+        return self._part((torch.arange(rows) * 2 + 1) * len(self) // (2 * rows))
+
+    def _part(self, which: slice | Tensor) -> Block:
+        def taken(x: Tensor) -> Tensor:
+            return x[which.to(x.device) if isinstance(which, Tensor) else which]
+
+        return Block(
+            taken(self.examples),
+            taken(self.weights),
+            taken(self.numbers),
+            tuple(taken(x) for x in self.points),
+            None if self.anchors is None else tuple(taken(x) for x in self.anchors),
+        )
 
     def channels_last(self) -> Block:
         """Return the block with its images laid out channels last."""

@@ -15,13 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from captum_influence.network.cuts import (
-    Cut,
-    Forward,
-    Tensors,
-    refuse_shared,
-    unwrapped,
-)
+from captum_influence.network.cuts import Cut, Forward, Tensors, refuse_shared, unwrapped
 from captum_influence.network.passes.arguments import Arguments, Bound
 from captum_influence.network.passes.attention import heads_apart
 from captum_influence.network.passes.buffers import Stand
@@ -295,6 +289,8 @@ class Slice:
 
     def sizes(self, inputs: Tensors, bound: Bound) -> Sizes:
         """Measure what modules return for the inputs of the first example; once for its shape."""
+        if self._probe is not None and self._probe.size is not None:
+            return Sizes(0, 0, 0)  # it takes no single row
         places = (*self.cuts, self.sample_at, self.measure_at)
         key = (
             tuple((x.shape, x.dtype, x.device) for x in inputs),

@@ -1,9 +1,12 @@
 """Where a network is, and in which precision."""
 
+from pathlib import Path
+
+import pytest
 import torch
 from torch import nn
 
-from captum_influence.network.devices import device_of, dtype_of
+from captum_influence.network.devices import bfloat16_products, device_of, dtype_of
 
 
 def test_the_parameters_say_where_and_how_precise() -> None:
@@ -22,3 +25,13 @@ def test_integers_are_no_precision() -> None:
     model.count = nn.Parameter(torch.zeros(2, dtype=torch.int64), requires_grad=False)
     model.weight = nn.Parameter(torch.zeros(2, dtype=torch.bfloat16))
     assert dtype_of(model) == torch.bfloat16
+
+
+def test_bfloat16_products_are_the_processors_own() -> None:
+    here = Path("/proc/cpuinfo")
+    if not here.exists():
+        pytest.skip("no list of what the processor can do")
+    flags = here.read_text()
+    expected = "avx512_bf16" in flags or "amx_tile" in flags
+    assert bfloat16_products(torch.device("cpu")) == expected
+    assert not bfloat16_products(torch.device("meta"))

@@ -75,7 +75,8 @@ def refined(problem: Problem, path: LinearPath, options: Options) -> Estimate:
             here = active.to(total.device)
             step[:, here] = new[:, here] - total[:, here] * (2 / 3)
             total[:, here] += step[:, here]
-        integral = replace(integral, rows=integral.rows + finer.rows)
+        rows = integral.rows + finer.rows
+        integral = replace(integral, rows=rows, chosen=finer.chosen)
         points[active] = n
         active = active[_unsettled(integral, change, path.tolerance)[active]]
     return Estimate(integral, (), change, points)

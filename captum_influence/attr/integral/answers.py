@@ -12,6 +12,7 @@ from torch import Tensor
 
 from captum_influence.attr.integral.accuracy import Estimate, estimated, norms, with_standard_error
 from captum_influence.attr.integral.engine import read
+from captum_influence.attr.integral.execution import Chosen
 from captum_influence.attr.integral.problem import Layers, Options, Problem
 from captum_influence.attr.integral.sums import Integral
 from captum_influence.attr.points import Tensors
@@ -104,7 +105,7 @@ class Answer:
     """What came out, for every tensor of every cut in turn, (quantities, examples, ...).
 
     ``tensors`` tells how many tensors each cut has; ``deltas`` and ``estimates`` hold one
-    (quantities, examples) per cut; ``points`` is (examples,).
+    (quantities, examples) per cut; ``points`` is (examples,); ``chosen`` is how it was computed.
     """
 
     attributions: Tensors
@@ -113,6 +114,7 @@ class Answer:
     estimates: tuple[Tensor, ...]
     points: Tensor
     tensors: tuple[int, ...]
+    chosen: Chosen
 
 
 def answer(question: Question) -> Answer:
@@ -144,6 +146,7 @@ def answer(question: Question) -> Answer:
         tuple(norms(c) for c in by_cut(change, integral.tensors)) if change else (),
         estimate.points,
         integral.tensors,
+        integral.chosen,
     )
 
 

@@ -1,64 +1,71 @@
-"""How a block goes through: how many rows at once, and how the quantities share a pass."""
+"""How a block goes through: in which layout and precision, and how quantities share a pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from captum_influence.attr.integral.choices import chosen
+from captum_influence.attr.integral.execution import Chosen
 from captum_influence.attr.integral.gates import gated, reached
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.points import Block, Tensors, column
-from captum_influence.network.cuts import Cut
+from captum_influence.network.cuts import Cut, mapped
 from captum_influence.network.passes.seen import Trace
-from captum_influence.network.passes.sizes import Sizes
 
 __all__ = ["Plan"]
 
-# Measured on CPUs: below 6 rows the overhead of a pass shows; above 48 MB in one activation the
-# caches no longer help and memory is fetched anew from the system; while an activation stays within
-# 8 MB, rows are nearly free, and more than 64 of them pay.
-_BLOCK_BYTES, _SMALL_BYTES = 48 * 2**20, 8 * 2**20
-_FEWEST_ROWS, _MANY_ROWS = 6, 64
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """How many rows go through at once, and how the quantities share a pass."""
+    """What was chosen, put to work."""
 
-    rows: int
-    batched: bool
-    channels_last: bool
+    chosen: Chosen
     grad_kwargs: Mapping[str, Any]
     gates: tuple[Tensor, ...] = ()
 
     @staticmethod
     def of(problem: Problem, options: Options) -> Plan:
-        """Choose the rows by what one row needs, and batch quantities where that costs little.
+        """Return the plan that the options ask for, or that fits the problem."""
+        return Plan(chosen(problem, options), options.grad_kwargs, problem.gates)
 
-        They are batched where their gradients of the activations behind the cuts take no more
-        memory than a block of activations.
-        """
-        count, wish = len(problem.quantities), options.execution.quantities
-        rows, batched = options.rows, count > 1 and wish == "batched"
-        if rows is None or (count > 1 and wish == "auto"):
-            sizes = problem.slice.sizes(*problem.one())
-            rows = rows or rows_that_fit(sizes, problem.inputs[0].device)
-            small = count * rows * sizes.behind_cuts <= _BLOCK_BYTES
-            batched = batched or (count > 1 and wish == "auto" and small)
-        rows = _evened(rows, problem)
-        channels_last = options.execution.memory_format == "channels_last"
-        return Plan(rows, batched, channels_last, options.grad_kwargs, problem.gates)
+    def exact(self) -> Plan:
+        """Return the same in the network's own precision."""
+        return replace(self, chosen=replace(self.chosen, precision=None))
+
+    def laid_out(self, block: Block) -> Block:
+        """Return the block in the memory format that was chosen."""
+        return block.channels_last() if self.chosen.memory_format == "channels_last" else block
+
+    @contextmanager
+    def running(self, device: torch.device) -> Iterator[None]:
+        """Run what is inside in the precision that was chosen."""
+        if self.chosen.precision is None:
+            yield
+            return
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+
+    def seen(self, output: Any) -> Any:
+        """Return what the quantities read: in float32, where the network ran in less."""
+        return output if self.chosen.precision is None else mapped(_widened, output)
 
     def gradients(
         self, cuts: Sequence[Cut], trace: Trace, values: Sequence[Tensor], block: Block
     ) -> Iterator[tuple[int | slice, Tensors]]:
         """Yield the weighted gradients of each quantity, or of all of them in one batch."""
-        together = self._together(cuts, trace, values, block) if self.batched else None
+        together = (
+            self._together(cuts, trace, values, block)
+            if self.chosen.quantities == "batched"
+            else None
+        )
         if together is not None:
             yield slice(None), together
             return
@@ -115,28 +122,8 @@ class Plan:
         return tuple(g.float() * column(block.weights, z.float()) if late else g for g, z in shaped)
 
 
-def rows_that_fit(sizes: Sizes, device: torch.device) -> int:
-    """Return how many rows run fastest at once and fit.
-
-    On a CPU that is 48 MB of the largest activation, 6 to 64 rows, and more than 64 only as long
-    as that activation stays below 8 MB. A CUDA device takes up to 512 rows, as long as the
-    activations behind the cuts, their gradients and two of the largest stay within half of its
-    free memory.
-    """
-    if device.type != "cuda":
-        largest = max(sizes.anywhere, 1)
-        most = max(_MANY_ROWS, _SMALL_BYTES // largest)
-        return min(max(_BLOCK_BYTES // largest, _FEWEST_ROWS), most)
-    free = torch.cuda.mem_get_info(device)[0]
-    return min(max(free // 2 // max(2 * sizes.kept + 2 * sizes.anywhere, 1), 1), 512)
-
-
-def _evened(rows: int, problem: Problem) -> int:
-    """Return the size of equally large blocks of at most so many rows."""
-    if problem.distribution.size is None:
-        return rows
-    total = problem.distribution.size * problem.examples
-    return -(-total // -(-total // rows))
+def _widened(value: Tensor) -> Tensor:
+    return value.float() if value.dtype == torch.bfloat16 else value
 
 
 def _slopes(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from captum_influence.attr.integral.execution import Chosen
 from captum_influence.attr.integral.problem import Layers, Problem
 from captum_influence.attr.points import Block, Tensors
 
@@ -29,6 +30,7 @@ class Integral:
         dtypes: of the layers' own tensors.
         tensors: how many tensors each cut has.
         rows: how many (example, point) rows were run.
+        chosen: how it was computed.
     """
 
     sums: Tensors
@@ -39,6 +41,7 @@ class Integral:
     dtypes: tuple[torch.dtype, ...]
     tensors: tuple[int, ...]
     rows: int
+    chosen: Chosen
 
 
 class Sums:
@@ -101,17 +104,26 @@ class Sums:
             flat = flat.contiguous(memory_format=torch.channels_last)  # rows add up in one layout
         return flat.view(count, examples, *like.shape[1:])
 
-    def integral(self) -> Integral:
-        """Return the sums as they are now."""
+    @property
+    def sums(self) -> Tensors:
+        """The sums as they are now."""
+        return self._sums
+
+    def integral(self, chosen: Chosen) -> Integral:
+        """Return the sums as they are now, and how they were computed."""
+        dtypes = self._dtypes
+        if chosen.precision is not None:  # which is not what the network handed on of itself
+            dtypes = tuple(torch.promote_types(dtype, torch.float32) for dtype in dtypes)
         return Integral(
             self._sums,
             self._squares,
             self._coarse,
             self._anchored,
             self._anchored_weight,
-            self._dtypes,
+            dtypes,
             self._tensors,
             self._rows,
+            chosen,
         )
 
 

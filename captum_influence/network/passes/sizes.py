@@ -1,4 +1,4 @@
-"""What the modules of a network return for one row, in bytes."""
+"""What the modules of a network return for one row, in bytes, and how its convolutions are used."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = ["Sizes", "deeper_than_hooks", "measured"]
 
 # Nested modules up to which all are hooked: each hook adds frames to Python's stack of 1000.
 _DEEPEST = 60
+_CONVOLUTIONS = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,14 @@ class Sizes:
         anywhere: the largest tensor.
         behind_cuts: the largest behind the first cut.
         kept: all behind the first cut, which the graph may keep.
+        positions: at how many places of one row a weight of a two-dimensional convolution is used,
+            the mean over all such weights; 0 without any.
     """
 
     anywhere: int
     behind_cuts: int
     kept: int
+    positions: float = 0.0
 
 
 def deeper_than_hooks(network: Module) -> bool:
@@ -53,18 +57,22 @@ def measured(
         cuts: where the graph will begin.
     """
     before, behind, begun = [max(x.nbytes for x in inputs)], [0], threading.Event()
-    thread = threading.get_ident()
+    thread, products, weights = threading.get_ident(), [0], [0]
 
     def measure(module: Module, args: Any, output: Any) -> None:
         if threading.get_ident() != thread:
             return
+        if isinstance(module, _CONVOLUTIONS) and isinstance(output, torch.Tensor):
+            weights.append(module.weight.numel())
+            products.append(weights[-1] * output[0, 0].numel() if output.ndim == 4 else 0)
         for tensor in tensors_in(output):
             size = 0 if 0 in tensor.stride() else tensor.nbytes
             (behind if begun.is_set() else before).append(size)
 
     with torch.no_grad(), _on_every_module(network, measure):
         run([Mark(cut, begun.set) for cut in cuts])
-    return Sizes(max(*before, *behind), max(behind), sum(behind))
+    positions = sum(products) / max(sum(weights), 1)
+    return Sizes(max(*before, *behind), max(behind), sum(behind), positions)
 
 
 @contextmanager

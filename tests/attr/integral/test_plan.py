@@ -13,11 +13,13 @@ from captum_influence import (
     PredictedClass,
 )
 from captum_influence.attr import Execution
-from captum_influence.attr.integral.plan import rows_that_fit
-from captum_influence.network.passes.sizes import Sizes
+from captum_influence.network.devices import bfloat16_products
 
 X = torch.sin(torch.arange(5 * 3 * 64, dtype=torch.float64)).reshape(5, 3, 8, 8)
-MB = 2**20
+
+fast_bfloat16 = pytest.mark.skipif(
+    not bfloat16_products(torch.device("cpu")), reason="this CPU emulates bfloat16"
+)
 
 
 class Sighing(nn.Module):
@@ -97,7 +99,8 @@ def test_out_of_memory_halves_the_rows_and_goes_on(
 
 def test_rows_stay_halved_once_memory_ran_out(model: nn.Sequential) -> None:
     model[2].limit = 5
-    influence = DistributionalInfluence(model, "3", distribution=LinearPath(0.0, 8))
+    path, plain = LinearPath(0.0, 8), Execution.plain()
+    influence = DistributionalInfluence(model, "3", distribution=path, execution=plain)
     influence.attribute(X[:1], target=0, internal_batch_size=8)  # looks at the network once
     model[2].seen.clear()
     influence.attribute(X, target=0, internal_batch_size=8)
@@ -112,22 +115,6 @@ def test_one_row_that_does_not_fit_is_an_error(model: nn.Sequential) -> None:
         influence.attribute(X, target=0, internal_batch_size=2)
 
 
-@pytest.mark.parametrize(
-    ("largest", "rows"),
-    [(100 * MB, 6), (3 * MB, 16), (1 * MB, 48), (MB // 2, 64), (MB // 256, 2048)],
-)
-def test_rows_on_a_cpu(largest: int, rows: int) -> None:
-    assert rows_that_fit(Sizes(largest, 0, 0), torch.device("cpu")) == rows
-
-
-def test_rows_on_a_cuda_device_follow_its_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000 * MB, 2000 * MB))
-    device = torch.device("cuda")
-    assert rows_that_fit(Sizes(10 * MB, 10 * MB, 40 * MB), device) == 5
-    assert rows_that_fit(Sizes(1, 1, 1), device) == 512
-    assert rows_that_fit(Sizes(10**10, 10**10, 10**11), device) == 1
-
-
 def test_channels_last_changes_the_layout_only(model: nn.Sequential) -> None:
     layouts = []
     model[0].register_forward_pre_hook(
@@ -137,3 +124,86 @@ def test_channels_last_changes_the_layout_only(model: nn.Sequential) -> None:
     found = DistributionalInfluence(model, "3", execution=wish).attribute(X, target=1)
     assert layouts[-1]
     assert torch.allclose(found, DistributionalInfluence(model, "3").attribute(X, target=1))
+
+
+@pytest.fixture
+def network() -> nn.Sequential:
+    """A residual network in float32, whose two convolutions share their weights."""
+    torch.manual_seed(0)
+    shared = nn.Conv2d(8, 8, 3, padding=1)
+    parts = [nn.Conv2d(3, 8, 3), nn.GELU(), shared, nn.BatchNorm2d(8), nn.GELU(), shared]
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 6)).eval()
+
+
+@fast_bfloat16
+def test_bfloat16_is_near_full_precision_and_says_how_near(network: nn.Sequential) -> None:
+    x, path = torch.randn(4, 3, 16, 16), LinearPath(0.0, 12)
+    reduced, full = (
+        DistributionalInfluence(
+            network,
+            ["0", "3"],
+            distribution=path,
+            quantity=[ClassScore(0), ClassScore(1) - ClassScore(2)],
+            execution=Execution(precision=precision),
+        )
+        for precision in ("bfloat16", None)
+    )
+    pairs = list(zip(reduced.attribute(x), full.attribute(x), strict=True))
+    assert reduced.chosen.precision == "bfloat16"
+    assert full.chosen.relative_error is None
+    errors = [float((a - b).norm() / b.norm()) for a, b in pairs]
+    assert 0 < max(errors) < 3 * reduced.chosen.relative_error < 0.15
+    for a, b in pairs:
+        assert a.dtype == torch.float32
+        assert float(torch.cosine_similarity(a.flatten(), b.flatten(), dim=0)) > 0.999
+
+
+@fast_bfloat16
+def test_bfloat16_leaves_the_network_as_it_was(network: nn.Sequential) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    seen: list[torch.dtype] = []
+    handle = network[8].register_forward_hook(lambda m, args, output: seen.append(output.dtype))
+    wish = Execution(precision="bfloat16")
+    DistributionalInfluence(network, "3", execution=wish).attribute(
+        torch.randn(2, 3, 8, 8), target=0
+    )
+    handle.remove()
+    assert torch.bfloat16 in seen
+    assert network[2] is network[5]
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+        assert value.dtype == before[name].dtype
+    assert not torch.is_autocast_enabled("cpu")
+
+
+@fast_bfloat16
+def test_a_large_error_is_warned_of() -> None:
+    class Cancelling(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return z @ torch.eye(4) * 1e3 - 1e3 * z + z**2
+
+    model = nn.Sequential(nn.Linear(3, 4), Cancelling())
+    wish = Execution(precision="bfloat16")
+    influence = DistributionalInfluence(
+        model, "0", quantity=lambda z: (z**2).sum(1), execution=wish
+    )
+    with pytest.warns(UserWarning, match=r"bfloat16.* away from full precision"):
+        influence.attribute(torch.randn(2, 3))
+    assert influence.chosen.relative_error > 0.05
+
+
+def test_bfloat16_is_refused_where_it_would_be_emulated(
+    network: nn.Sequential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    influence = DistributionalInfluence(network, "3", execution=Execution(precision="bfloat16"))
+    with pytest.raises(RuntimeError, match=r"expected a CPU with AVX512-BF16.*leave precision out"):
+        influence.attribute(torch.randn(2, 3, 8, 8), target=0)
+
+
+@fast_bfloat16
+def test_bfloat16_is_refused_for_float64(model: nn.Sequential) -> None:
+    influence = DistributionalInfluence(model, "0", execution=Execution(precision="bfloat16"))
+    with pytest.raises(RuntimeError, match=r"expected a float32 network.*model.float\(\)"):
+        influence.attribute(X, target=0)

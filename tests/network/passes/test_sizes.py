@@ -28,6 +28,13 @@ def test_what_is_returned_before_and_behind_the_cut(network: nn.Sequential) -> N
     assert not any(m._forward_hooks for m in network.modules())
 
 
+def test_places_at_which_a_weight_of_a_convolution_is_used() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.Conv2d(2, 3, 3, 2, bias=False))
+    x = torch.zeros(1, 1, 9, 9)
+    found = measured(partial(_run, network, x), network, (x,), [Cut("1").within(network)])
+    assert found.positions == (18 * 7 * 7 + 54 * 3 * 3) / (18 + 54)
+
+
 def test_a_function_shows_its_inputs_only(network: nn.Sequential) -> None:
     x = torch.zeros(1, 2, dtype=torch.float64)
     assert measured(lambda marks: network(x), lambda x: network(x), (x,), []) == Sizes(16, 0, 0)
