@@ -172,6 +172,7 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], tuple[int, ...]]] = {
     "ResNet-50": (ResNet50, (3, 224, 224)),
     "ViT-S": (ViT, (3, 224, 224)),
     "ViT-B": (lambda: ViT(768, 12, 12), (3, 224, 224)),
+    "small VGG": (SmallVGG, (3, 64, 64)),
     "digits": (DigitsNet, (1, 8, 8)),
 }
 

@@ -40,7 +40,7 @@ def in_turn(peer: Run, ours: Run, *, rounds: int, share: float = 1.0) -> Timing:
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]
     ratio = statistics.median(row[0] / row[1] for row in rows)
     ratio_wall = statistics.median(row[2] / row[3] for row in rows)
-    return Timing(*medians, ratio, ratio_wall, _difference(theirs, found))
+    return Timing(*medians, ratio, ratio_wall, relative_difference(theirs, found))
 
 
 def _clocked(run: Run) -> tuple[Sequence[Tensor], float, float]:
@@ -57,7 +57,7 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def _difference(peer: Sequence[Tensor], ours: Sequence[Tensor]) -> float:
+def relative_difference(peer: Sequence[Tensor], ours: Sequence[Tensor]) -> float:
     """Return the largest relative L2 difference of the results that both computed."""
     return max(
         float((a.double() - b.double()).norm() / a.double().norm().clamp(min=1e-30))

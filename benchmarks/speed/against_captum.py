@@ -1,18 +1,23 @@
 """``python -m benchmarks.speed.against_captum``: every scenario against Captum.
 
-With words, only the scenarios whose "network: name" contains one of them.
+Each side runs in a process of its own, with our defaults, in turn. With words, only the scenarios
+whose "network: name" contains one of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+import torch
+
 from benchmarks.provenance import keep
+from benchmarks.speed.apart import apart
 from benchmarks.speed.scenarios import Scenario, find
-from benchmarks.timing import in_turn
+from benchmarks.speed.utilization import rates
+from benchmarks.timing import Run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,23 +29,32 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--out", type=Path, help="where to write the JSON")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     asked = parser.parse_args(arguments)
+    torch.set_num_threads(asked.threads)
+    speeds = {name: rate / 1e9 for name, rate in rates(asked.device).items()}
+    print(", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in speeds.items()), flush=True)
     rows = [_row(scenario, asked.rounds, asked.device) for scenario in find(asked.words)]
-    keep(asked.out, {"rows": rows}, asked.device)
+    keep(asked.out, {"rates": speeds, "rows": rows}, asked.device)
     return 0
 
 
 def _row(scenario: Scenario, rounds: int, device: str) -> dict[str, object]:
-    peer, ours = scenario.runs(device)
-    timing = in_turn(peer, ours, rounds=1 if scenario.heavy else rounds, share=scenario.share)
-    row = {"network": scenario.network, "name": scenario.name, "goal": scenario.goal}
+    peer, ours = (partial(_run, scenario, device, side) for side in (0, 1))
+    timing = apart(peer, ours, rounds=1 if scenario.heavy else rounds, share=scenario.share)
     print(
-        f"{scenario.network:10} {scenario.name:32} captum {timing.peer_cpu:8.2f} s, "
-        f"ours {timing.ours_cpu:7.2f} s, ratio {timing.ratio:5.2f} (goal {scenario.goal}), wall "
-        f"{timing.ratio_wall:5.2f}, difference {timing.difference:.1e}",
+        f"{scenario.network:10} {scenario.name:32} captum {timing['peer_cpu']:8.2f} s, "
+        f"ours {timing['ours_cpu']:7.2f} s, ratio {timing['ratio']:5.2f} (goal {scenario.goal}), "
+        f"wall {timing['ratio_wall']:5.2f}, difference {timing['difference']:.1e}, peak MB "
+        f"{timing['peer_MB']:.0f} and {timing['ours_MB']:.0f}",
         flush=True,
     )
-    return row | asdict(timing)
+    return {"network": scenario.network, "name": scenario.name, "goal": scenario.goal, **timing}
+
+
+def _run(scenario: Scenario, device: str, side: int) -> Run:
+    """Return Captum's run, 0, or ours, 1, in the process that it is made in."""
+    return scenario.runs(device)[side]
 
 
 if __name__ == "__main__":

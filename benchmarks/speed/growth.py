@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from benchmarks.networks import convolutions
 from benchmarks.provenance import keep
-from benchmarks.speed.scenarios import FAST
 from captum_influence import ClassScore, DistributionalInfluence
+from captum_influence.attr import Execution
 
 WIDTHS = (16, 0, 32, 0, 64, 64, 0, 128, 128)
 LAYERS = ("0", "3", "6", "8", "11", "13")
@@ -53,7 +53,7 @@ class Question:
             model,
             list(LAYERS[-self.layers :]),
             quantity=[ClassScore(k) for k in range(self.quantities)],
-            execution=FAST,
+            execution=Execution(),
         )
         return lambda: influence.attribute(x, n_steps=self.points)
 

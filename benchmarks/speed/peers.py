@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from benchmarks.networks import images, network
 from benchmarks.provenance import keep
-from benchmarks.speed.scenarios import FAST, find
+from benchmarks.speed.scenarios import find
 from benchmarks.timing import Run, in_turn
 from captum_influence import ClassScore, DistributionalInfluence, LinearPath
-from captum_influence.attr import Rule
+from captum_influence.attr import Execution, Rule
 from captum_influence.network import fold_batchnorm
 
 POINTS, ROWS = 50, 32
@@ -108,7 +108,7 @@ def trulens() -> Iterator[Duel]:
             [layer],
             quantity=ClassScore(0),
             distribution=LinearPath(0.0, POINTS, rule=ClosedGrid()),
-            execution=FAST,
+            execution=Execution(),
         )
         runs = _trulens_run(attribution, model, x, layer), lambda o=ours, x=x: o.attribute(x)
         yield Duel("TruLens", name, f"one layer, {layer}", runs)
