@@ -116,9 +116,9 @@ class ResNet50(nn.Module):
 class Block(nn.Module):
     """A pre-norm transformer block."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, causal: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(
@@ -130,7 +130,8 @@ class Block(nn.Module):
         b, t, w = x.shape
         qkv = self.qkv(self.norm1(x)).reshape(b, t, 3, self.heads, w // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, t, w))
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        x = x + self.out(mixed.transpose(1, 2).reshape(b, t, w))
         return x + self.mlp(self.norm2(x))
 
 
@@ -150,6 +151,19 @@ class ViT(nn.Module):
         tokens = self.patches(x).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.token.expand(len(x), -1, -1), tokens], dim=1) + self.position
         return self.head(self.norm(self.blocks(tokens))[:, 0])
+
+
+class GPT2(nn.Module):
+    """GPT-2 small (Radford et al., 2019) behind its embedding: (examples, tokens, width) in."""
+
+    def __init__(self, width: int = 768, depth: int = 12, heads: int = 12) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*[Block(width, heads, causal=True) for _ in range(depth)])
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 50257, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores of the token after the last, (examples, 50257)."""
+        return self.head(self.norm(self.blocks(x))[:, -1])
 
 
 class DigitsNet(nn.Module):
@@ -172,6 +186,7 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], tuple[int, ...]]] = {
     "ResNet-50": (ResNet50, (3, 224, 224)),
     "ViT-S": (ViT, (3, 224, 224)),
     "ViT-B": (lambda: ViT(768, 12, 12), (3, 224, 224)),
+    "GPT-2": (GPT2, (128, 768)),
     "small VGG": (SmallVGG, (3, 64, 64)),
     "digits": (DigitsNet, (1, 8, 8)),
 }
