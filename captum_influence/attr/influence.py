@@ -117,8 +117,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         self.quantity = quantity
         self.sample_at = None if sample_at is None else Cut.ensure(sample_at)
         self.measure_at = None if measure_at is None else Cut.ensure(measure_at)
-        self.reference = reference
-        self.displacement = displacement
+        self.reference, self.displacement = reference, displacement
         self._starts()  # what is none is refused at once
         self.through = Step.all_of(through)
         self.execution = execution or Execution()

@@ -22,7 +22,6 @@ from captum_influence.network.passes.seen import Trace
 __all__ = ["Plan"]
 
 
-
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What was chosen, put to work."""
