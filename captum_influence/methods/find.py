@@ -22,6 +22,7 @@ from captum_influence.methods.result import Comparison
 from captum_influence.metrics.blobs import centre_prior
 from captum_influence.network.cuts import Cut, layer_name, refuse_basis
 from captum_influence.network.inputs import examples_of, network_of
+from captum_influence.network.outline import last_with_places
 from captum_influence.network.outputs import Output, answering, tensor_of
 from captum_influence.network.slices import Slice
 from captum_influence.network.tracing import out_of_place
@@ -63,7 +64,7 @@ class CompareOptions(TypedDict, total=False):
 def compare(
     model: nn.Module,
     inputs: Tensor,
-    layer: nn.Module | str | Cut,
+    layer: nn.Module | str | Cut | None = None,
     target: ClassLike | Sequence[ClassLike] | Tensor | None = None,
     methods: Literal["default"] | Sequence[str] = "default",
     *,
@@ -81,7 +82,7 @@ def compare(
         inputs: (examples, channels, height, width), or one picture without the examples; sequences
             (examples, steps, features) and rows (examples, features) count as pictures of that
             size, or of one line.
-        layer: where layer methods look.
+        layer: where layer methods look; None: the last layer with several places for each channel.
         target: a class, by number or name, or one per example; None: the predicted one.
         methods: names out of ``catalogue.METHODS``; ``"default"``: all.
         points: of paths, and draws of noise.
@@ -107,10 +108,8 @@ def compare(
     asked = Asked.of(compare, locals())
     shown, run = _told(inputs, options)
     network, classes = network_of(model, run.output), numbered(target, shown.class_names)
-    inputs = examples_of(network, inputs)
-    example = _example(inputs, options)
     question, output = _question(network, inputs, layer, classes, points, run)
-    geometry = _geometry(question)
+    geometry, example = _geometry(question), _example(question.inputs, options)
     answers, reasons = _answers(_chosen(methods), question, geometry, run)
     marks = _marks(scores or {}, answers, question, run)
     return Comparison(
@@ -282,7 +281,7 @@ def _example(inputs: Tensor, options: CompareOptions) -> int:
 def _question(
     network: nn.Module,
     inputs: Tensor,
-    layer: nn.Module | str | Cut,
+    layer: nn.Module | str | Cut | None,
     target: Any,
     points: int,
     run: Run,
@@ -290,7 +289,9 @@ def _question(
     """Return the question, put to a copy of the network, and the copy's scores."""
     if points < 1:
         raise ValueError(f"expected a positive number of points, got {points}")
-    cut = Cut.ensure(layer).by_name(network)
+    inputs = examples_of(network, inputs)
+    named = last_with_places(network, inputs[:1]) if layer is None else layer
+    cut = Cut.ensure(named).by_name(network)
     refuse_basis(cut, "compare")
     copied, inputs = out_of_place(network), inputs.detach()  # Captum's hooks fail on in-place ones
     slice_ = Slice(copied, [cut])

@@ -82,7 +82,7 @@ class Comparison(Finding):
         first = self._tested() or f"{say} why the network scores {self._asked()}."
         refused = len(self.not_applicable)
         cannot = f"Methods that can't answer for this network: {refused}." if refused else ""
-        return f"{first} {cannot}".strip()
+        return " ".join(part for part in (first, cannot, self.chosen_layer) if part)
 
     def controls(self, score: str) -> dict[str, float]:
         """Return what maps that know nothing get by a score, on the example that is shown."""

@@ -1,16 +1,25 @@
-"""The layers of a network: their names, and what shape comes out of them."""
+"""The layers of a network: their names, what shape comes out of them, and the last with places."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 
-__all__ = ["layer_table"]
+from captum_influence.network.anatomy.anatomy import Anatomy
+from captum_influence.network.modes import without_graph
+from captum_influence.network.passes.holding import held
+from captum_influence.network.recording import quiet
+
+__all__ = ["last_with_places", "layer_table"]
+
+# Where torch defines layers that pass on what others made.
+_PASSING = ("dropout", "flatten", "padding", "pooling", "upsampling")
 
 
 def layer_table(model: Module, inputs: Tensor) -> str:
@@ -58,3 +67,98 @@ def _shape(outlines: list[str]) -> str:
         else ""
     )
     return outlines[0] + times
+
+
+def last_with_places(model: Module, inputs: Tensor) -> str:
+    """Return the name of the last layer that has several places for each channel.
+
+    It is the output of the last block of a transformer, else of the last layer behind which others
+    with weights follow; poolings and dropouts don't count. Maps of class scores, which nothing but
+    a mean follows, aren't chosen: their channels are the classes.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    calls = _calls(model, inputs)
+    last_weights = max((c.ended for c in calls if c.weighs), default=0)
+    passing = [c for c in calls if c.passes]
+    found = [
+        c
+        for c in calls
+        if c.has_places and c.ended < last_weights and not c.passes and not c.ends_with(passing)
+    ]
+    once = [c for c in found if sum(other.name == c.name for other in calls) == 1]
+    if not once:
+        raise ValueError(
+            "expected a network with a layer that has several places for each channel, as a "
+            "convolution has, got none: name the layer that is meant, as layer='fc1'"
+        )
+    last = max(once, key=lambda call: call.ended)
+    inner = [c for c in once if c.returned is last.returned and c.name.startswith(last.name + ".")]
+    chosen = max(inner, key=lambda call: call.ended) if inner else last
+    return (_last_block(model, inputs) if chosen.returned.ndim == 3 else None) or chosen.name
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """What a module returned, when it ended, and what it is."""
+
+    name: str
+    module: Module
+    returned: Tensor
+    ended: int
+
+    @property
+    def passes(self) -> bool:
+        """Whether it hands on what others made."""
+        kind = type(self.module)
+        return kind.__module__.rpartition(".")[2] in _PASSING or isinstance(
+            self.module, torch.nn.Identity
+        )
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it has weights itself."""
+        return next(self.module.parameters(recurse=False), None) is not None
+
+    @property
+    def has_places(self) -> bool:
+        """Whether it returned several numbers for each of several channels."""
+        shape = self.returned.shape[1:]
+        return len(shape) > 1 and sum(size > 1 for size in shape) > 1
+
+    def ends_with(self, others: list[_Call]) -> bool:
+        """Say whether it only returns what a part of it did, out of some."""
+        inside = self.name + "."
+        return any(c.returned is self.returned and c.name.startswith(inside) for c in others)
+
+
+def _calls(model: Module, inputs: Tensor) -> list[_Call]:
+    """Return the calls that returned one tensor with a row for each input, in the order of ends."""
+    calls: list[_Call] = []
+
+    def watch(name: str) -> Any:
+        def note(module: Module, args: Any, output: Any) -> None:
+            whole = isinstance(output, Tensor) and output.is_floating_point() and output.ndim > 1
+            if whole and len(output) == len(inputs):
+                calls.append(_Call(name, module, output, len(calls)))
+
+        return note
+
+    kept = (held(tuple(model.modules())), quiet(model), without_graph())
+    with ExitStack() as hooks:
+        for context in kept:
+            hooks.enter_context(context)
+        for name, module in model.named_modules():
+            if name and not isinstance(module, torch.jit.ScriptModule):
+                hooks.callback(module.register_forward_hook(watch(name)).remove)
+        model(inputs)
+    return calls
+
+
+def _last_block(model: Module, inputs: Tensor) -> str | None:
+    """Return the name of a transformer's last block, None if it is none."""
+    try:
+        return Anatomy.of(model, inputs).blocks[-1].name
+    except ValueError:
+        return None

@@ -16,9 +16,11 @@ from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
-from captum_influence.data.batches import labelled, repeatable
+from captum_influence.data.batches import images_of, labelled, repeatable
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
+from captum_influence.network.inputs import network_of
+from captum_influence.network.outline import last_with_places
 from captum_influence.network.reading import activations
 from captum_influence.reports.shown import Focus
 from captum_influence.units.axes import Axis
@@ -27,9 +29,17 @@ from captum_influence.units.measurement import Measurement
 from captum_influence.units.options import Chosen
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Constant, Replace, Replacement, at_baseline
-from captum_influence.units.units_of import UnitsOf
+from captum_influence.units.units_of import LayerLike, UnitsOf
 
-__all__ = ["Activity", "InPlace", "Survey", "has_others", "in_place_of_units", "survey_of"]
+__all__ = [
+    "Activity",
+    "InPlace",
+    "Survey",
+    "has_others",
+    "in_place_of_units",
+    "named_on",
+    "survey_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +69,20 @@ def survey_of(
         focus=chosen.shown.focus,
         run=chosen.run,
     )
+
+
+def named_on(loader: Iterable[Any], model: nn.Module, layer: LayerLike | None) -> LayerLike:
+    """Return a layer; None: the last with several places, as the first input goes through it.
+
+    Raises:
+        TypeError: if the loader can be read only once.
+        ValueError: if there is no such layer.
+    """
+    if layer is not None:
+        return layer
+    with torch.random.fork_rng(devices=[]):  # a shuffling loader draws on it
+        images = next(images_of(repeatable(loader), device_of(model)))
+    return last_with_places(network_of(model), images[:1])
 
 
 @dataclass(frozen=True)

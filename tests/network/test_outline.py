@@ -1,10 +1,13 @@
 """The table of layers names all that run, with what comes out of them."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from captum_influence.network.outline import layer_table
+from captum_influence.network.outline import last_with_places, layer_table
+from captum_influence.testing.state import unchanged
 
 
 class Odd(nn.Module):
@@ -52,3 +55,65 @@ def test_a_network_of_one_piece_has_no_layers() -> None:
 def test_scripted_parts_are_left_alone() -> None:
     model = nn.Sequential(nn.Linear(2, 3), torch.jit.script(nn.Tanh()))
     assert layer_table(model, torch.ones(1, 2)).split() == ["0", "Linear", "(3)"]
+
+
+class _Fire(nn.Module):
+    """Two branches side by side, of which neither alone is the layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Conv2d(4, 3, 1), nn.Conv2d(4, 5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.left(x), self.right(x)], dim=1)
+
+
+_STEM = [nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)]
+_VGG = OrderedDict(
+    features=nn.Sequential(*_STEM, nn.MaxPool2d(2)),
+    avgpool=nn.AdaptiveAvgPool2d(3),
+    flat=nn.Flatten(),
+    classifier=nn.Linear(36, 2),
+)
+_SQUEEZED = OrderedDict(
+    features=nn.Sequential(*_STEM, _Fire()),
+    classifier=nn.Sequential(nn.Dropout(), nn.Conv2d(8, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)),
+    flat=nn.Flatten(),
+)
+
+
+@pytest.mark.parametrize(
+    ("parts", "layer"),
+    [(_VGG, "features.1"), (_SQUEEZED, "features.2")],
+    ids=["before the poolings", "both branches, not the maps of scores"],
+)
+def test_the_last_layer_with_places(parts, layer) -> None:
+    network = nn.Sequential(parts)
+    assert last_with_places(network, torch.rand(1, 3, 12, 12)) == layer
+
+
+def test_the_last_block_of_a_transformer() -> None:
+    blocks = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2, enable_nested_tensor=False
+    )
+    network = nn.Sequential(
+        OrderedDict(
+            patches=nn.Conv2d(1, 8, 2, 2),
+            rows=nn.Flatten(2),
+            blocks=blocks,
+            norm=nn.LayerNorm(8),
+            flat=nn.Flatten(),
+            head=nn.Linear(64, 3),
+        )
+    ).eval()
+    assert last_with_places(network, torch.rand(1, 1, 8, 4)) == "blocks.layers.1"
+
+
+def test_a_network_without_places_wants_a_name_and_is_left_as_it_was() -> None:
+    network = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).train()
+    with (
+        unchanged(network),
+        pytest.raises(ValueError, match="name the layer that is meant, as layer='fc1'"),
+    ):
+        last_with_places(network, torch.rand(2, 4))
+    assert network.training

@@ -16,7 +16,8 @@ from captum_influence.explanations.counterfactuals.result import Counterfactual
 from captum_influence.explanations.counterfactuals.search import SearchName
 from captum_influence.explanations.counterfactuals.trial import ClassLike, Trial, Wanted, trial_of
 from captum_influence.network.cuts import layer_name
-from captum_influence.network.inputs import network_of
+from captum_influence.network.inputs import network_of, one_input
+from captum_influence.network.outline import last_with_places
 from captum_influence.network.predictions import named_predictions
 from captum_influence.reports.asked import Asked
 from captum_influence.units.interpreted import InterpretedUnit
@@ -47,7 +48,7 @@ class CounterfactualOptions(Options, total=False):
 def counterfactual(
     model: nn.Module,
     image: Tensor,
-    layer: LayerLike,
+    layer: LayerLike | None = None,
     *,
     true: ClassLike,
     predicted: ClassLike | None = None,
@@ -68,7 +69,8 @@ def counterfactual(
     Args:
         model: the network, in eval mode.
         image: one input, with or without the batch dimension; a series with it.
-        layer: a module, a dotted name, a Cut or :class:`UnitsOf`.
+        layer: a module, a dotted name, a Cut or :class:`UnitsOf`; None: the last layer with several
+            places for each channel.
         true: the class that the network should say, by number or name.
         predicted: the class that it says; None: look.
         until: ``"right"``: the answer is the true class; ``"changed"``: it is any other than the
@@ -95,6 +97,8 @@ def counterfactual(
         ('house', 'fish')
     """
     asked, began = Asked.of(counterfactual, locals()), time.perf_counter()
+    if layer is None:
+        layer = last_with_places(network_of(model), one_input(network_of(model), image))
     chosen = Chosen.of("counterfactual", layer, options, known=CounterfactualOptions)
     wanted = Wanted(
         true=true,

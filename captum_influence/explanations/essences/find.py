@@ -30,7 +30,7 @@ from captum_influence.units.exemplars import Examiner
 from captum_influence.units.options import Chosen, SurveyOptions
 from captum_influence.units.ranking import By, UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replace, Replacement
-from captum_influence.units.survey import Activity, Survey, has_others, survey_of
+from captum_influence.units.survey import Activity, Survey, has_others, named_on, survey_of
 from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike
 
@@ -54,7 +54,7 @@ class EssenceOptions(SurveyOptions, total=False):
 def essence(
     model: nn.Module,
     loader: Iterable[Any],
-    layer: LayerLike,
+    layer: LayerLike | None,
     target: int | str,
     *,
     held_out: HeldOut | Iterable[Any] | None = None,
@@ -79,7 +79,8 @@ def essence(
         model: the network, in eval mode.
         loader: yields (images, labels) in a fixed order or not; pictures of other classes are what
             the class is told from.
-        layer: a module, a dotted name, a Cut, or :class:`UnitsOf` along one dimension.
+        layer: a module, a dotted name, a Cut, or :class:`UnitsOf` along one dimension; None: the
+            last layer with several places for each channel.
         target: the class, by number or name.
         held_out: yields (images, labels) that experts are tried on; or :class:`HeldOut`, which
             also says how many units they have, and what takes the place of removed ones. None:
@@ -102,6 +103,7 @@ def essence(
         (4, 2)
     """
     asked, began = Asked.of(essence, locals()), time.perf_counter()
+    layer = named_on(loader, model, layer)
     chosen = Chosen.of("essence", layer, options, known=EssenceOptions)
     network, shown = network_of(model, chosen.run.output), chosen.shown
     number = class_index(target, shown.class_names)

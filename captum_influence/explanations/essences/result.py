@@ -178,7 +178,13 @@ class Essence(Finding):
 
     @property
     def headline(self) -> str:
-        parts = (self._first(), self.effects.agreement_in_words(), self._without(), self._alone())
+        parts = (
+            self._first(),
+            self.effects.agreement_in_words(),
+            self._without(),
+            self._alone(),
+            self.chosen_layer,
+        )
         return " ".join(part for part in parts if part)
 
     def _first(self) -> str:

@@ -26,6 +26,7 @@ from captum_influence.explanations.overlays import (
 )
 from captum_influence.network.cuts import layer_name
 from captum_influence.network.inputs import network_of, one_input
+from captum_influence.network.outline import last_with_places
 from captum_influence.network.predictions import top_predictions
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
@@ -50,7 +51,7 @@ _POINTS = 4  # of the path from the blurred picture, for the units' maps
 def explain(
     model: nn.Module,
     image: Tensor,
-    layer: LayerLike,
+    layer: LayerLike | None = None,
     target: TargetLike = None,
     *,
     versus: int | str | None = None,
@@ -73,7 +74,8 @@ def explain(
         model: the network, in eval mode.
         image: what it takes: (channels, height, width), with or without a batch dimension of one;
             or a series (1, channels, steps).
-        layer: a module, a dotted name, a Cut or :class:`UnitsOf`.
+        layer: a module, a dotted name, a Cut or :class:`UnitsOf`; None: the last layer with several
+            places for each channel.
         target: the class to explain, by number or name, or a quantity; None: the predicted class.
         versus: another class: why the target rather than this one?
         quantity: the same as ``target``.
@@ -97,6 +99,8 @@ def explain(
         2
     """
     asked, began = Asked.of(explain, locals()), time.perf_counter()
+    if layer is None:
+        layer = last_with_places(network_of(model), one_input(network_of(model), image))
     chosen = Chosen.of("explain", layer, options)
     network, names = network_of(model, chosen.run.output), chosen.shown.class_names
     wanted = question(target, versus=versus, quantity=quantity, names=names)

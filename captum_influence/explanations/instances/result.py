@@ -95,6 +95,7 @@ class Explanation(Finding):
             unit_in_words(first, self.layer, self.quantity, self.by),
             self._tested,
             place_in_words(first, self.focus),
+            self.chosen_layer,
             *self.cautions,
         )
         return " ".join(part for part in parts if part)

@@ -29,7 +29,7 @@ from captum_influence.units.exemplars import Examiner
 from captum_influence.units.options import Chosen, SurveyOptions
 from captum_influence.units.ranking import UnitValues
 from captum_influence.units.replacement import Replace, Replacement
-from captum_influence.units.survey import Survey, survey_of
+from captum_influence.units.survey import Survey, named_on, survey_of
 from captum_influence.units.units_of import LayerLike
 
 __all__ = ["PairOptions", "pair"]
@@ -52,7 +52,7 @@ class PairOptions(SurveyOptions, total=False):
 def pair(
     model: nn.Module,
     loader: Iterable[Any],
-    layer: LayerLike,
+    layer: LayerLike | None,
     target: int | str,
     versus: int | str,
     *,
@@ -74,7 +74,8 @@ def pair(
     Args:
         model: the network, in eval mode.
         loader: yields (images, labels); only pictures of the two classes are used.
-        layer: a module, a dotted name, a Cut, or :class:`UnitsOf` along one dimension.
+        layer: a module, a dotted name, a Cut, or :class:`UnitsOf` along one dimension; None: the
+            last layer with several places for each channel.
         target: a class, by number or name.
         versus: the class that it is compared with.
         held_out: yields (images, labels) that removal is tried on; or :class:`HeldOut`, which also
@@ -97,7 +98,7 @@ def pair(
         (4, 4)
     """
     asked, began = Asked.of(pair, locals()), time.perf_counter()
-    chosen = Chosen.of("pair", layer, options, known=PairOptions)
+    chosen = Chosen.of("pair", named_on(loader, model, layer), options, known=PairOptions)
     network, names = network_of(model, chosen.run.output), chosen.shown.class_names
     tried = HeldOut.ensure("pair", held_out, options)
     _check(top, chosen.by)

@@ -174,7 +174,8 @@ class Pair(Finding):
 
     @property
     def headline(self) -> str:
-        parts = [self._named(), *(self._removal(*both) for both in self._directions())]
+        removals = (self._removal(*both) for both in self._directions())
+        parts = (self._named(), *removals, self.chosen_layer)
         return " ".join(part for part in parts if part)
 
     def _directions(self) -> tuple[tuple[Side, Side], tuple[Side, Side]]:

@@ -16,6 +16,7 @@ from captum_influence import (
     explain,
 )
 from captum_influence.attr.run import Run
+from captum_influence.demo import demo_scene, load_demo_network
 from captum_influence.metrics.removal import replaced_pixels
 from captum_influence.reports.shown import Shown
 from captum_influence.units.units_of import UnitsOf
@@ -308,3 +309,14 @@ def test_a_network_with_one_output_makes_no_predictions(image) -> None:
     found = explain(model, image, "0", quantity=0)
     assert found.predictions == ()
     assert not found.headline.startswith("The network says")
+
+
+def test_without_a_layer_the_last_with_places_is_asked_and_said() -> None:
+    network, image = load_demo_network(), demo_scene().image
+    found, named = explain(network, image, top=1), explain(network, image, "relu5", top=1)
+    assert found.layer == "relu5"
+    assert torch.equal(found.values, named.values)
+    told = "No layer was named: relu5 is the last with several places for each channel."
+    assert told in found.headline
+    assert told not in named.headline
+    assert found.call == "explain(model, image, top=1)"
