@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from captum_influence.reports import Finding, Shown
     from captum_influence.training import (
         BiasReport,
+        InfluenceIndex,
         LabelErrors,
         LayerInfluence,
         LayerScores,
@@ -129,6 +130,7 @@ __all__ = [
     "Finding",
     "Function",
     "HeldOut",
+    "InfluenceIndex",
     "InfluenceProfile",
     "Inputs",
     "JointRanking",

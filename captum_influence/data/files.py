@@ -20,6 +20,7 @@ from torch import Tensor
 
 __all__ = [
     "kind_of",
+    "mapped_tensors",
     "read_tensors",
     "write_bytes",
     "write_json",
@@ -105,6 +106,16 @@ def read_tensors(path: str | PathLike[str], kind: str) -> tuple[dict[str, Any], 
         )
     header: dict[str, Any] = json.loads(about["header"])
     return header, tensors
+
+
+def mapped_tensors(path: str | PathLike[str]) -> dict[str, Tensor]:
+    """Return the tensors of a file that was checked before, mapped into memory and not yet read.
+
+    They begin at any byte of the file, so they are to be copied or converted, not calculated with.
+    """
+    with _safetensors().safe_open(path, framework="pt") as file:
+        names = file.keys()
+        return {name: file.get_tensor(name) for name in names}
 
 
 def kind_of(path: str | PathLike[str]) -> str | None:

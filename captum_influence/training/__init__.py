@@ -38,6 +38,7 @@ from captum_influence.training.curvature import (
     Estimator,
     Identity,
 )
+from captum_influence.training.index import InfluenceIndex
 from captum_influence.training.label_errors import LabelErrors, find_label_errors
 from captum_influence.training.layer_influence import LayerInfluence
 from captum_influence.training.losses import (
@@ -71,6 +72,7 @@ __all__ = [
     "GramTransfer",
     "GroupDifference",
     "Identity",
+    "InfluenceIndex",
     "InfluenceOptions",
     "KMostInfluentialResults",
     "LabelErrors",

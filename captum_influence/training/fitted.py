@@ -77,6 +77,11 @@ class FittedCurvature:
         return len(self.estimators) == len(self.weights)
 
     @property
+    def is_current(self) -> bool:
+        """Whether it is known for the weights that the model has now."""
+        return self.is_fitted and self._fitted_at == self._digests()
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What a fitted curvature belongs to."""
         return {
@@ -121,7 +126,7 @@ class FittedCurvature:
 
     def ensure(self, show_progress: bool = False) -> None:
         """Estimate it, unless it is known; training on makes it stale."""
-        if not self.is_fitted or self._fitted_at != self._digests():
+        if not self.is_current:
             self.fit(show_progress)
 
     def save(self, path: str | Path) -> None:

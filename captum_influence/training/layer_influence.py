@@ -7,42 +7,31 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import torch
 from captum.influence import DataInfluence  # type: ignore[import-untyped,unused-ignore]
 from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import DataLoader
 from typing_extensions import Unpack
 
-from captum_influence.data.batch import Batch
 from captum_influence.data.batches import Batches
-from captum_influence.data.identity import told
 from captum_influence.data.items import Accepts, columns
-from captum_influence.data.resume import Resume
 from captum_influence.data.sharding import Shard
-from captum_influence.data.workers import workers_watched
 from captum_influence.network.captum_private import KMostInfluentialResults
 from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
 from captum_influence.training.checkpoints import Weights, load_checkpoint
-from captum_influence.training.collectors import (
-    AllScores,
-    Kept,
-    Reader,
-    Sink,
-    TopScores,
-    identity_of,
-    kept,
-    restore,
-)
+from captum_influence.training.collectors import AllScores, Reader, Sink, TopScores
 from captum_influence.training.curvature import Curvature
 from captum_influence.training.fitted import FittedCurvature
+from captum_influence.training.index.influence_index import InfluenceIndex
 from captum_influence.training.losses import ExampleLoss, Fisher
 from captum_influence.training.observation import Observed, observed
 from captum_influence.training.options import Data, InfluenceOptions, check_influence_options
 from captum_influence.training.result import LayerScores
-from captum_influence.training.scoring import Group, RawScores, Scorer
+from captum_influence.training.scoring import RawScores
 from captum_influence.training.selection import treatable_layers
-from captum_influence.training.whole import LayerRecorder
+from captum_influence.training.streaming import ScoreStream
 
 __all__ = ["LayerInfluence"]
 
@@ -241,6 +230,48 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         raw = self.raw_scores(inputs, show_progress=show_progress, resume=resume)
         return LayerScores(asked=asked, scores=raw.scores, self_influence=raw.self_influence)
 
+    def index(
+        self,
+        path: str | Path,
+        *,
+        dimension: int | None = 960,
+        dtype: torch.dtype = torch.float16,
+        show_progress: bool = False,
+    ) -> InfluenceIndex:
+        """Return an index of the training data: new queries don't go through the data again.
+
+        One pass writes each example's preconditioned gradients into shards; under ``torchrun`` each
+        process takes its share. A build that was killed goes on from its last shard, and a folder
+        with an index is opened. Memory is that of a batch, and of 16 batches of entries.
+
+        Args:
+            path: a folder; the curvature is kept there too. Over large data it is fitted on a
+                sample: ``hessian_dataset=Subset(dataset, some)``.
+            dimension: how many numbers to keep per example, layer and checkpoint, those along the
+                steepest directions of the layer's curvature; None: all, which loses nothing.
+            dtype: of these.
+            show_progress: show bars.
+
+        Raises:
+            ValueError: if the curvature has no eigenbasis per layer, or the folder has an index of
+                other weights, layers, data or settings, or a damaged file.
+
+        Example:
+            >>> import tempfile
+            >>> from torch import nn
+            >>> from torch.utils.data import TensorDataset
+            >>> x, y = torch.randn(30, 4), torch.randint(0, 3, (30,))
+            >>> influence = LayerInfluence(
+            ...     nn.Linear(4, 3), TensorDataset(x, y), loss_fn=nn.CrossEntropyLoss()
+            ... )
+            >>> index = influence.index(tempfile.mkdtemp())
+            >>> index.top((x[:2], y[:2]), 5).indices.shape
+            torch.Size([2, 5])
+        """
+        return InfluenceIndex.built(
+            self._stream, path, dimension=dimension, dtype=dtype, show_progress=show_progress
+        )
+
     def raw_scores(
         self, inputs: Any, *, show_progress: bool = False, resume: str | Path | None = None
     ) -> RawScores:
@@ -249,7 +280,9 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
             Reader.own(name) for name in self.layers
         ]
         sinks = [Sink(AllScores(), read) for read in readers]
-        found = self._stream(self._train, sinks, inputs, resume, show_progress)
+        found = self._stream.run(
+            self._train, sinks, inputs, resume=resume, show_progress=show_progress
+        )
         n = len(self.layers)
         return RawScores(
             dict(zip(self.layers, found[:n], strict=True)),
@@ -288,7 +321,9 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
             )
             for key in keys
         ]
-        found = self._stream(self._train, sinks, inputs, resume, show_progress)
+        found = self._stream.run(
+            self._train, sinks, inputs, resume=resume, show_progress=show_progress
+        )
         return dict(zip(keys, found, strict=True))
 
     def _run_self(
@@ -296,92 +331,12 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
     ) -> dict[str | None, Tensor]:
         source = self._train if inputs is None else Batches.ensure(inputs, self._accepts)
         sinks = [Sink(AllScores(), Reader.own(key)) for key in keys]
-        found = self._stream(source, sinks, None, None, show_progress)
+        found = self._stream.run(source, sinks, None, show_progress=show_progress)
         return dict(zip(keys, found, strict=True))
 
-    def _stream(
-        self,
-        source: Batches,
-        sinks: Sequence[Sink],
-        inputs: Any,
-        resume: str | Path | None,
-        show_progress: bool,
-    ) -> list[Any]:
-        """Go through the one loop: batches outside, checkpoints inside, all layers at once."""
-        self._fit.ensure(show_progress)
-        shard, device = Shard.current(), self._fit.device
-        path = None if resume is None else Path(resume)
-        with workers_watched(source.loader), self._fit.recording(None) as recorder:
-            asked: list[Any] = []
-            scorers = self._scorers(recorder, inputs, None if path is None else asked)
-            identity = {} if path is None else self._identity(source, sinks, asked)
-            file = Resume(path, Kept, identity, shard)
-            before = restore(sinks, file, device)
-            bar, trail = "influence" if show_progress else None, before.seen
-            watched = None if path is None else trail
-            for batch in source.iterate(shard, before.next, bar=bar, trail=watched):
-                scores = self._scored(recorder, scorers, batch.to(device), sinks)
-                for sink in sinks:
-                    sink.collector.add(batch.places, sink.read(scores))
-                if file.is_due(batch.number):
-                    file.write(kept(sinks, batch.number + 1, trail.digest))
-        file.write(kept(sinks, None, trail.digest))
-        return [sink.collector.result(shard) for sink in sinks]
-
-    def _identity(
-        self, source: Batches, sinks: Sequence[Sink], asked: Sequence[Any]
-    ) -> dict[str, Any]:
-        """Return what partial results belong to, as JSON."""
-        return {
-            **self._fit.identity,
-            **identity_of(sinks),
-            "queries": told(asked),
-            "test_loss": told(self.test_loss_fn),
-            "damping": repr(self.damping),
-            **source.identity,
-        }
-
-    def _scored(
-        self,
-        recorder: LayerRecorder,
-        scorers: Sequence[Scorer],
-        batch: Batch,
-        sinks: Sequence[Sink],
-    ) -> RawScores:
-        """Return a batch's scores, summed over the checkpoints."""
-        with_self, found = any(sink.needs_self for sink in sinks), []
-        for weights, scorer in zip(self._weights, scorers, strict=True):
-            weights.into(self.model)
-            found.append(scorer.score(recorder, batch, with_self=with_self))
-        return sum(found[1:], start=found[0])
-
-    def _scorers(
-        self, recorder: LayerRecorder, inputs: Any, asked: list[Any] | None
-    ) -> list[Scorer]:
-        """Return one per checkpoint, with the queries' gradients taken and preconditioned.
-
-        Args:
-            recorder: of the layers.
-            inputs: the queries.
-            asked: takes what the queries are; None: nobody wants to know.
-        """
-        scorers = []
-        for weights, estimators in zip(self._weights, self._fit.estimators, strict=True):
-            weights.into(self.model)
-            groups = [Group(e.layers, e.block(self.damping)) for e in estimators]
-            scorer = Scorer(groups, self._scale(weights), self._loss)
-            batches = () if inputs is None else Batches.ensure(inputs, self._accepts).iterate()
-            for batch in batches:
-                if asked is not None:
-                    asked.append(told((batch.arguments, batch.target)))
-                scorer.add_queries(recorder, batch.to(self._fit.device), self._test_loss)
-            scorers.append(scorer)
-        return scorers
-
-    def _scale(self, weights: Weights) -> float:
-        if not self.curvature.scaled:
-            return weights.learning_rate
-        return 1 / (self._train.count() * len(self._weights))
+    @property
+    def _stream(self) -> ScoreStream:
+        return ScoreStream(self._fit, self._train, self._test_loss, self.damping, self._accepts)
 
     def _chosen(self, layers: Sequence[str | Module] | None) -> list[str | None]:
         """Return the keys of the layers asked for, each one of this object's."""

@@ -15,7 +15,7 @@ from captum_influence.training.gradients import LayerGradient
 from captum_influence.training.losses import ExampleLoss
 from captum_influence.training.whole import LayerRecorder
 
-__all__ = ["Group", "RawScores", "Scorer"]
+__all__ = ["Group", "RawScores", "Scorer", "records_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Scorer:
 
     def add_queries(self, recorder: LayerRecorder, batch: Batch, loss: ExampleLoss) -> None:
         """Take a batch of test examples, differentiated through ``loss``, and precondition them."""
-        records = _records(recorder, batch, loss)
+        records = records_of(recorder, batch, loss)
         for i, group in enumerate(self.groups):
             parts = [group.block.solve(group.flat(r)) for r in group.chunks(records)]
             found = self.weight * torch.cat(parts)
@@ -125,7 +125,7 @@ class Scorer:
 
     def score(self, recorder: LayerRecorder, batch: Batch, *, with_self: bool) -> RawScores:
         """Return the scores of a training batch, and its self-influences if asked."""
-        records = _records(recorder, batch, self.loss)
+        records = records_of(recorder, batch, self.loss)
         scores: dict[str, list[Tensor]] = {}
         own: dict[str, list[Tensor]] = {}
         for i, group in enumerate(self.groups):
@@ -146,7 +146,8 @@ def _joined(parts: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat(list(pieces), -1) for name, pieces in parts.items()}
 
 
-def _records(recorder: LayerRecorder, batch: Batch, loss: ExampleLoss) -> dict[str, Record]:
+def records_of(recorder: LayerRecorder, batch: Batch, loss: ExampleLoss) -> dict[str, Record]:
+    """Return what the layers saw in a batch, differentiated through a loss."""
     output = recorder.run(batch)
     vectors = loss.gradient(output, batch.target)
     return recorder.pull_back(output, vectors, last=True)
