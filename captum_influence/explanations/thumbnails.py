@@ -75,7 +75,12 @@ def thumbnail(example: Example) -> dict[str, Any]:
 
     Of a picture that is a small one and what the unit sees of it, else a fragment of a page.
     """
-    told = {"number": example.number, "label": example.label_name, "value": example.value}
+    told = {
+        "number": example.number,
+        "label": example.label_name,
+        "value": example.value,
+        "told": "",
+    }
     if not isinstance(example.display, PictureDisplay):
         return {**told, "image": None, "crop": None, "fragment": example.display.fragment()}
     smooth = is_smooth(example.image)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,11 +69,20 @@ def named_predictions(row: Tensor, classes: Iterable[int], names: Names) -> tupl
     )
 
 
-def top_predictions(output: Any, names: Names, count: int = 5) -> tuple[Prediction, ...]:
-    """Return the classes with the highest scores, if the output holds one score per class."""
+def top_predictions(
+    output: Any, names: Names, count: int = 5, also: Sequence[int] = ()
+) -> tuple[Prediction, ...]:
+    """Return the classes with the highest scores, if the output holds one score per class.
+
+    Args:
+        output: what the network returns.
+        names: of the classes.
+        count: how many.
+        also: further classes, which come after these unless they are among them.
+    """
     scores = scores_in(output)
     if scores is None or scores.shape[1] < 2:
         return ()
     # Stable: of equal scores the first comes first, as for argmax, which PredictedClass goes by.
     best = scores[0].detach().argsort(descending=True, stable=True)[:count].tolist()
-    return named_predictions(scores[0], best, names)
+    return named_predictions(scores[0], dict.fromkeys([*best, *also]), names)

@@ -15,7 +15,19 @@ from captum_influence.visualization.style import DARK, LIGHT, Theme
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Bar", "Chart", "Tile", "bars", "chart", "data_uri", "embedded", "is_smooth", "png_uri"]
+__all__ = [
+    "Bar",
+    "Cell",
+    "Chart",
+    "Tile",
+    "bars",
+    "chart",
+    "data_uri",
+    "embedded",
+    "heights",
+    "is_smooth",
+    "png_uri",
+]
 
 _PHOTO = 128  # pixels from which an enlarged picture is smoothed
 
@@ -71,6 +83,36 @@ class Tile:
 
     value: str
     words: str
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One unit of a strip: what it looks at, and numbers that it can be shown by.
+
+    Attributes:
+        name: what it is called.
+        anchor: its card's.
+        words: what its picture shows.
+        image: the picture, as a data URI; None: there is none.
+        values: the numbers, as they are written.
+        columns: the same as signed heights, in % of the highest.
+        map: its map, as a page's script reads it; None: there is none.
+    """
+
+    name: str
+    anchor: str
+    words: str
+    image: str | None
+    values: Sequence[str]
+    columns: Sequence[float]
+    map: str | None = None
+
+
+def heights(values: Sequence[float]) -> list[float]:
+    """Return values in % of the largest size."""
+    known = [value if value == value else 0.0 for value in values]
+    end = max((abs(value) for value in known), default=0.0) or 1.0
+    return [round(100 * value / end, 1) for value in known]
 
 
 def bars(values: Sequence[float]) -> list[Bar]:

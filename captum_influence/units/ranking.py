@@ -52,6 +52,11 @@ class UnitInfluence:
         name = numbered if self.label is None else self.label
         return name if self.layer is None else f"{name} of {self.layer}"
 
+    @property
+    def anchor(self) -> str:
+        """What a link to it on a page is called: ``unit-17``, ``unit-layer3-17``."""
+        return "-".join(["unit", *filter(None, [self.layer]), *map(str, self.index)])
+
     def to_dict(self) -> dict[str, Any]:
         """Return it with its name, as JSON can hold it."""
         return {**asdict(self), "name": self.name}

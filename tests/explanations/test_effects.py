@@ -71,8 +71,8 @@ def test_where_all_units_are_shown_there_are_no_others(model: nn.Sequential) -> 
 def test_an_influence_is_no_estimate(model: nn.Sequential) -> None:
     found = explain(model, X, "1", 1, by="influence", top=1)
     assert not found.effects.in_its_units
-    assert "estimated" not in found.headline
-    assert "Removing it (0 in its place)" in found.headline
+    assert "estimate was" not in found.headline
+    assert "Removed, it has 0 in its place" in found.headline
 
 
 def test_pictures_of_several_sizes_have_no_mean(model: nn.Sequential) -> None:

@@ -17,6 +17,7 @@ from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.explanations.cautions import baseline_cautions, warn_of
 from captum_influence.explanations.effects import Effects, removal_effects
 from captum_influence.explanations.instances.examples import top_examples
+from captum_influence.explanations.instances.removed import answers_without
 from captum_influence.explanations.instances.result import Explanation
 from captum_influence.explanations.overlays import (
     Overlay,
@@ -27,7 +28,7 @@ from captum_influence.explanations.overlays import (
 from captum_influence.network.cuts import layer_name
 from captum_influence.network.inputs import network_of, one_input
 from captum_influence.network.outline import last_with_places
-from captum_influence.network.predictions import top_predictions
+from captum_influence.network.predictions import Prediction, top_predictions
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
@@ -115,14 +116,16 @@ def _explanation(
     asked: Asked, network: nn.Module, chosen: Chosen, said: _Measured, top: int, began: float
 ) -> Explanation:
     """Return what was measured, with the classes by their names."""
-    shown = chosen.shown
+    shown, targets = chosen.shown, _targets(said.answer.quantity)
     return Explanation(
         asked=asked,
         network=type(network).__name__,
         layer=layer_name(network, chosen.units.cut),
         quantity=said.answer.quantity.in_words(shown.class_names),
         rival=_rival(said.answer, shown),
-        predictions=top_predictions(said.answer.output, shown.class_names),
+        targets=targets,
+        predictions=top_predictions(said.answer.output, shown.class_names, also=targets),
+        without=said.without,
         units=said.units,
         against=said.values.against(top),
         values=said.values.values,
@@ -150,6 +153,7 @@ class _Measured:
     values: UnitValues
     delta: float | None
     effects: Effects
+    without: tuple[Prediction, ...]
     cautions: tuple[str, ...]
     overlay: Overlay | None
     display: Display
@@ -190,6 +194,7 @@ def _measured(
         effects=removal_effects(
             network, inputs, answer.quantity, removed, chosen, values=values, shown=best
         ),
+        without=answers_without(network, inputs, removed, chosen, values.axis, best),
         cautions=baseline_cautions(network, inputs, answer, over, delta, shown.class_names),
         overlay=_overlay(measurement, inputs, answer, display, geometry, units, shown),
         display=display,
@@ -272,6 +277,14 @@ def _with_examples(
     return tuple(
         dataclasses.replace(unit, examples=e) for unit, e in zip(units, found, strict=True)
     )
+
+
+def _targets(quantity: Quantity) -> tuple[int, ...]:
+    """Return the classes whose scores make up the quantity, the one that raises it most first."""
+    terms = getattr(quantity, "terms", ((1.0, quantity),))
+    scores = [(weight, term) for weight, term in terms if isinstance(term, ClassScore)]
+    classes = [term.class_index for _, term in sorted(scores, key=lambda term: -term[0])]
+    return tuple(dict.fromkeys(index for index in classes if index is not None))
 
 
 def _rival(answer: Answer, shown: Shown) -> str | None:

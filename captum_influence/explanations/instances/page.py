@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captum_influence.explanations.overlays import PRIOR, UNITS
 from captum_influence.explanations.thumbnails import thumbnail
 from captum_influence.reports.page import Page
-from captum_influence.reports.parts import Bar, bars
-from captum_influence.units.interpreted import Example, InterpretedUnit
+from captum_influence.reports.parts import Bar, Cell, bars, heights
+from captum_influence.reports.words import counted
+from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.visualization import maps
 from captum_influence.visualization.numbers import number
@@ -34,21 +35,21 @@ _ENDS = "the largest 0.5 % of values share the colours at the ends of the scale"
 
 def explanation_page(explanation: Explanation, command: str | None = None) -> Page:
     """Return the page of an explanation."""
-    title, lead = _title(explanation)
+    effects, seen = explanation.effects, explanation.together
     content = {
         "window": f"{explanation.quantity} at {explanation.layer}",
         "eyebrow": f"{explanation.network} · layer {explanation.layer} · {explanation.quantity}",
-        "title": title,
-        "lead": lead,
+        "title": explanation.answer,
+        "lead": " ".join([effects.together_in_words(explanation.quantity), *explanation.cautions]),
         "e": explanation,
         "noun": explanation.display.noun,
         "table": _table(explanation),
         "referenced": any(row.unit.reference is not None for row in explanation.units),
-        "effects": explanation.effects,
-        "tested": [
-            explanation.effects.together_in_words(explanation.quantity),
-            explanation.effects.agreement_in_words(),
-        ],
+        "effects": effects,
+        "stage": explanation.display.stage(seen, _together(explanation)),
+        "strip": _strip(explanation),
+        "measures": ["maps", "estimate" if effects.in_its_units else explanation.by, "effect"],
+        "tested": effects.agreement_in_words(),
         "overlay": _overlay(explanation),
         "cards": [_card(row, explanation) for row in explanation.units],
         "method": _method(explanation),
@@ -85,9 +86,9 @@ def _figures(explanation: Explanation) -> Iterator[tuple[str, Figure]]:
 @dataclass(frozen=True)
 class _TableRow:
     unit: UnitInfluence
-    anchor: str
     bar: Bar
     effect: float | None
+    says: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +99,10 @@ class _Overlay:
 
 
 @dataclass(frozen=True, eq=False)
-class _ExampleRow:
-    title: str
-    examples: Sequence[dict[str, Any]]
-
-
-@dataclass(frozen=True, eq=False)
 class _Card:
     unit: UnitInfluence
     fragment: str
-    examples: Sequence[_ExampleRow]
+    examples: Sequence[dict[str, Any]]
 
 
 def _overlay(explanation: Explanation) -> _Overlay | None:
@@ -119,10 +114,36 @@ def _overlay(explanation: Explanation) -> _Overlay | None:
     return _Overlay(fragment, overlay.in_words(), tests)
 
 
-def _title(explanation: Explanation) -> tuple[str, str]:
-    """Split the headline after its first sentence."""
-    first, _, rest = explanation.headline.partition(". ")
-    return (f"{first}.", rest) if rest else (explanation.headline, "")
+def _together(explanation: Explanation) -> str:
+    """Say what the first map of the page shows, and whether its test makes it evidence."""
+    count = len(explanation.units)
+    words = f"What raises {explanation.quantity}, through {counted(count, 'unit')} together"
+    overlay = explanation.overlay
+    if overlay is None or UNITS not in overlay.scores:
+        return f"{words}."
+    score, prior = overlay.scores[UNITS], overlay.scores[PRIOR]
+    worth = "" if score > prior else ", so that it is no evidence of where the network looks"
+    tested = f"Tested by blurring: {number(score)}, a blob in the middle {number(prior)}{worth}"
+    return f"{words}. {tested}."
+
+
+def _strip(explanation: Explanation) -> list[Cell]:
+    """Return a cell for each unit: its map, its estimate, and what its removal did."""
+    effects = explanation.effects
+    both = (effects.estimates, effects.alone)
+    columns = zip(*map(heights, both), strict=True)
+    return [
+        Cell(
+            name=row.unit.name,
+            anchor=row.unit.anchor,
+            words=f"What raises and lowers {explanation.shown_by_map(row.unit)}",
+            image=row.seen.thumbnail(),
+            values=[number(values[i]) for values in both],
+            columns=column,
+            map=row.seen.code(),
+        )
+        for i, (row, column) in enumerate(zip(explanation.units, columns, strict=True))
+    ]
 
 
 def _others(explanation: Explanation) -> list[UnitInfluence]:
@@ -133,27 +154,31 @@ def _others(explanation: Explanation) -> list[UnitInfluence]:
 
 def _table(explanation: Explanation) -> list[_TableRow]:
     units = [row.unit for row in explanation.units] + _others(explanation)
-    drawn, interpreted = bars([unit.share for unit in units]), len(explanation.units)
-    effects = [*explanation.effects.alone, *[None] * (len(units) - interpreted)]
+    drawn, rest = bars([unit.share for unit in units]), len(units) - len(explanation.units)
+    effects = [*explanation.effects.alone, *[None] * rest]
+    says = [p.name for p in explanation.without[: len(explanation.units)]]
+    says += [""] * (len(units) - len(says))
     return [
-        _TableRow(unit, f"unit-{i}" if i <= interpreted else "", bar, effect)
-        for i, (unit, bar, effect) in enumerate(zip(units, drawn, effects, strict=True), start=1)
+        _TableRow(unit, bar, effect, said)
+        for unit, bar, effect, said in zip(units, drawn, effects, says, strict=True)
     ]
 
 
 def _card(row: InterpretedUnit, explanation: Explanation) -> _Card:
-    by_kind = groupby(row.examples, key=lambda example: example.kind)
-    return _Card(
-        row.unit,
-        row.seen.fragment(explanation.shown_by_map(row.unit), explanation.by),
-        [_example_row(kind, list(group), explanation) for kind, group in by_kind],
-    )
+    fragment = row.seen.fragment(explanation.shown_by_map(row.unit), explanation.by)
+    return _Card(row.unit, fragment, _examples(row))
 
 
-def _example_row(kind: str, examples: Sequence[Example], explanation: Explanation) -> _ExampleRow:
-    titles = {"activation": "Where else it is most active"}
-    title = titles.get(kind, f"Where else its {kind} to {explanation.quantity} is largest")
-    return _ExampleRow(title, [thumbnail(example) for example in examples])
+def _examples(row: InterpretedUnit) -> list[dict[str, Any]]:
+    """Return each example once, with all that it stands out by."""
+    shown: dict[int, dict[str, Any]] = {}
+    for example in row.examples:
+        told = f"{example.kind} {number(example.value)}"
+        if example.number not in shown:
+            shown[example.number] = {**thumbnail(example), "told": told}
+        elif shown[example.number]["told"] != told:
+            shown[example.number]["told"] += f", {told}"
+    return list(shown.values())
 
 
 def _method(explanation: Explanation) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from captum_influence.data.frames import frame
@@ -13,13 +14,14 @@ from captum_influence.data.records import plain
 from captum_influence.explanations.effects import Effects
 from captum_influence.explanations.instances.headline import (
     answer_in_words,
+    estimate_in_words,
     place_in_words,
-    unit_in_words,
+    strongest_in_words,
 )
 from captum_influence.explanations.instances.page import explanation_page
 from captum_influence.explanations.overlays import Overlay
 from captum_influence.network.predictions import Prediction
-from captum_influence.reports.display import Display, Row
+from captum_influence.reports.display import Display, Highlight, Row
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
 from captum_influence.reports.shown import Focus
@@ -42,7 +44,11 @@ class Explanation(Finding):
         layer: the layer's name.
         quantity: what was asked, in words.
         rival: the class that the predicted one was compared with, by name; None without one.
-        predictions: the classes with the highest scores; empty if the output isn't one score each.
+        targets: the classes whose scores were asked about, the one that is raised first.
+        predictions: the classes with the highest scores, and those that were asked about; empty if
+            the output isn't one score each.
+        without: what the network says without each of the units, and last without all of them;
+            empty without classes.
         units: the units that raise the quantity most, each interpreted.
         against: the units that lower it most.
         values: what every unit of the layer did, one entry each.
@@ -71,7 +77,9 @@ class Explanation(Finding):
     layer: str
     quantity: str
     rival: str | None
+    targets: tuple[int, ...]
     predictions: tuple[Prediction, ...]
+    without: tuple[Prediction, ...]
     units: tuple[InterpretedUnit, ...]
     against: tuple[UnitInfluence, ...]
     values: Tensor
@@ -89,11 +97,11 @@ class Explanation(Finding):
 
     @property
     def headline(self) -> str:
-        first = self.units[0]
+        first, effects = self.units[0], self.effects
         parts = (
-            answer_in_words(self.predictions, self.rival),
-            unit_in_words(first, self.layer, self.quantity, self.by),
-            self._tested,
+            self.answer,
+            estimate_in_words(first.unit, effects, self.by),
+            effects.agreement_in_words() if first.unit.value > 0 else "",
             place_in_words(first, self.focus),
             self.chosen_layer,
             *self.cautions,
@@ -101,12 +109,20 @@ class Explanation(Finding):
         return " ".join(part for part in parts if part)
 
     @property
-    def _tested(self) -> str:
-        """What the removal of the first unit did, and whether ranking and removal agree."""
-        if self.units[0].unit.value <= 0:
-            return ""
-        effects = self.effects
-        return f"{effects.first_in_words(self.quantity)} {effects.agreement_in_words()}"
+    def answer(self) -> str:
+        """One sentence: what the network says, and what it says without the first unit."""
+        said = self.predictions[0] if self.predictions else None
+        answer = answer_in_words(self.predictions, self.rival, self.targets)
+        strongest = strongest_in_words(
+            self.units[0].unit,
+            self.layer,
+            self.quantity,
+            said=said,
+            targets=self.targets,
+            lost=self.effects.alone[0],
+            without=self.without[0] if self.without else None,
+        )
+        return f"{answer}; {strongest}." if answer else f"{strongest[:1].upper()}{strongest[1:]}."
 
     @property
     def picture(self) -> Tensor:
@@ -117,6 +133,12 @@ class Explanation(Finding):
         """
         picture: Tensor = self.display.picture  # type: ignore[attr-defined]  # said above
         return picture
+
+    @property
+    def together(self) -> Highlight:
+        """The maps of all units that are shown, added up."""
+        maps = torch.stack([row.seen.map.float() for row in self.units])
+        return self.display.highlight(maps.sum(dim=0))
 
     def shown_by_map(self, unit: UnitInfluence) -> str:
         """Return what the map of a unit is about: the unit, or the quantity through the unit."""
@@ -146,7 +168,9 @@ class Explanation(Finding):
                 "by": self.by,
                 "aggregate": self.aggregate,
                 "focus": self.focus,
+                "targets": self.targets,
                 "predictions": [asdict(prediction) for prediction in self.predictions],
+                "without": [asdict(prediction) for prediction in self.without],
                 "units": [unit.to_dict() for unit in self.units],
                 "against": [unit.to_dict() for unit in self.against],
                 "display": self.display.to_dict(),

@@ -73,21 +73,23 @@ def test_hostile_names_stay_text(page) -> None:
 
 def test_pictures_are_pngs_and_have_words(explanation, page) -> None:
     images = page.all("img")
-    seen = [e for row in explanation.units for e in row.examples if e.crop is not None]
-    # the picture, three of where it looks, three a unit, three examples a kind, and what the unit
-    # sees in each
-    assert len(images) == 1 + 3 + 3 * 3 + 3 * 2 * 3 + len(seen)
+    # the stage's two, one a unit in the strip, three of where it looks, three a unit, the picture
+    examples = [
+        e for row in explanation.units for e in {x.number: x for x in row.examples}.values()
+    ]
+    seen = [e for e in examples if e.crop is not None]
+    assert len(images) == 2 + 3 + 3 + 3 * 3 + 1 + len(examples) + len(seen)
     for image in images:
         data = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"), validate=True)
         assert data.startswith(b"\x89PNG")
         assert len(image["alt"]) > 10
 
 
-def test_links_lead_to_what_is_there(page) -> None:
+def test_links_lead_to_what_is_there(explanation, page) -> None:
     ids = {attributes.get("id") for _, attributes in page.tags}
     links = {a["href"] for a in page.all("a")}
     targets = {link.removeprefix("#") for link in links if link.startswith("#")}
-    assert targets == {"unit-1", "unit-2", "unit-3"}
+    assert targets == {row.unit.anchor for row in explanation.units}
     assert targets <= ids
 
 

@@ -63,8 +63,10 @@ class LayerExplanations(Finding):
 
     @property
     def headline(self) -> str:
-        answer = answer_in_words(self.first.predictions, self.first.rival)
-        return " ".join([answer, self._strongest(), *self.cautions]).strip()
+        first = self.first
+        answer = answer_in_words(first.predictions, first.rival, first.targets)
+        said = f"{answer}." if answer else ""
+        return " ".join([said, self._strongest(), *self.cautions]).strip()
 
     def _strongest(self) -> str:
         unit, asked = self.units[0].unit, self.first.quantity
