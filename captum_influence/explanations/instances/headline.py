@@ -81,7 +81,7 @@ def strongest_in_words(
 
 
 def estimate_in_words(first: UnitInfluence, effects: Effects, by: By) -> str:
-    """Return what was estimated of the unit, and what its removal means; empty if it raises none."""
+    """Return what was estimated of the unit, and what removal means; empty if it raises none."""
     if first.value <= 0:
         return ""
     share = f"{percent(first.share)} of all {by}s there"
