@@ -92,6 +92,10 @@ class MatrixGradient(LayerGradient):
     def outputs(self, record: Record) -> Tensor:
         """Return the gradients at what came out, d: (batch, groups, positions, out)."""
 
+    def turned(self, record: Record, directions: Tensor) -> Tensor:
+        """Return products of the inputs with directions (groups, in, n), n in place of in."""
+        return self.inputs(record) @ directions
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(groups, out, in) of the matrix, bias column included."""
@@ -157,9 +161,26 @@ class ConvolutionGradient(MatrixGradient):
         shape = (self.groups, self.shape[1], -1)
         return torch.cat([g.reshape(len(g), *shape).mT for g in record.gradients], 2)
 
+    def turned(self, record: Record, directions: Tensor) -> Tensor:
+        # Directions are filters: the patches need not be laid out, which takes longer.
+        layer, (groups, _, n) = self._convolution, directions.shape
+        rows = directions.mT.flatten(0, 1)  # (groups * n, in)
+        shape = layer.weight.shape[1:]
+        bias = None if layer.bias is None else rows[:, -1]
+        filters = rows[:, : shape.numel()].reshape(-1, *shape)
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[len(shape) - 2]
+        found = [
+            convolve(self._padded(x), filters, bias, layer.stride, 0, layer.dilation, layer.groups)
+            for x in record.inputs
+        ]
+        return torch.cat([x.reshape(len(x), groups, n, -1).mT for x in found], 2)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        return F.pad(x, self._padding(), mode=_PAD_MODES[self._convolution.padding_mode])
+
     def _patches(self, x: Tensor) -> Tensor:
         layer, n = self._convolution, x.ndim - 2
-        x = F.pad(x, self._padding(), mode=_PAD_MODES[layer.padding_mode])
+        x = self._padded(x)
         for i in range(n):
             reach = layer.dilation[i] * (layer.kernel_size[i] - 1) + 1
             x = x.unfold(2 + i, reach, layer.stride[i])[..., :: layer.dilation[i]]

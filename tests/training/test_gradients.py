@@ -128,6 +128,20 @@ def test_equals_a_loop(case: str) -> None:
         torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding=.same.")  # torch, on even kernels
+@pytest.mark.parametrize("case", [case for case in EXAMPLES if "conv" in case or "linear" in case])
+def test_inputs_are_turned_as_by_a_product(case: str) -> None:
+    module, x = EXAMPLES[case]
+    (layer,), _ = treatable_layers(_ready(module), None, skip_unsupported=False)
+    groups, _, width = layer.shape
+    directions = torch.randn(groups, width, 5, dtype=torch.float64)
+    with Recorder(module, {"": module}) as recorder:
+        out = recorder.run((x,))
+        record = recorder.pull_back(out, torch.ones_like(out), last=True)[""]
+    wanted = layer.inputs(record) @ directions
+    torch.testing.assert_close(layer.turned(record, directions), wanted)
+
+
 def test_chunks_of_a_record_give_the_same_gradients() -> None:
     module, x = EXAMPLES["conv2d groups"]
     (layer,), _ = treatable_layers(module, None, skip_unsupported=False)

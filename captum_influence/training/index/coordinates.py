@@ -122,8 +122,8 @@ class DenseCoordinates(Coordinates):
 class KroneckerCoordinates(Coordinates):
     """Of a Kronecker-factored block: each factor is turned onto the directions that are kept.
 
-    With G = Σ_t d_t a_tᵀ, h at (i, j) is u_iᵀ G v_j / √λ_ij. So neither the whole eigenbasis nor,
-    where d and a are turned first, the whole G is needed.
+    With G = Σ_t d_t a_tᵀ, h at (i, j) is Σ_t (u_i · d_t)(v_j · a_t) / √λ_ij: neither the whole
+    eigenbasis nor the whole G is needed.
 
     Attributes:
         rows: directions of the outputs that occur, (groups, out, rows).
@@ -158,23 +158,12 @@ class KroneckerCoordinates(Coordinates):
         return len(self.roots)
 
     def read(self, record: Record) -> Tensor:
-        a, d = self.layer.inputs(record), self.layer.outputs(record)
-        rows, columns = self.rows.to(d), self.columns.to(a)
+        d = self.layer.outputs(record)
+        d, a = d @ self.rows.to(d), self.layer.turned(record, self.columns.to(d))
         group, row, column = self.places
         if a.shape[2] == 1:  # one position: an outer product, of which each entry is a product
-            left, right = (d @ rows)[:, group, 0, row], (a @ columns)[:, group, 0, column]
-            return left * right / self.roots.to(a)
-        if self._sums_first(a.shape[2]):
-            turned = rows.mT @ ((d.mT @ a) @ columns)
-        else:
-            turned = (d @ rows).mT @ (a @ columns)
-        return turned[:, group, row, column] / self.roots.to(a)
-
-    def _sums_first(self, positions: int) -> bool:
-        """Return whether it takes fewer products to sum over the positions before turning."""
-        (_, out, rows), (_, width, columns) = self.rows.shape, self.columns.shape
-        sums = out * width * positions + out * width * columns + rows * out * columns
-        return sums < positions * (width * columns + out * rows + rows * columns)
+            return d[:, group, 0, row] * a[:, group, 0, column] / self.roots.to(a)
+        return (d.mT @ a)[:, group, row, column] / self.roots.to(a)
 
 
 def _steepest(values: Tensor, dimension: int | None) -> Tensor:
