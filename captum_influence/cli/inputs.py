@@ -286,17 +286,19 @@ def left_out(*read: Any) -> list[str]:
     return list(dict.fromkeys(told for one in found for told in one))
 
 
-def chosen_layer(options: LayerOptions, network: Network) -> Cut:
-    """Return the layer that is named, or the demo's.
+def chosen_layer(options: LayerOptions, network: Network) -> Cut | None:
+    """Return the layer that is named, or the demo's; None: a verb takes the last with places.
 
     Raises:
-        ValueError: if a network of the user's own comes without one.
+        ValueError: if one of several calls is meant, but not of which layer.
     """
     if options.layer is None and not network.is_demo:
-        raise ValueError(
-            "expected a layer to look into, got --model without --layer: captum-influence explain "
-            "--list-layers shows what there is"
-        )
+        if options.call is not None:
+            raise ValueError(
+                "expected --layer beside --call, got --call alone: captum-influence explain "
+                "--list-layers shows what layers there are"
+            )
+        return None
     return Cut(options.layer or DEMO_LAYER, call=options.call)
 
 

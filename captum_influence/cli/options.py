@@ -231,7 +231,9 @@ class LayerOptions(Group):
     title: ClassVar[str] = "layer"
 
     layer: str | None = option(
-        "--layer", metavar="NAME", help="required with --model; explain --list-layers shows them"
+        "--layer",
+        metavar="NAME",
+        help="explain --list-layers shows them; default: the last with places, where that will do",
     )
     call: int | None = option(
         "--call", type=int, metavar="N", help="which of several runs of the layer, counted from 0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import re
@@ -131,8 +132,8 @@ def _from_torchvision(name: str, weights: Any) -> LoadedModel:
     except ValueError:
         raise ValueError(
             f"expected a network of torchvision, got {name!r}, which torchvision "
-            f"{_library('torchvision').__version__} doesn't have; torchvision.models.list_models() "
-            "lists them"
+            f"{_library('torchvision').__version__} doesn't have{_near(name, models.list_models())}"
+            "; torchvision.models.list_models() lists them"
         ) from None
     if weights is None:
         return LoadedModel(models.get_model(name, weights=None))
@@ -157,7 +158,7 @@ def _from_timm(name: str, weights: Any) -> LoadedModel:
     if not timm.is_model(name):
         raise ValueError(
             f"expected a network of timm, got {name!r}, which timm {timm.__version__} doesn't "
-            "have; timm.list_models() lists them"
+            f"have{_near(name, timm.list_models())}; timm.list_models() lists them"
         )
     pretrained = weights is not None
     model = _fetched(name, lambda: timm.create_model(name, pretrained=pretrained))
@@ -165,6 +166,12 @@ def _from_timm(name: str, weights: Any) -> LoadedModel:
         return LoadedModel(model)
     config = data.resolve_model_data_config(model)
     return LoadedModel(model, Preprocessing.from_transforms(data.create_transform(**config)))
+
+
+def _near(name: str, known: list[str]) -> str:
+    """Return names that may have been meant, as a question."""
+    near = difflib.get_close_matches(name, known, 3)
+    return f": did you mean {' or '.join(near)}?" if near else ""
 
 
 def _library(name: str) -> ModuleType:

@@ -254,7 +254,9 @@ def test_torchvisions_networks_take_weight_files(tmp_path: Path) -> None:
     torch.save(models.squeezenet1_1(num_classes=10).state_dict(), tmp_path / "ten.pt")
     with pytest.raises(ValueError, match=r"classifier\.1\.bias.*another number of classes"):
         load_model("torchvision:squeezenet1_1", tmp_path / "ten.pt")
-    with pytest.raises(ValueError, match=r"which torchvision .* doesn't have"):
+    with pytest.raises(
+        ValueError, match=r"which torchvision .* doesn't have: did you mean resnet1"
+    ):
         load_model("torchvision:resnet19")
     with pytest.raises(ValueError, match=r"one of \['IMAGENET1K_V1', "):
         load_model("torchvision:squeezenet1_1", "IMAGENET1K_V9")
@@ -291,6 +293,7 @@ def test_an_absent_or_unfit_library_is_named(monkeypatch: pytest.MonkeyPatch) ->
 def test_timm_brings_its_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
     timm, data = ModuleType("timm"), ModuleType("timm.data")
     timm.__version__ = "0"
+    timm.list_models = lambda: ["tiny"]
     timm.is_model = lambda name: name == "tiny"
     timm.create_model = lambda name, pretrained: nn.Linear(2, 3 if pretrained else 2)
     data.resolve_model_data_config = lambda model: {"width": model.out_features}
@@ -299,7 +302,7 @@ def test_timm_brings_its_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm.data", data)
     assert load_model("timm:tiny", "DEFAULT").preprocessing.function == 3
     assert load_model("timm:tiny").preprocessing is None
-    with pytest.raises(ValueError, match=r"which timm 0 doesn't have"):
-        load_model("timm:huge")
+    with pytest.raises(ValueError, match=r"which timm 0 doesn't have: did you mean tiny\?"):
+        load_model("timm:tinny")
     with pytest.raises(ValueError, match='a file or "DEFAULT"'):
         load_model("timm:tiny", "A1")

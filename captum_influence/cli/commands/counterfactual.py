@@ -44,7 +44,7 @@ def run(
     Raises:
         ValueError: if options are missing, or the answer isn't wrong.
     """
-    require(network, true=search.true, layer=layer.layer)
+    require(network, true=search.true)
     subject = Subject.of(Network.of(network, preprocessing), picture)
     loader: Iterable[Any] | None = None
     if subject.network.is_demo:

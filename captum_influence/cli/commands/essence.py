@@ -35,7 +35,7 @@ def run(
     Raises:
         ValueError: if options are missing, out of range, or don't go together.
     """
-    require(network, layer=layer.layer, target=question.target)
+    require(network, target=question.target)
     report = Report.claim(output, Essence)
     subject = Collection.of(Network.of(network, preprocessing), pictures)
     target = subject.index(question.target or DEMO_CLASS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from captum_influence.cli.inputs import Collection, Network, chosen_layer, left_out, require
+from captum_influence.cli.inputs import DEMO_LAYER, Collection, Network, left_out, require
 from captum_influence.cli.options import (
     LayerOptions,
     NetworkOptions,
@@ -18,6 +18,7 @@ from captum_influence.cli.syntax.classes import DEMO_CLASS, ExpertOptions
 from captum_influence.experts.curves.find import expert_curves
 from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.experts.rankings import class_rankings
+from captum_influence.network.cuts import Cut
 
 __all__ = ["run"]
 
@@ -40,7 +41,7 @@ def run(
     report = Report.claim(output, ExpertCurves)
     subject = Collection.of(Network.of(network, preprocessing), pictures)
     target = subject.index(question.target or DEMO_CLASS)
-    cut = chosen_layer(layer, subject.network)
+    cut = Cut(layer.layer or DEMO_LAYER, call=layer.call)
     instead: Any = "zero" if question.replace is None else question.replace
     rankings = class_rankings(
         subject.network.model,

@@ -33,7 +33,7 @@ def run(
     Raises:
         ValueError: if options are missing, out of range, or don't go together.
     """
-    require(network, layer=layer.layer, target=question.target, versus=question.versus)
+    require(network, target=question.target, versus=question.versus)
     report = Report.claim(output, Pair)
     subject = Collection.of(Network.of(network, preprocessing), pictures)
     words = (question.target or DEMO_PAIR[0], question.versus or DEMO_PAIR[1])

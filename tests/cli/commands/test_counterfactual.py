@@ -85,10 +85,13 @@ def test_until_and_search_are_handed_on(own: list[str]) -> None:
 
 
 def test_a_network_needs_a_layer_and_a_truth(own: list[str], fails) -> None:
-    for left_out in ("--layer", "--true"):
+    without = {
+        "--true": "expected --true beside --model, got no --true",
+        "--layer": "several places for each channel, as a convolution has, got none: name the",
+    }
+    for left_out, told in without.items():
         at = own.index(left_out)
-        message = fails([*own[:at], *own[at + 2 :]])
-        assert f"expected --true and --layer beside --model, got no {left_out}" in message
+        assert told in fails([*own[:at], *own[at + 2 :]])
 
 
 # Examples out of a folder -------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def test_held_out_pictures(colours, written_in) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--model nets.py:build", "--layer and --target beside --model, got no --layer, --target"),
+        ("--model nets.py:build", "expected --target beside --model, got no --target"),
         ("--images photos", "expected --model beside --images"),
         ("--held-out photos", "got the demo, which has its own"),
         ("--size 8", "expected --model beside --size"),
