@@ -69,7 +69,7 @@ def test_what_lacks_beside_a_network_is_named_at_once() -> None:
 
 def test_a_layer_that_is_not_named(own: list[str]) -> None:
     assert chosen_layer(LayerOptions(), Network.of(OWN, SIZE)) is None  # the verb takes its own
-    with pytest.raises(ValueError, match="--layer beside --call, got --call alone: .*list-layers"):
+    with pytest.raises(ValueError, match=r"--layer beside --call, got --call alone: .*list-layers"):
         chosen_layer(LayerOptions(call=1), Network.of(OWN, SIZE))
     cut = chosen_layer(LayerOptions(layer="1", call=0), Network.of(OWN, SIZE))
     assert (cut.module, cut.call) == ("1", 0)
