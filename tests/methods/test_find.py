@@ -105,7 +105,7 @@ MODELS = {
     "vgg": (vgg_like, IMAGES, "3", ("CAM",)),
     "residual": (Residual, IMAGES, "body", ("CAM",) if ZENNIT else (*PROPAGATED, "CAM")),
     "pooled": (Pooled, IMAGES, "body", ()),
-    "transformer": (Transformer, IMAGES, "block", (COARSE, *RELUS, *PROPAGATED, *CHANNELS)),
+    "transformer": (Transformer, IMAGES, "block", (COARSE, *RELUS, *CHANNELS)),
     "recurrent": (
         Recurrent,
         torch.rand(2, 7, 5),

@@ -2,6 +2,7 @@
 
 from captum_influence.methods.lrp.captum_backend import ByCaptum, Propagation
 from captum_influence.methods.lrp.find import RelevanceOptions, relevance
+from captum_influence.methods.lrp.operations_backend import ByOperations
 from captum_influence.methods.lrp.result import Relevance
 from captum_influence.methods.lrp.rules import (
     AlphaBeta,
@@ -17,6 +18,7 @@ __all__ = [
     "AlphaBeta",
     "Bounded",
     "ByCaptum",
+    "ByOperations",
     "ByZennit",
     "Composite",
     "Epsilon",

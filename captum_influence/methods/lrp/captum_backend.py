@@ -12,6 +12,7 @@ from typing import Any
 from captum.attr import LRP
 from torch import Tensor, nn
 
+from captum_influence.attr.calls import Given
 from captum_influence.attr.quantities import Quantity
 from captum_influence.methods.lrp.copies import readied
 from captum_influence.methods.lrp.rules import Composite, Epsilon
@@ -20,7 +21,7 @@ from captum_influence.network.modes import with_graph
 from captum_influence.network.reading import gradients
 from captum_influence.network.tracing import Moved, obstacles, prepared
 
-__all__ = ["ByCaptum", "Propagated", "Propagation", "Unsuited", "a_bias"]
+__all__ = ["ByCaptum", "Propagated", "Propagation", "Unsuited", "a_bias", "of_floats"]
 
 
 class Unsuited(ValueError):
@@ -34,7 +35,7 @@ class Propagated:
     Attributes:
         map: shaped like the inputs.
         output: (examples,), the score that was distributed.
-        rules: dotted name of a module -> its rule, in words.
+        rules: dotted name of a module, or name of a function -> its rule, in words.
         layers: the relevance of each layer that was asked for, in that order.
         biased: the name of a bias that took part, or None.
     """
@@ -47,13 +48,13 @@ class Propagated:
 
 
 class Propagation(ABC):
-    """Hands relevance down through a network, on a copy of it. A subclass is a dataclass."""
+    """Hands relevance down through a network, which it leaves alone. A subclass is a dataclass."""
 
     @abstractmethod
     def propagated(
         self,
         model: nn.Module,
-        inputs: Tensor,
+        inputs: Given,
         target: Any,
         composite: Composite | None,
         layers: Sequence[Cut],
@@ -63,7 +64,7 @@ class Propagation(ABC):
         Args:
             model: the network; it isn't touched.
             inputs: without a graph.
-            target: a class, or one per example.
+            target: a class, or one per example, or a quantity.
             composite: which rules; None: ε everywhere.
             layers: by name.
 
@@ -86,11 +87,12 @@ class ByCaptum(Propagation):
     def propagated(
         self,
         model: nn.Module,
-        inputs: Tensor,
+        inputs: Given,
         target: Any,
         composite: Composite | None,
         layers: Sequence[Cut],
     ) -> Propagated:
+        inputs = of_floats(inputs)
         ready, answer = readied(model, inputs)
         copied = prepared(ready)
         found, order = obstacles(copied, inputs)
@@ -108,6 +110,18 @@ class ByCaptum(Propagation):
         return Propagated(
             map=values, output=output, rules=rules, layers=inner, biased=a_bias(copied, order)
         )
+
+
+def of_floats(inputs: Given) -> Tensor:
+    """Return the one tensor of floats that modules hand relevance down to.
+
+    Raises:
+        Unsuited: if the inputs are something else.
+    """
+    if isinstance(inputs, Tensor) and inputs.is_floating_point():
+        return inputs
+    came = inputs.dtype if isinstance(inputs, Tensor) else f"a {type(inputs).__name__}"
+    raise Unsuited(f"it takes one tensor of floats, not {came}: ask ByOperations()")
 
 
 def a_bias(network: nn.Module, names: Iterable[str]) -> str | None:

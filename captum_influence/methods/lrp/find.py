@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 from typing_extensions import TypedDict, Unpack
 
-from captum_influence.attr.quantities import Quantity
+from captum_influence.attr.calls import Given
+from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.data.labels import Names
 from captum_influence.methods.lrp.captum_backend import ByCaptum, Propagated, Propagation, Unsuited
+from captum_influence.methods.lrp.operations_backend import ByOperations
 from captum_influence.methods.lrp.result import Relevance, conservation_error
 from captum_influence.methods.lrp.rules import Composite
 from captum_influence.methods.lrp.zennit_backend import ByZennit
-from captum_influence.network.cuts import Cut, refuse_basis
+from captum_influence.network.cuts import Cut, refuse_basis, tensors_in
 from captum_influence.network.inputs import network_of
 from captum_influence.network.outputs import Output
 from captum_influence.reports.asked import Asked
@@ -43,7 +45,7 @@ class RelevanceOptions(TypedDict, total=False):
 
 def relevance(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: Given,
     target: Any = None,
     *,
     composite: Composite | None = None,
@@ -54,19 +56,22 @@ def relevance(
 ) -> Relevance:
     r"""Distribute a score over the inputs, so that :math:`\sum_i R_i = f(x)` without biases.
 
-    Captum propagates, or zennit where relevance passes through more than modules that run once:
-    there Captum is silently wrong. That is looked for first, by watching one forward pass. Either
-    does it by the same formulas, those of the rules, on a deep copy: in it each BatchNorm is part
-    of the layer before it, and one that can't be is a layer with the ε rule. Sums, differences
-    and scalings have the ε rule; activations and all else that is elementwise hand on what comes.
+    Captum propagates where modules run once, one after another; through sums of branches zennit,
+    if it is installed; through attention, norms and gates :class:`ByOperations`. Which is right is
+    looked for first, by watching one forward pass. All go by the same formulas, those of the
+    rules. Sums, differences and scalings have the ε rule; activations and all else that is
+    elementwise hand on what comes. The first two work on a deep copy: in it each BatchNorm is part
+    of the layer before it, and one that can't be is a layer with the ε rule.
 
     Args:
-        model: the network; in eval mode on the copy.
-        inputs: (examples, ...).
-        target: a class, by number or name, or one per example; None: the only output.
+        model: the network; it is run in eval mode, and left as it was.
+        inputs: (examples, ...), or a mapping such as a ``BatchEncoding``. Token ids get what
+            arrives at their embeddings.
+        target: a class, by number or name, or one per example; or a :class:`Quantity` that is a
+            sum of outputs, as ``NextToken("Mary")``; None: the only output.
         composite: which rules; None: ε everywhere.
         layers: where relevance is noted on its way; also at an ``nn.ReLU``.
-        by: who propagates; None: Captum where it is right, else zennit if it is installed.
+        by: who propagates; None: the first of these that is right here.
         tolerance: a conservation error above it is warned about, with its likely reason.
         options: ``class_names``; ``output``, see :class:`Run`; and how inputs are shown:
             ``display`` or ``picture``, see :class:`Shown`.
@@ -89,7 +94,7 @@ def relevance(
     asked, began = Asked.of(relevance, locals()), time.perf_counter()
     check_options("relevance", options, RelevanceOptions)
     shown: Shown = collected("relevance", "shown", Shown, options)
-    network, detached = network_of(model, options.get("output")), inputs.detach()
+    network, detached = network_of(model, options.get("output")), _detached(inputs)
     classes = numbered(target, shown.class_names)
     cuts = _cuts(network, layers)
     who, found = _propagated(by, network, detached, classes, composite, tuple(cuts.values()))
@@ -105,28 +110,43 @@ def relevance(
         rules=found.rules,
         layers=dict(zip(cuts, found.layers, strict=True)),
         by=who.kept(),
-        pictures=pictures_of(detached, shown),
+        pictures=_pictures(detached, shown),
         seconds=time.perf_counter() - began,
     )
 
 
-def _propagated(by: Propagation | None, *question: Any) -> tuple[Propagation, Propagated]:
-    """Ask the one who was named, or Captum, and zennit where Captum would be wrong."""
-    first = by or ByCaptum()
-    try:
-        return first, first.propagated(*question)
-    except Unsuited as error:
-        reasons = str(error)
-    if by is None:
+def _detached(inputs: Given) -> Given:
+    if isinstance(inputs, Mapping):
+        return {n: x.detach() if isinstance(x, Tensor) else x for n, x in inputs.items()}
+    return tuple(x.detach() for x in inputs) if isinstance(inputs, tuple) else inputs.detach()
+
+
+def _pictures(inputs: Given, shown: Shown) -> tuple[Tensor, ...]:
+    """Return each example as a picture; none if there are several inputs, or none of floats."""
+    floats = [x for x in tensors_in(inputs) if x.is_floating_point()]
+    return pictures_of(floats[0], shown) if len(floats) == 1 else ()
+
+
+def _propagated(
+    by: Propagation | None, network: nn.Module, inputs: Given, target: Any, *question: Any
+) -> tuple[Propagation, Propagated]:
+    """Ask the one who was named, or one after the other until one is right."""
+    plain = isinstance(inputs, Tensor) and inputs.is_floating_point()
+    plain = plain and (not isinstance(target, Quantity) or isinstance(target, ClassScore))
+    of_modules: tuple[Propagation, ...] = (ByCaptum(), ByZennit()) if plain else ()
+    asked, reasons = (by,) if by else (*of_modules, ByOperations()), list[str]()
+    for who in asked:
         try:
-            return ByZennit(), ByZennit().propagated(*question)
-        except ImportError as error:
-            reasons = f"{reasons} (in Captum). Zennit gets this right, but {error}"
-        except Unsuited as error:
-            reasons = f"{reasons} (in Captum); {error} (in zennit)"
+            return who, who.propagated(network, inputs, target, *question)
+        except (Unsuited, ImportError) as error:
+            if by and isinstance(error, ImportError):
+                raise
+            name = type(who).__name__.removeprefix("By").lower()
+            reasons.append(f"{error} (by {name})" if len(asked) > 1 else str(error))
     raise ValueError(
-        f"relevance would not be propagated rightly through this network: {reasons}. Write these "
-        "parts as modules that run once, or use another method"
+        "relevance would not be propagated rightly through this network: "
+        f"{'; '.join(dict.fromkeys(reasons))}. Write these parts as functions or modules that have "
+        "rules, or use another method"
     )
 
 

@@ -134,9 +134,13 @@ class Composite:
 
     def rule_for(self, module: nn.Module, *, first: bool) -> RelevanceRule:
         """Return the rule of a layer with weights; ``first``: no other one runs before it."""
+        return self.rule_of(dense=isinstance(module, nn.Linear), first=first)
+
+    def rule_of(self, *, dense: bool, first: bool) -> RelevanceRule:
+        """Return the rule of a dense layer or a convolution; ``first``: it is the first to run."""
         if first and self.first is not None:
             return self.first
-        return self.dense if isinstance(module, nn.Linear) else self.convolution
+        return self.dense if dense else self.convolution
 
 
 def _bounded(bounds: tuple[float, float] | None) -> RelevanceRule | None:

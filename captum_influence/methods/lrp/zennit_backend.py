@@ -10,8 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from captum_influence.attr.calls import Given
 from captum_influence.attr.quantities import Quantity
-from captum_influence.methods.lrp.captum_backend import Propagated, Propagation, Unsuited, a_bias
+from captum_influence.methods.lrp.captum_backend import (
+    Propagated,
+    Propagation,
+    Unsuited,
+    a_bias,
+    of_floats,
+)
 from captum_influence.methods.lrp.copies import readied
 from captum_influence.methods.lrp.modules import Staged, unruled
 from captum_influence.methods.lrp.rules import (
@@ -57,11 +64,12 @@ class ByZennit(Propagation):
     def propagated(
         self,
         model: nn.Module,
-        inputs: Tensor,
+        inputs: Given,
         target: Any,
         composite: Composite | None,
         layers: Sequence[Cut],
     ) -> Propagated:
+        inputs = of_floats(inputs)
         if composite is not None and self.composite is not None:
             raise ValueError("expected a composite of ours or one of zennit's, got both")
         copied, plain = readied(model, inputs)
