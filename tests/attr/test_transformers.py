@@ -257,3 +257,23 @@ def test_heads_are_the_input_of_what_joins_them() -> None:
     cut = Cut("transformer.h.1.attn.c_proj", "input")
     influence = DistributionalInfluence(model, cut, distribution=Point(), quantity=NextToken(3))
     assert influence.attribute(batch).shape == (2, 6, 16)
+
+
+@pytest.mark.filterwarnings("ignore:.*past_key_values.*deprecated:FutureWarning")
+@pytest.mark.parametrize("examples", [1, 2])
+@pytest.mark.parametrize("kind", ["GPT-2", "Llama", "Qwen3"])
+def test_a_cache_of_keys_and_values_is_the_run_as_a_whole_and_does_not_grow(kind, examples):
+    model = transformed.built(kind, "sdpa")
+    ids = transformed.batch(kind, examples)["input_ids"]
+    influence = DistributionalInfluence(
+        model, transformed.BLOCKS[kind][0], distribution=Point(), quantity=NextToken(3)
+    )
+    whole = influence.attribute({"input_ids": ids})
+    cache = pytest.importorskip("transformers").DynamicCache()
+    with torch.no_grad():
+        model(ids[:, :-1], past_key_values=cache, use_cache=True)
+    last = {"input_ids": ids[:, -1:]}
+    for _ in range(2):  # a cache that had grown would be another question
+        found = influence.attribute(last, forward_kwargs={"past_key_values": cache})
+        torch.testing.assert_close(found[:, 0], whole[:, -1], rtol=1e-6, atol=1e-7)
+        assert cache.get_seq_length() == ids.shape[1] - 1

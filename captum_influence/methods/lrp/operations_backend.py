@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from captum_influence.attr.calls import Call, Given
 from captum_influence.attr.distributions import Point
 from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.integral.execution import Execution
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.sampling import Sampling
@@ -75,6 +76,7 @@ class ByOperations(Propagation):
                     distribution=Point(),
                     quantity=Quantity.ensure(target),
                     multiply_by_inputs=True,
+                    execution=Execution.plain(),
                 ).attribute(inputs)
             output = _score(model, inputs, target)
         if operations.unruled:
