@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
 from captum_influence.methods.page import comparison_page
+from captum_influence.metrics.ranks import average_ranks
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
 from captum_influence.reports.words import counted
@@ -77,9 +80,7 @@ class Comparison(Finding):
 
     @property
     def headline(self) -> str:
-        count = len(self.maps)
-        say = "1 method says" if count == 1 else f"{count or 'No'} methods say"
-        first = self._tested() or f"{say} why the network scores {self._asked()}."
+        first = self._tested() or self._agreed() or self._counted()
         refused = len(self.not_applicable)
         cannot = f"Methods that can't answer for this network: {refused}." if refused else ""
         return " ".join(part for part in (first, cannot, self.chosen_layer) if part)
@@ -94,6 +95,49 @@ class Comparison(Finding):
         known = [value for value in self.controls(score).values() if math.isfinite(value)]
         bar, found = max(known, default=-math.inf), self._found(score)
         return tuple(method for method, value in found.items() if not value > bar)
+
+    def agreement(self) -> Tensor:
+        """Return how alike methods order the places of the example that is shown, by size.
+
+        The rank correlations of all pairs of maps, signs left out, as some methods have none; NaN
+        beside a map that is the same everywhere.
+
+        Shape:
+            (methods, methods) float64, in the order of ``maps``.
+        """
+        sizes = [values[self.example].flatten().abs() for values in self.maps.values()]
+        ranks = average_ranks(torch.stack([size.detach().cpu() for size in sizes]))
+        return torch.corrcoef(ranks).reshape(len(sizes), len(sizes)).clamp(-1, 1)
+
+    def _agreed(self) -> str:
+        """Return how far the maps agree; empty where no two can be compared."""
+        if len(self.maps) < 2:
+            return ""
+        names, alike = list(self.maps), self.agreement()
+        pairs = {
+            f"{first} and {second}": float(alike[i, j])
+            for (i, first), (j, second) in combinations(enumerate(names), 2)
+            if math.isfinite(float(alike[i, j]))
+        }
+        if not pairs:
+            return ""
+        mean = sum(pairs.values()) / len(pairs)
+        first = (
+            f"{len(names)} methods agree {_how_far(mean)} on what makes the network score "
+            f"{self._asked()}: two maps' rank correlation is {number(mean)}"
+        )
+        if len(pairs) == 1:
+            return f"{first}."
+        least, most = (choose(pairs, key=lambda pair: pairs[pair]) for choose in (min, max))
+        return (
+            f"{first} on average. {least} agree least ({number(pairs[least])}), {most} most "
+            f"({number(pairs[most])})."
+        )
+
+    def _counted(self) -> str:
+        count = len(self.maps)
+        say = "1 method says" if count == 1 else f"{count or 'No'} methods say"
+        return f"{say} why the network scores {self._asked()}."
 
     def _asked(self) -> str:
         name, index = self.names[self.example], int(self.target[self.example])
@@ -199,3 +243,8 @@ class Comparison(Finding):
         seconds = [self.seconds[name] for name in self.maps]
         table = frame({"method": list(self.maps), "seconds": seconds, **means})
         return table.set_index("method")
+
+
+def _how_far(correlation: float) -> str:
+    """Return a word for a mean rank correlation; the number stands beside it."""
+    return "little" if correlation < 0.3 else "partly" if correlation < 0.6 else "largely"

@@ -40,7 +40,26 @@ def test_the_headline_names_the_map_that_stands_its_test_best_beside_the_control
     assert found.headline.endswith("Methods that can't answer for this network: 1.")
     unknown = {name: torch.full((2,), torch.nan) for name in found.maps}
     untested = replace(found, scores={"ABPC": unknown}).headline
-    assert untested.startswith(f"3 methods say why the network scores tree (class 1) {score}.")
+    assert untested.startswith("3 methods agree ")
+    assert f"the network score tree (class 1) {score}: two maps' rank correlation" in untested
+
+
+def test_how_far_maps_agree_is_their_mean_rank_correlation_whatever_the_signs(found):
+    rows = torch.tensor([[1, 2, 3, 4], [-10, 20, -30, 40], [4, 3, 2, 1], [1, 1, 1, 1]]).double()
+    maps = {name: row.reshape(1, 1, 2, 2) for name, row in zip("ABCD", rows, strict=True)}
+
+    def saying(names: str) -> Comparison:
+        return replace(found, maps={name: maps[name] for name in names}, scores={}, example=0)
+
+    whole = saying("ABC")
+    wanted = [[1.0, 1.0, -1.0], [1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]  # by hand
+    torch.testing.assert_close(whole.agreement(), torch.tensor(wanted).double())
+    assert "3 methods agree little" in whole.headline
+    assert f"rank correlation is {number(-1 / 3)} on average. A and C agree least" in whole.headline
+    assert f"A and B most ({number(1.0)})." in whole.headline
+    assert "2 methods agree largely" in saying("AB").headline
+    assert saying("AD").headline.startswith("2 methods say why")  # a map without an order
+    assert saying("A").headline.startswith("1 method says why")
 
 
 def test_what_is_no_better_than_a_control_is_no_evidence(found):

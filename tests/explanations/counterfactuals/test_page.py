@@ -63,7 +63,7 @@ def test_the_verdict_and_the_wrong_classes_come_before_all_else() -> None:
 
 
 def test_each_unit_has_a_card_that_its_row_leads_to(found, text) -> None:
-    assert text.count('<article class="card"') == len(found.seen) == len(found.units)
+    assert text.count('<details class="card"') == len(found.seen) == len(found.units)
     for i in range(1, len(found.units) + 1):
         assert f'href="#unit-{i}"' in text
         assert f'id="unit-{i}"' in text

@@ -12,7 +12,7 @@ NAMES = ["red", "green"]
 def test_every_unit_has_its_card_with_what_it_looks_at(model) -> None:
     found = essence(model, red_scenes(), "relu", 0, top=2, examples=2, class_names=NAMES)
     shown = Page(found.page("captum-influence essence").html())
-    assert [a["id"] for a in shown.all("article")] == ["unit-1", "unit-2"]
+    assert [a["id"] for a in shown.all("details") if a["class"] == "card"] == ["unit-1", "unit-2"]
     links = {a["href"] for a in shown.all("a")}
     assert links <= {"#unit-1", "#unit-2"}
     assert "4 of the 4 pictures where it is most active are red" in shown.text

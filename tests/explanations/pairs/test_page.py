@@ -17,7 +17,7 @@ def separated(model, **settings) -> Pair:
 
 def test_each_class_has_its_units_and_their_cards(model) -> None:
     shown = Page(separated(model).page("captum-influence pair").html())
-    assert [a["id"] for a in shown.all("article")] == ["unit-a1", "unit-b1"]
+    assert [a["id"] for a in shown.all("details") if a["class"] == "card"] == ["unit-a1", "unit-b1"]
     assert {a["href"] for a in shown.all("a")} == {"#unit-a1", "#unit-b1"}
     for words in ("evidence for red", "evidence for green", "captum-influence pair"):
         assert words in shown.text
