@@ -295,6 +295,9 @@ class OutputOptions(Group):
     out: str | None = option(
         "--out", metavar="FOLDER", help="default: captum-influence- and the subcommand's name"
     )
+    opens: bool = option(
+        "--open", action="store_true", default=False, help="show the report in a browser"
+    )
     quiet: bool = option(
         "--quiet",
         action="store_true",

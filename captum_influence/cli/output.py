@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import sys
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,11 +28,13 @@ class Report:
         folder: where.
         command: the words that the run was started with.
         quiet: say nothing.
+        opens: show the page in a browser.
     """
 
     folder: Path
     command: str
     quiet: bool
+    opens: bool = False
 
     @staticmethod
     def claim(options: OutputOptions, kind: type[Finding]) -> Report:
@@ -48,7 +51,7 @@ class Report:
         names = (_PAGE, text.name, binary.name, _FIGURES)
         home = options.out or f"captum-influence-{options.subcommand}"
         found = claim(home, names, text.name, f"captum_influence.{kind.__name__}")
-        return Report(found, options.command, options.quiet)
+        return Report(found, options.command, options.quiet, options.opens)
 
     def write(self, finding: Finding, *further: str, left_out: Sequence[str] = ()) -> None:
         """Write the page, the finding and its figures, and say what was found, and where.
@@ -69,9 +72,12 @@ class Report:
             page = replace(page, content={**page.content, "caveats": caveats}, numbers=numbers)
             page.write(folder / _PAGE)
             page.write_figures(folder / _FIGURES)
+        place = self.folder / _PAGE
+        link = place.resolve().as_uri()  # which a terminal opens at a click
         if not self.quiet:
-            place = self.folder / _PAGE
-            print("\n".join([finding.headline, *further, f"The report: {place}"]))
+            print("\n".join([finding.headline, *further, link, f"The report: {place}"]))
+        if self.opens and not webbrowser.open(link):
+            tell(f"no browser could be started: open {link}")
 
 
 def tell(text: str) -> None:

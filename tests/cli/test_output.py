@@ -55,6 +55,20 @@ def test_a_folder_of_a_failed_run_is_usable_again(own: list[str], fails) -> None
     assert main([*own, "--out", "new"]) == 0
 
 
+def test_the_report_is_linked_and_opened_if_asked(own: list[str], capsys, monkeypatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda link: bool(opened.append(link)))
+    own.remove("--quiet")
+    assert main([*own, "--out", "with space"]) == 0
+    link, report = capsys.readouterr().out.splitlines()[-2:]
+    assert link == (Path.cwd() / "with space" / "report.html").as_uri()
+    assert report == "The report: with space/report.html"
+    assert opened == []
+    assert main([*own, "--out", "with space", "--open"]) == 0
+    assert opened == [link]
+    assert f"no browser could be started: open {link}" in capsys.readouterr().err
+
+
 def test_quiet_prints_nothing(own: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(own) == 0
     assert capsys.readouterr() == ("", "")

@@ -81,7 +81,7 @@ def test_a_layer_that_runs_twice_or_returns_no_tensor_says_so(
     [
         ("--model nets.py:build --size 12", "--image photo.jpg"),
         ("--model nets.py:build --image photo.jpg", "--size 224 --resize 256 --mean 0.485"),
-        ("--model nets.py:build --image photo.jpg --size 12", "--list-layers shows"),
+        ("--model nets.py:build --image photo.jpg --size 12 --call 1", "--list-layers shows"),
         ("--model torchvision:resnet18 --image photo.jpg", "add --weights DEFAULT"),
         ("--weights net.pt", "expected --model beside --weights"),
         ("--image photo.jpg", "expected --model beside --image"),
