@@ -20,11 +20,13 @@ __all__ = [
 _EXPLAIN_TEXT_ABOUT = """\
 Find the tokens, heads and neurons that made a network of transformers say what it says about a
 prompt, and replace them: by what they are in another prompt, or by zero. --model is a folder that
-save_pretrained wrote, with its tokenizer, or a name on the Hugging Face hub."""
+save_pretrained wrote, with its tokenizer, or a name on the Hugging Face hub. Without it, a small
+network is asked that comes along, and goes on with names as it has read them before."""
 
 
 _EXPLAIN_TEXT_EXAMPLES = """\
 examples:
+  captum-influence explain-text
   captum-influence explain-text --model gpt2/ --target " Mary" --versus " John" \\
       --prompt "When Mary and John left, John gave a book to" \\
       --against "When Anna and John left, John gave a book to"
@@ -37,7 +39,9 @@ class PromptOptions(Group):
 
     title: ClassVar[str] = "question"
 
-    prompt: str | None = option("--prompt", metavar="TEXT", help="what to ask about; required")
+    prompt: str | None = option(
+        "--prompt", metavar="TEXT", help="what to ask about; required with --model"
+    )
     against: str | None = option(
         "--against",
         metavar="TEXT",

@@ -43,11 +43,22 @@ def test_of_a_classifier(folder, written_in) -> None:
     assert TextExplanation.load(written_in("there")).quantity == "score(LABEL_2)"
 
 
+def test_of_the_demo(folder, written_in, capsys) -> None:
+    assert main(["explain-text", "--top", "2"]) == 0
+    found = TextExplanation.load(written_in("captum-influence-explain-text"))
+    assert "The network says 'John'" in capsys.readouterr().out
+    assert found.quantity == "logit('John') − logit('Leo')"
+    words = "explain-text --prompt".split()
+    assert main([*words, "Mary John Anna Ben Mary", "--quiet", "--out", "other"]) == 0
+    assert TextExplanation.load(written_in("other")).quantity == "logit('John')"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "expected --model FOLDER, as save_pretrained writes it, and --prompt TEXT"),
-        ("--model net", "and --prompt TEXT"),
+        ("--model net", "expected --prompt TEXT beside --model, got none"),
+        ("--against Ben", "expected --prompt beside --against, got none"),
+        ("--prompt Zoe", "'Zoe', which the demo network doesn't know"),
         ("--model net --prompt x --weights w.pt", "expected no --weights"),
         ("--model net --prompt x --top 0", "positive whole number"),
     ],
