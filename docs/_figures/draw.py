@@ -5,6 +5,7 @@ Measurements (points, growth, leaderboard, experts) come from their scripts in `
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from captum_influence import (
     explain,
 )
 from captum_influence.attr import GaussLegendre, Midpoint
+from captum_influence.data import Preprocessing, read_picture
+from captum_influence.data.labels import read_class_names
 from captum_influence.demo import (
     CLASSES,
     SceneDataset,
@@ -39,6 +42,7 @@ from captum_influence.demo import (
     make_scene,
     shortcut_scene,
 )
+from captum_influence.network import load_model
 from captum_influence.training import gallery
 
 STATIC = Path(__file__).resolve().parents[1] / "_static"
@@ -49,6 +53,8 @@ UNIT = (10, 12, 3)  # of conv4, channel, row and column: one whose slope changes
 def main() -> int:
     """Write every figure."""
     _save(explanation(), "explain.png")
+    if "CAPTUM_INFLUENCE_DATA" in os.environ:
+        _save(photograph(Path(os.environ["CAPTUM_INFLUENCE_DATA"]) / "imagenet"), "photograph.png")
     _save(staircase(), "staircase.png")
     _save(disturbances(), "disturbances.png")
     _save(essence_figure(), "essence.png")
@@ -62,6 +68,28 @@ def main() -> int:
     _save(righted(), "counterfactual.png")
     _save(prototypes_figure(), "prototypes.png")
     return 0
+
+
+def photograph(folder: Path) -> Figure:
+    """Why Egyptian cat rather than tiger cat, to SqueezeNet 1.0 with ImageNet weights.
+
+    The photograph is Chelsea, by Stéfan van der Walt (CC0), out of scikit-image.
+    """
+    import skimage.data
+
+    network = load_model("torchvision:squeezenet1_0", folder / "squeezenet1_0.safetensors").model
+    prepare = Preprocessing(227, 256, mean=(104, 117, 123), channel_order="bgr", value_range=255)
+    cat = prepare(read_picture(Path(skimage.data.__file__).parent / "chelsea.png"))
+    found = explain(
+        network,
+        cat,
+        target="Egyptian cat",
+        versus="tiger cat",
+        class_names=read_class_names(folder / "classes.json"),
+        picture=prepare.decode(cat)[0],
+        top=4,
+    )
+    return found.plot()
 
 
 def explanation() -> Figure:
