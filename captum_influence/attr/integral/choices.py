@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 
@@ -41,6 +40,7 @@ class _Choice:
     problem: Problem
     options: Options
     reasons: list[str] = field(default_factory=list)
+    measured: list[Sizes] = field(default_factory=list)
 
     def chosen(self) -> Chosen:
         self._check_precision()
@@ -55,9 +55,13 @@ class _Choice:
     def device(self) -> torch.device:
         return self.problem.inputs[0].device
 
-    @cached_property
+    @property
     def sizes(self) -> Sizes:
-        return self.problem.slice.sizes(*self.problem.one())
+        # No cached_property: before Python 3.12 all of a class share a lock, and what forks while
+        # another thread holds it waits for ever.
+        if not self.measured:
+            self.measured.append(self.problem.slice.sizes(*self.problem.one()))
+        return self.measured[0]
 
     def _rows(self) -> int:
         if self.options.rows is not None:

@@ -1,9 +1,12 @@
 """What is chosen for a network and a question, and that it only rounds otherwise."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+import captum_influence
 from captum_influence import ClassScore, DistributionalInfluence, LinearPath
 from captum_influence.attr import Chosen, Execution
 from captum_influence.attr.integral.choices import rows_that_fit
@@ -104,3 +107,11 @@ def test_rows_on_a_cuda_device_follow_its_free_memory(monkeypatch: pytest.Monkey
     assert rows_that_fit(Sizes(10 * MB, 10 * MB, 40 * MB), device) == 5
     assert rows_that_fit(Sizes(1, 1, 1), device) == 512
     assert rows_that_fit(Sizes(10**10, 10**10, 10**11), device) == 1
+
+
+def test_nothing_on_the_way_takes_a_lock_that_a_fork_would_inherit() -> None:
+    """``cached_property`` has one for all of a class before Python 3.12."""
+    package = Path(captum_influence.__file__).parent
+    files = [file for folder in ("attr", "network") for file in (package / folder).rglob("*.py")]
+    assert files
+    assert not [f.name for f in files if "import cached_property" in f.read_text(encoding="utf-8")]
