@@ -10,7 +10,7 @@ from captum_influence.attr.distributions import (
 )
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.inputs import Inputs
-from captum_influence.attr.integral import Chosen, Execution
+from captum_influence.attr.integral import Computation, Execution
 from captum_influence.attr.log_probability import KLDivergence, LogProbability
 from captum_influence.attr.losses import Loss
 from captum_influence.attr.next_token import NextToken
@@ -37,8 +37,8 @@ from captum_influence.attr.run import Run
 
 __all__ = [
     "Baselines",
-    "Chosen",
     "ClassScore",
+    "Computation",
     "Difference",
     "Distribution",
     "DistributionalInfluence",

@@ -22,7 +22,7 @@ from captum_influence.attr.integral.answers import (
     answer,
     by_cut,
 )
-from captum_influence.attr.integral.execution import Chosen, Execution, LastChosen
+from captum_influence.attr.integral.execution import Computation, Execution, LastChosen
 from captum_influence.attr.integral.last_scores import last_scores_only
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.paths import LinearPath
@@ -139,7 +139,7 @@ class DistributionalInfluence(LayerAttribution, GradientAttribution):  # type: i
         return isinstance(self.displacement, str) and self.displacement == "along"
 
     @property
-    def chosen(self) -> Chosen | None:
+    def chosen(self) -> Computation | None:
         """How this thread's last call of ``attribute`` was computed, and why; None before it."""
         return self._last.value
 

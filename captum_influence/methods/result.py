@@ -83,7 +83,9 @@ class Comparison(Finding):
         first = self._tested() or self._agreed() or self._counted()
         refused = len(self.not_applicable)
         cannot = f"Methods that can't answer for this network: {refused}." if refused else ""
-        return " ".join(part for part in (first, cannot, self.chosen_layer) if part)
+        return " ".join(
+            part for part in (first, cannot, self.asked.layer_in_words(self.layer)) if part
+        )
 
     def controls(self, score: str) -> dict[str, float]:
         """Return what maps that know nothing get by a score, on the example that is shown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,12 @@ def layer_table(model: Module, inputs: Tensor) -> str:
 
     A layer that runs several times, or whose output is no single tensor, says so.
     """
-    with _watched(model) as seen, torch.no_grad():
+    seen: dict[str, list[str]] = {}
+
+    def note(name: str, module: Module, output: Any) -> None:
+        seen.setdefault(name, []).append(_outline(output))
+
+    with _noting(model, note), torch.no_grad():
         model(inputs)
     rows = [
         (name, type(module).__name__, _shape(seen[name]))
@@ -40,18 +45,17 @@ def layer_table(model: Module, inputs: Tensor) -> str:
 
 
 @contextmanager
-def _watched(model: Module) -> Iterator[dict[str, list[Any]]]:
-    """Note what each named layer returns; the hooks are gone when the block ends."""
-    seen: dict[str, list[Any]] = {}
+def _noting(model: Module, note: Callable[[str, Module, Any], None]) -> Iterator[None]:
+    """Within the block, tell of each call of a named layer its name, itself, what it returned."""
 
     def watch(name: str) -> Any:
-        return lambda module, args, output: seen.setdefault(name, []).append(_outline(output))
+        return lambda module, args, output: note(name, module, output)
 
     with ExitStack() as hooks:
         for name, module in model.named_modules():
             if name and not isinstance(module, torch.jit.ScriptModule):
                 hooks.callback(module.register_forward_hook(watch(name)).remove)
-        yield seen
+        yield
 
 
 def _outline(output: Any) -> str:
@@ -137,21 +141,12 @@ def _calls(model: Module, inputs: Tensor) -> list[_Call]:
     """Return the calls that returned one tensor with a row for each input, in the order of ends."""
     calls: list[_Call] = []
 
-    def watch(name: str) -> Any:
-        def note(module: Module, args: Any, output: Any) -> None:
-            whole = isinstance(output, Tensor) and output.is_floating_point() and output.ndim > 1
-            if whole and len(output) == len(inputs):
-                calls.append(_Call(name, module, output, len(calls)))
+    def note(name: str, module: Module, output: Any) -> None:
+        whole = isinstance(output, Tensor) and output.is_floating_point() and output.ndim > 1
+        if whole and len(output) == len(inputs):
+            calls.append(_Call(name, module, output, len(calls)))
 
-        return note
-
-    kept = (held(tuple(model.modules())), quiet(model), without_graph())
-    with ExitStack() as hooks:
-        for context in kept:
-            hooks.enter_context(context)
-        for name, module in model.named_modules():
-            if name and not isinstance(module, torch.jit.ScriptModule):
-                hooks.callback(module.register_forward_hook(watch(name)).remove)
+    with held(tuple(model.modules())), quiet(model), without_graph(), _noting(model, note):
         model(inputs)
     return calls
 

@@ -112,6 +112,12 @@ class Asked:
         rest = [f"    {name}={code}," for name, code in self.keywords.items()]
         return "\n".join([f"{self.verb}(", first, *rest, f"){self.entry}"])
 
+    def layer_in_words(self, taken: str) -> str:
+        """Return which layer was taken, if the call might have named one and didn't; else empty."""
+        if self.settings.get("layer", taken) is not None:
+            return ""
+        return f"No layer was named: {taken} is the last with several places for each channel."
+
     def at(self, entry: str) -> Asked:
         """Return the same call, of whose answer only a part is meant: ``.at('["influence"]')``."""
         return replace(self, entry=self.entry + entry)

@@ -72,14 +72,6 @@ class Finding(ABC):
     # What follows
 
     @property
-    def chosen_layer(self) -> str:
-        """Which layer was taken where none was named, in a sentence; else empty."""
-        if "layer" not in self.settings or self.settings["layer"] is not None:
-            return ""
-        layer = getattr(self, "layer", "")
-        return f"No layer was named: {layer} is the last with several places for each channel."
-
-    @property
     def settings(self) -> Mapping[str, Any]:
         """The keyword arguments that it was asked with, as JSON can hold them."""
         return self.asked.settings

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from captum_influence.attr.integral.accuracy import Estimate, estimated, norms, with_standard_error
 from captum_influence.attr.integral.engine import read
-from captum_influence.attr.integral.execution import Chosen
+from captum_influence.attr.integral.execution import Computation
 from captum_influence.attr.integral.problem import Layers, Options, Problem
 from captum_influence.attr.integral.sums import Integral
 from captum_influence.attr.points import Tensors
@@ -114,7 +114,7 @@ class Answer:
     estimates: tuple[Tensor, ...]
     points: Tensor
     tensors: tuple[int, ...]
-    chosen: Chosen
+    chosen: Computation
 
 
 def answer(question: Question) -> Answer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from captum_influence.attr.integral.execution import Chosen, Layout, Sharing
+from captum_influence.attr.integral.execution import Computation, Layout, Sharing
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.network.devices import bfloat16_products
 from captum_influence.network.passes.sizes import Sizes
@@ -24,7 +24,7 @@ _FEWEST_ROWS, _MANY_ROWS = 6, 64
 _PLACES = 512
 
 
-def chosen(problem: Problem, options: Options) -> Chosen:
+def chosen(problem: Problem, options: Options) -> Computation:
     """Choose how to compute a problem, and say why.
 
     Raises:
@@ -42,14 +42,14 @@ class _Choice:
     reasons: list[str] = field(default_factory=list)
     measured: list[Sizes] = field(default_factory=list)
 
-    def chosen(self) -> Chosen:
+    def chosen(self) -> Computation:
         self._check_precision()
         fitting = self._rows()
         batched = self._quantities(fitting)
         rows = _evened(fitting, self.problem)
         layout, pooled = self._layout(rows), self._pooled(rows)
         precision = self.options.execution.precision
-        return Chosen(rows, layout, batched, pooled, precision, tuple(self.reasons))
+        return Computation(rows, layout, batched, pooled, precision, tuple(self.reasons))
 
     @property
     def device(self) -> torch.device:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Chosen", "Execution", "LastChosen", "Layout", "Sharing"]
+__all__ = ["Computation", "Execution", "LastChosen", "Layout", "Sharing"]
 
 Layout = Literal["preserve", "channels_last"]
 Sharing = Literal["loop", "batched"]
@@ -87,7 +87,7 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Computation:
     """How a question was computed.
 
     Attributes:
@@ -124,7 +124,7 @@ class Chosen:
 class LastChosen(threading.local):
     """What was chosen for the last call of this thread; a copy in another process knows none."""
 
-    value: Chosen | None = None
+    value: Computation | None = None
 
     def __reduce__(self) -> tuple[type[LastChosen], tuple[()]]:
         return LastChosen, ()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from captum_influence.attr.integral.choices import chosen
-from captum_influence.attr.integral.execution import Chosen
+from captum_influence.attr.integral.execution import Computation
 from captum_influence.attr.integral.gates import gated, reached
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.points import Block, Tensors, column
@@ -26,7 +26,7 @@ __all__ = ["Plan"]
 class Plan:
     """What was chosen, put to work."""
 
-    chosen: Chosen
+    chosen: Computation
     grad_kwargs: Mapping[str, Any]
     gates: tuple[Tensor, ...] = ()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from captum_influence.attr.integral.execution import Chosen
+from captum_influence.attr.integral.execution import Computation
 from captum_influence.attr.integral.problem import Layers, Problem
 from captum_influence.attr.points import Block, Tensors
 
@@ -41,7 +41,7 @@ class Integral:
     dtypes: tuple[torch.dtype, ...]
     tensors: tuple[int, ...]
     rows: int
-    chosen: Chosen
+    chosen: Computation
 
 
 class Sums:
@@ -109,7 +109,7 @@ class Sums:
         """The sums as they are now."""
         return self._sums
 
-    def integral(self, chosen: Chosen) -> Integral:
+    def integral(self, chosen: Computation) -> Integral:
         """Return the sums as they are now, and how they were computed."""
         dtypes = self._dtypes
         if chosen.precision is not None:  # which is not what the network handed on of itself

@@ -32,17 +32,18 @@ def run(
         ImportError: if transformers isn't installed, and a network of it is asked about.
         ValueError: if options are missing.
     """
-    if network.model is not None and question.prompt is None:
+    if network.model is None and question.prompt is None:
+        question = _demo(question)
+    if question.prompt is None:
         raise ValueError("expected --prompt TEXT beside --model, got none")
     if network.weights is not None:
         raise ValueError("expected no --weights: --model is a folder that holds them")
-    question = question if question.prompt is not None else _demo(question)
     report = Report.claim(output, TextExplanation)
     model, tokenizer = _loaded(network.model)
     found = explain_text(
         model.to(chosen_device(network.device)),
         tokenizer,
-        question.prompt or PROMPT,
+        question.prompt,
         question.target,
         question.against,
         versus=question.versus,

@@ -142,7 +142,7 @@ class Counterfactual(Finding):
 
     @property
     def headline(self) -> str:
-        return " ".join((*self.sentences, self.chosen_layer)).strip()
+        return " ".join((*self.sentences, self.asked.layer_in_words(self.layer))).strip()
 
     def expert(self, model: nn.Module, layer: nn.Module | str | Cut, **settings: Any) -> Expert:
         """Return the network without the units, to be tried on other inputs.

@@ -183,7 +183,7 @@ class Essence(Finding):
             self.effects.agreement_in_words(),
             self._without(),
             self._alone(),
-            self.chosen_layer,
+            self.asked.layer_in_words(self.layer),
         )
         return " ".join(part for part in parts if part)
 

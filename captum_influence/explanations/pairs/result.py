@@ -175,7 +175,7 @@ class Pair(Finding):
     @property
     def headline(self) -> str:
         removals = (self._removal(*both) for both in self._directions())
-        parts = (self._named(), *removals, self.chosen_layer)
+        parts = (self._named(), *removals, self.asked.layer_in_words(self.layer))
         return " ".join(part for part in parts if part)
 
     def _directions(self) -> tuple[tuple[Side, Side], tuple[Side, Side]]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import captum_influence
 from captum_influence import ClassScore, DistributionalInfluence, LinearPath
-from captum_influence.attr import Chosen, Execution
+from captum_influence.attr import Computation, Execution
 from captum_influence.attr.integral.choices import rows_that_fit
 from captum_influence.network.passes.sizes import Sizes
 
@@ -26,7 +26,7 @@ def _pictures(count: int = 1, pixels: int = 32) -> Tensor:
     return torch.randn(count, 3, pixels, pixels, generator=torch.Generator().manual_seed(1))
 
 
-def _chosen(model: nn.Module, x: Tensor, layer: str = "1", n: int = 8, **wishes) -> Chosen:
+def _chosen(model: nn.Module, x: Tensor, layer: str = "1", n: int = 8, **wishes) -> Computation:
     influence = DistributionalInfluence(model, layer, execution=Execution(**wishes))
     influence.attribute(x, target=1, n_steps=n)
     assert influence.chosen is not None

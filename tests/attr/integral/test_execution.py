@@ -8,7 +8,7 @@ import pytest
 from torch import nn, ones
 
 from captum_influence import DistributionalInfluence
-from captum_influence.attr import Chosen, Execution
+from captum_influence.attr import Computation, Execution
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_each_thread_and_each_copy_knows_its_own_call() -> None:
     influence = DistributionalInfluence(nn.Sequential(nn.Linear(3, 2)), "0")
     assert influence.chosen is None
     influence.attribute(ones(1, 3), target=0, internal_batch_size=5)
-    seen: list[Chosen | None] = []
+    seen: list[Computation | None] = []
     thread = threading.Thread(target=lambda: seen.append(influence.chosen))
     thread.start()
     thread.join()
@@ -56,7 +56,7 @@ def test_each_thread_and_each_copy_knows_its_own_call() -> None:
 
 
 def test_a_choice_is_printed_with_its_reasons() -> None:
-    made = Chosen(8, "preserve", "loop", False, "bfloat16", ("because",), 0.0123)
+    made = Computation(8, "preserve", "loop", False, "bfloat16", ("because",), 0.0123)
     assert str(made).splitlines() == [
         "8 rows at once, preserve, quantities loop, memory not pooled, bfloat16 (relative error "
         "1.2%)",

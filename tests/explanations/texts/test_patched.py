@@ -1,32 +1,10 @@
 """The largest estimates are tried beside random units, and spoken of."""
 
-import prompted
 import pytest
-from prompted import CLEAN, CORRUPTED, WordTokenizer
+from replaced import SITES, patching
 
-from captum_influence.attr.next_token import NextToken
 from captum_influence.explanations.texts.patched import Estimated, PatchedUnits, tried
-from captum_influence.units.prompts.patching import Patching
-from captum_influence.units.prompts.prompt import Prompt, passing
-from captum_influence.units.prompts.sites import Sites
 from captum_influence.units.prompts.spoken import PromptUnit
-
-MODEL = prompted.reader()
-PROMPT = Prompt.of(MODEL, WordTokenizer(), CLEAN, CORRUPTED)
-SITES = Sites.of(MODEL, PROMPT.inputs, 11)
-QUANTITY = (NextToken(2) - NextToken(1)).seeing(PROMPT.named)
-
-
-def patching(rows: int = 5) -> Patching:
-    _, instead = passing(MODEL, PROMPT.other, cuts=[site.cut for site in SITES.all])
-    return Patching(
-        network=MODEL,
-        prompt=PROMPT,
-        quantity=QUANTITY,
-        value=0.0,
-        instead={site.cut: z for site, z in zip(SITES.all, instead, strict=True)},
-        rows=rows,
-    )
 
 
 def test_the_largest_estimates_are_tried_beside_random_units() -> None:
