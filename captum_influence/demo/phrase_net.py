@@ -53,7 +53,10 @@ class PhraseTokenizer:
 
 
 class Attention(nn.Module):
-    """Causal attention of several heads."""
+    """Causal attention of several heads.
+
+    Not torch's own: that computes queries, keys and values in one, and a circuit tells them apart.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
