@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from captum_influence.circuits.graph import Graph
 from captum_influence.circuits.page import circuit_figure, circuit_page
-from captum_influence.data.files import write_json
+from captum_influence.data.files import write_bytes, write_json
 from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
 from captum_influence.network.anatomy.split import Split
@@ -22,6 +22,7 @@ from captum_influence.network.inputs import network_of
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
 from captum_influence.reports.words import counted
+from captum_influence.visualization.maps import svg
 from captum_influence.visualization.numbers import percent
 
 if TYPE_CHECKING:
@@ -158,6 +159,10 @@ class Circuit(Finding):
             ValueError: if blocks differ in their heads, which that format has no place for.
         """
         return write_json(path, _as_mib(self))
+
+    def to_svg(self, path: str | PathLike[str]) -> Path:
+        """Write the graph of the circuit as SVG, which any size is sharp at."""
+        return write_bytes(path, svg(self.plot()))
 
     @property
     def headline(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self
 
-__all__ = ["Command", "Group", "count", "counts", "names", "number", "option"]
+__all__ = ["Command", "Group", "count", "counts", "names", "number", "option", "whole_numbers"]
 
 
 _DIGITS = 9  # of a count: no machine has room for a thousand million of anything
@@ -82,6 +82,11 @@ def count(text: str) -> int:
 def counts(text: str) -> int:
     """Return a whole number, zero included."""
     return 0 if text == "0" else count(text)
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """Return positive whole numbers, separated by commas."""
+    return tuple(count(part.strip()) for part in text.split(","))
 
 
 def number(*, least: float | None = None) -> Callable[[str], float]:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,8 +37,13 @@ class Report:
     opens: bool = False
 
     @staticmethod
-    def claim(options: OutputOptions, kind: type[Finding]) -> Report:
+    def claim(options: OutputOptions, kind: type[Finding], *beside: str) -> Report:
         """Take a folder for a finding of a kind; nothing is written yet.
+
+        Args:
+            options: where.
+            kind: of what.
+            beside: further files that will be written.
 
         Raises:
             ImportError: if reports can't be made: now rather than after all the work.
@@ -48,18 +53,25 @@ class Report:
             if importlib.util.find_spec(module) is None:
                 raise ImportError(f"a report takes {name}: pip install 'captum_influence[report]'")
         binary, text = kind.places("")
-        names = (_PAGE, text.name, binary.name, _FIGURES)
+        names = (_PAGE, text.name, binary.name, _FIGURES, *beside)
         home = options.out or f"captum-influence-{options.subcommand}"
         found = claim(home, names, text.name, f"captum_influence.{kind.__name__}")
         return Report(found, options.command, options.quiet, options.opens)
 
-    def write(self, finding: Finding, *further: str, left_out: Sequence[str] = ()) -> None:
+    def write(
+        self,
+        finding: Finding,
+        *further: str,
+        left_out: Sequence[str] = (),
+        beside: Mapping[str, Callable[[Path], object]] | None = None,
+    ) -> None:
         """Write the page, the finding and its figures, and say what was found, and where.
 
         Args:
             finding: what was found.
             further: what else is said in the shell.
             left_out: what of the data it isn't about; the page says so.
+            beside: what writes each further file.
 
         Raises:
             OSError: if it can't be written; then nothing is.
@@ -72,6 +84,8 @@ class Report:
             page = replace(page, content={**page.content, "caveats": caveats}, numbers=numbers)
             page.write(folder / _PAGE)
             page.write_figures(folder / _FIGURES)
+            for name, write in (beside or {}).items():
+                write(folder / name)
         place = self.folder / _PAGE
         link = place.resolve().as_uri()  # which a terminal opens at a click
         if not self.quiet:

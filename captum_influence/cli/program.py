@@ -19,7 +19,7 @@ from captum_influence.cli.options import OutputOptions
 from captum_influence.cli.syntax.classes import ESSENCE, EXPERT, PAIR, PROTOTYPE
 from captum_influence.cli.syntax.data_sets import PROFILE, TRAIN_INFLUENCE
 from captum_influence.cli.syntax.pictures import COMPARE, COUNTERFACTUAL, EXPLAIN
-from captum_influence.cli.syntax.texts import EXPLAIN_TEXT
+from captum_influence.cli.syntax.texts import CIRCUIT, EXPLAIN_TEXT
 
 __all__ = ["COMMANDS", "main", "parsed"]
 
@@ -27,6 +27,7 @@ PROGRAM = "captum-influence"
 COMMANDS: dict[str, Command] = {
     "explain": EXPLAIN,
     "explain-text": EXPLAIN_TEXT,
+    "circuit": CIRCUIT,
     "counterfactual": COUNTERFACTUAL,
     "compare": COMPARE,
     "essence": ESSENCE,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import matplotlib
 import numpy as np
 from torch import Tensor
 
@@ -55,6 +56,7 @@ __all__ = [
     "overview",
     "picture_figure",
     "png",
+    "svg",
     "unit_bars",
 ]
 
@@ -211,6 +213,14 @@ def png(figure: Figure, dpi: int = 144) -> bytes:
     """Return a figure as the bytes of a PNG file."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def svg(figure: Figure) -> bytes:
+    """Return a figure as the bytes of an SVG file, the same each time."""
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "captum_influence"}):  # else ids are drawn
+        figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()
 
 

@@ -20,6 +20,12 @@ def found(**options) -> Circuit:
     return circuit(MODEL, (CLEAN, OTHER), NextToken(1), controls=2, **options)
 
 
+def test_its_graph_is_written_as_svg(tmp_path) -> None:
+    part = found(edges=2, sizes=[2])
+    drawn = part.to_svg(tmp_path / "circuit.svg").read_text("utf-8")
+    assert "<svg" in drawn
+
+
 def test_only_its_edges_run_within_the_block() -> None:
     part = found(edges=2, sizes=[2])
     with part.only(MODEL) as network:

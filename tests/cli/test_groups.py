@@ -6,7 +6,16 @@ from typing import ClassVar
 
 import pytest
 
-from captum_influence.cli.groups import Command, Group, count, counts, names, number, option
+from captum_influence.cli.groups import (
+    Command,
+    Group,
+    count,
+    counts,
+    names,
+    number,
+    option,
+    whole_numbers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +53,7 @@ def test_what_was_given_is_known_by_its_flags() -> None:
     [
         (count, "7", 7),
         (counts, "0", 0),
+        (whole_numbers, "5, 20", (5, 20)),
         (number(), "-1e3", -1000.0),
         (number(least=0), "0", 0.0),
         (names(), "a, b", ("a", "b")),
@@ -60,6 +70,7 @@ def test_what_is_read(read, text: str, value: object) -> None:
         (count, "0", "positive whole number, got '0'"),
         (count, "1.5", "positive whole number"),
         (counts, "-1", "positive whole number"),
+        (whole_numbers, "5,,2", "positive whole number"),
         (number(), "nan", "a number, got 'nan'"),
         (number(), "inf", "a number"),
         (number(least=0), "-1", "at least 0"),

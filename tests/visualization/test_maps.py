@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from captum_influence import visualization
-from captum_influence.visualization import DARK, UnitRow
+from captum_influence.visualization import DARK, UnitRow, maps
 
 PICTURE = torch.rand(3, 12, 16, generator=torch.Generator().manual_seed(0))
 RAMP = torch.linspace(-1, 2, 192).view(12, 16)
@@ -129,6 +129,12 @@ def test_bare_figures_are_filled_to_the_edge() -> None:
         visualization.mask_outline(RAMP > -9, white),
     ):
         assert pixels(figure)[2:-2, 2:-2].min() > 250 or figure.axes[0].collections
+
+
+def test_svg_is_the_same_twice_and_keeps_no_time() -> None:
+    first, again = (maps.svg(visualization.heat_map(RAMP, PICTURE)) for _ in range(2))
+    assert first == again
+    assert b"<svg" in first
 
 
 def test_png_is_the_same_twice() -> None:

@@ -1,11 +1,11 @@
-"""The subcommand about a prompt: ``explain-text``."""
+"""Subcommands about prompts: ``explain-text``, ``circuit``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from captum_influence.cli.groups import Command, Group, count, option
+from captum_influence.cli.groups import Command, Group, count, option, whole_numbers
 from captum_influence.cli.options import (
     NetworkOptions,
     OutputOptions,
@@ -13,8 +13,11 @@ from captum_influence.cli.options import (
 )
 
 __all__ = [
+    "CIRCUIT",
     "EXPLAIN_TEXT",
+    "EdgesOptions",
     "PromptOptions",
+    "TokensOptions",
 ]
 
 _EXPLAIN_TEXT_ABOUT = """\
@@ -45,7 +48,8 @@ class PromptOptions(Group):
     against: str | None = option(
         "--against",
         metavar="TEXT",
-        help="another prompt of as many tokens, to compare with; default: activations of zero",
+        help="another prompt of as many tokens, to compare with; explain-text can do without, and "
+        "then takes activations of zero",
     )
     target: str | None = option(
         "--target",
@@ -55,6 +59,14 @@ class PromptOptions(Group):
     versus: str | None = option(
         "--versus", metavar="CLASS", help="why the target rather than this one?"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokensOptions(Group):
+    """How tokens, heads and neurons are measured, and how many are shown."""
+
+    title: ClassVar[str] = "units"
+
     points: int | None = option(
         "--points",
         type=count,
@@ -70,5 +82,85 @@ EXPLAIN_TEXT = Command(
     purpose="which tokens, heads and neurons caused what a language model says",
     description=_EXPLAIN_TEXT_ABOUT,
     examples=_EXPLAIN_TEXT_EXAMPLES,
-    groups=(NetworkOptions, PromptOptions, SeedOptions, OutputOptions),
+    groups=(NetworkOptions, PromptOptions, TokensOptions, SeedOptions, OutputOptions),
+)
+
+
+_CIRCUIT_ABOUT = """\
+Find which parts of a transformer speak to which to give an answer, and run the network with these
+edges alone: everything else hears what another prompt says. Beside the report stand the graph as
+circuit.svg and circuit_mib.json, which the evaluator of the MIB benchmark reads. --model is a
+folder that save_pretrained wrote, with its tokenizer, or a name on the Hugging Face hub. Without
+it, a small network is asked that comes along, and goes on with names as it has read them before.
+"""
+
+
+_CIRCUIT_EXAMPLES = """\
+examples:
+  captum-influence circuit
+  captum-influence circuit --induction
+  captum-influence circuit --model gpt2/ --target " Mary" --versus " John" \\
+      --prompt "When Mary and John left, John gave a book to" \\
+      --against "When Anna and John left, John gave a book to"
+  captum-influence circuit --model gpt2/ --pairs pairs.csv --sizes 50,100,200"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgesOptions(Group):
+    """How edges are scored, and how many are tried."""
+
+    title: ClassVar[str] = "circuit"
+
+    pairs: str | None = option(
+        "--pairs",
+        metavar="FILE",
+        help="many prompts instead of one: CSV or JSON with clean, corrupted and, if you like, "
+        "target and versus",
+    )
+    induction: bool = option(
+        "--induction",
+        action="store_true",
+        default=False,
+        help="ask a network that is wired by hand, so that its circuit is known",
+    )
+    quantity: str = option(
+        "--quantity",
+        choices=("logit", "log-probability"),
+        default="logit",
+        help="of the target, what edges are scored by; default: logit",
+    )
+    distribution: str = option(
+        "--distribution",
+        choices=("path", "point"),
+        default="path",
+        help="where slopes are taken: between the two prompts, or at the prompt itself; "
+        "default: path",
+    )
+    points: int | None = option("--points", type=count, metavar="N", help="of the path; default: 5")
+    edges: int | None = option(
+        "--edges",
+        type=count,
+        metavar="N",
+        help="how many the circuit has; default: as many as bring back 90 %%",
+    )
+    sizes: tuple[int, ...] | None = option(
+        "--sizes",
+        type=whole_numbers,
+        metavar="A,B,...",
+        help="numbers of edges to try; default: from one in a hundred to all",
+    )
+    controls: int = option(
+        "--controls",
+        type=count,
+        default=20,
+        metavar="N",
+        help="random circuits of each size, for comparison; default: 20",
+    )
+
+
+CIRCUIT = Command(
+    purpose="which parts of a language model speak to which to give an answer",
+    description=_CIRCUIT_ABOUT,
+    examples=_CIRCUIT_EXAMPLES,
+    groups=(NetworkOptions, PromptOptions, EdgesOptions, SeedOptions, OutputOptions),
 )
