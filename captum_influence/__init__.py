@@ -28,7 +28,15 @@ if TYPE_CHECKING:
         StratifiedPath,
         Unit,
     )
-    from captum_influence.circuits import Circuit, Edges, FaithfulnessCurve, circuit, edges
+    from captum_influence.circuits import (
+        Circuit,
+        Edges,
+        FaithfulnessCurve,
+        Routes,
+        circuit,
+        edges,
+        routes,
+    )
     from captum_influence.experts import (
         Combination,
         Expert,
@@ -161,6 +169,7 @@ __all__ = [
     "Relevance",
     "Replacement",
     "RetrainingResult",
+    "Routes",
     "Run",
     "Samples",
     "Selectivity",
@@ -198,6 +207,7 @@ __all__ = [
     "rank_units",
     "relevance",
     "retrain_and_measure",
+    "routes",
     "shattering",
     "stability",
     "unit_orderings",

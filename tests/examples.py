@@ -40,6 +40,7 @@ from captum_influence import (
     rank_layers,
     rank_units,
     relevance,
+    routes,
 )
 from captum_influence.attr.points import WeightedPoint
 from captum_influence.demo import handwired_networks, induction_network
@@ -252,6 +253,10 @@ EXAMPLES = {
     ),
     "Circuit": Example(
         lambda: circuit(INDUCTION, TEXTS, NextToken(1), sizes=[2, 5], controls=2),
+        {"model": INDUCTION, "prompts": TEXTS},
+    ),
+    "Routes": Example(
+        lambda: routes(INDUCTION, TEXTS, NextToken(1), controls=2),
         {"model": INDUCTION, "prompts": TEXTS},
     ),
     "InfluenceProfile": Example(

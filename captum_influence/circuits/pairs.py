@@ -60,7 +60,11 @@ class Pairs:
     def split(self, rows: int) -> Iterator[tuple[Tensor, Pairs]]:
         """Yield the numbers of a few at a time, int64, and these."""
         for numbers in torch.split(torch.arange(len(self)), rows):
-            yield numbers, Pairs(_rows(self.clean, numbers), _rows(self.corrupted, numbers))
+            yield numbers, self.rows(numbers)
+
+    def rows(self, numbers: Tensor) -> Pairs:
+        """Return those of these numbers, int64 (rows,), which may name a pair several times."""
+        return Pairs(_rows(self.clean, numbers), _rows(self.corrupted, numbers))
 
 
 def _first(given: Any) -> Tensor:

@@ -154,7 +154,9 @@ def _digest(about: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         found.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        # A clone: one number out of a larger tensor is contiguous as it is, whatever its stride.
+        whole = tensor.clone(memory_format=torch.contiguous_format).flatten()
+        found.update(whole.view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 

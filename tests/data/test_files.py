@@ -51,6 +51,12 @@ def test_tensors_that_share_memory_are_written_each(tmp_path: Path) -> None:
     assert torch.equal(read_tensors(path, "x")[1]["part"], whole[1:])
 
 
+def test_one_number_out_of_a_larger_tensor_is_written(tmp_path: Path) -> None:
+    one = torch.arange(60.0).view(1, 60)[:, -1]  # contiguous, and of a stride of 60
+    write_tensors(tmp_path / "a.safetensors", "finding", {}, {"one": one})
+    assert torch.equal(read_tensors(tmp_path / "a.safetensors", "finding")[1]["one"], one)
+
+
 @pytest.mark.parametrize("keep", [0, 7, 60, 400, -1])
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, keep: int) -> None:
     path = _written(tmp_path)

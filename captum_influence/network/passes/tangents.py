@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -18,7 +19,7 @@ from captum_influence.network.passes.arguments import Bound
 from captum_influence.network.passes.seen import Reading
 from captum_influence.network.slices import Slice
 
-__all__ = ["Moving", "rates"]
+__all__ = ["Moving", "apart", "forward_mode", "moving", "rates"]
 
 _dual: Any = forward_ad.make_dual  # torch left them without types
 _unpacked: Any = forward_ad.unpack_dual
@@ -71,6 +72,36 @@ def rates(slice_: Slice, cuts: Sequence[Cut], moving: Moving) -> tuple[Tensors, 
                 f"or backward twice, got one that can't: {lacks}; {_first_line(error)}. Give that "
                 'autograd.Function a jvp, or ask for displacement="end", which needs neither'
             ) from error
+
+
+@contextmanager
+def forward_mode() -> Iterator[None]:
+    """Within the block, tensors may be :func:`moving`, and what is computed of them moves, too.
+
+    Raises:
+        RuntimeError: if a function has no derivative in that mode.
+    """
+    with sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level(), warnings.catch_warnings():
+        # Its first call scripts decompositions, which torch tells its own users not to do.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            yield
+        except NotImplementedError as error:
+            raise RuntimeError(
+                "expected functions that can be differentiated in forward mode, got one that "
+                f"can't: {_first_line(error)}. Give that autograd.Function a jvp"
+            ) from error
+
+
+def moving(values: Tensor, tangent: Tensor) -> Tensor:
+    """Return values that move at this rate, within :func:`forward_mode`."""
+    found: Tensor = _dual(values, tangent)
+    return found
+
+
+def apart(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return values, and how fast they move, within :func:`forward_mode`."""
+    return _unpacked(z).primal, _tangent(z)
 
 
 def _in_forward_mode(slice_: Slice, cuts: Sequence[Cut], moving: Moving) -> tuple[Tensors, ...]:

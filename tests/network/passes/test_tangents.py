@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from captum_influence.network.cuts import Cut
 from captum_influence.network.passes.arguments import Bound
-from captum_influence.network.passes.tangents import Moving, rates
+from captum_influence.network.passes.tangents import Moving, apart, forward_mode, moving, rates
 from captum_influence.network.slices import Slice
 
 X = torch.sin(torch.arange(12, dtype=torch.float64)).reshape(4, 3)
@@ -116,3 +116,28 @@ def test_nothing_is_left_behind_also_by_what_fails() -> None:
         assert torch.backends.cuda.flash_sdp_enabled() == fused
         assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
         assert all(p.requires_grad and p.grad is None for p in model.parameters())
+
+
+def test_within_forward_mode_rates_go_through_functions() -> None:
+    x, v = torch.tensor([1.0, 2.0]).double(), torch.tensor([3.0, -1.0]).double()
+    with torch.no_grad(), forward_mode():
+        values, rates = apart(moving(x, v) ** 2)
+        _, none = apart(x)
+    torch.testing.assert_close(values, x**2)
+    torch.testing.assert_close(rates, 2 * x * v)
+    assert not none.any()
+
+
+def test_what_has_no_forward_mode_is_refused_with_a_cure() -> None:
+    class Backward(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx: Any, slope: Tensor) -> Tensor:
+            return 2 * slope
+
+    x = torch.ones(2)
+    with pytest.raises(RuntimeError, match="jvp"), forward_mode():
+        Backward.apply(moving(x, x))
