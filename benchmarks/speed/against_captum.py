@@ -1,21 +1,24 @@
 """``python -m benchmarks.speed.against_captum``: every scenario against Captum.
 
 Each side runs in a process of its own, with our defaults, in turn. With words, only the scenarios
-whose "network: name" contains one of them.
+whose "network: name" contains one of them. Each row is written as soon as it is measured, in the
+place of the one that an earlier run has left in ``--out``; the others stay.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmarks.provenance import keep
 from benchmarks.speed.apart import apart
-from benchmarks.speed.scenarios import Scenario, find
+from benchmarks.speed.scenarios import SCENARIOS, Scenario, find
 from benchmarks.speed.utilization import rates
 from benchmarks.timing import Run
 
@@ -34,12 +37,21 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(asked.threads)
     speeds = {name: rate / 1e9 for name, rate in rates(asked.device).items()}
     print(", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in speeds.items()), flush=True)
-    rows = [_row(scenario, asked.rounds, asked.device) for scenario in find(asked.words)]
-    keep(asked.out, {"rates": speeds, "rows": rows}, asked.device)
+    rows = _earlier(asked.out)
+    for scenario in find(asked.words):
+        rows[scenario.network, scenario.name] = _row(scenario, asked.rounds, asked.device)
+        ordered = [rows[s.network, s.name] for s in SCENARIOS if (s.network, s.name) in rows]
+        keep(asked.out, {"rates": speeds, "rows": ordered}, asked.device)
     return 0
 
 
-def _row(scenario: Scenario, rounds: int, device: str) -> dict[str, object]:
+def _earlier(out: Path | None) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the rows of an earlier run by network and name."""
+    rows = json.loads(out.read_text())["rows"] if out is not None and out.exists() else []
+    return {(row["network"], row["name"]): row for row in rows}
+
+
+def _row(scenario: Scenario, rounds: int, device: str) -> dict[str, Any]:
     peer, ours = (partial(_run, scenario, device, side) for side in (0, 1))
     timing = apart(peer, ours, rounds=1 if scenario.heavy else rounds, share=scenario.share)
     print(

@@ -127,7 +127,7 @@ def train(model: nn.Module, data: TensorDataset) -> None:
 
 
 def pictures(examples: int, queries: int) -> tuple[TensorDataset, tuple[Tensor, Tensor]]:
-    """Training pictures and test pictures, drawn."""
+    """Training pictures and test pictures, drawn; more than there are: again, with noise."""
     folder = data_folder()
     if folder is None:
         raise SystemExit("expected CIFAR-10 in $CAPTUM_INFLUENCE_DATA/cifar10")
@@ -135,9 +135,12 @@ def pictures(examples: int, queries: int) -> tuple[TensorDataset, tuple[Tensor, 
 
     def drawn(name: str, count: int) -> tuple[Tensor, Tensor]:
         labels = torch.from_numpy(arrays[f"y_{name}"]).long().flatten()
-        chosen = torch.randperm(len(labels))[:count]
+        rounds = -(-count // len(labels))
+        chosen = torch.cat([torch.randperm(len(labels)) for _ in range(rounds)])[:count]
         images = torch.from_numpy(arrays[f"x_{name}"])[chosen].permute(0, 3, 1, 2)
-        return images.float() / 127.5 - 1, labels[chosen]
+        images = images.float() / 127.5 - 1
+        images[len(labels) :] += 0.05 * torch.randn_like(images[len(labels) :])
+        return images, labels[chosen]
 
     return TensorDataset(*drawn("train", examples)), drawn("test", queries)
 
