@@ -1,7 +1,8 @@
 """``python -m benchmarks.speed.growth``: how the cost grows with what is asked.
 
 CPU seconds of ours and of Captum against the points, layers, quantities, examples and pixels of
-one question about a small VGG. Captum is asked once per layer and class, each with the
+one question about a small VGG, and against the tokens of one about a small GPT-2; with the
+exponents of the powers that fit them. Captum is asked once per layer and class, each with the
 micro-batch that it is given here; where that takes long it is left out.
 """
 
@@ -14,8 +15,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 
@@ -25,7 +28,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from benchmarks.networks import convolutions
+from benchmarks.networks import GPT2, convolutions
 from benchmarks.provenance import keep
 from captum_influence import ClassScore, DistributionalInfluence
 from captum_influence.attr import Execution
@@ -45,13 +48,19 @@ class Question:
     quantities: int = 1
     examples: int = 1
     pixels: int = 64
+    tokens: int = 0
+
+    @property
+    def at(self) -> tuple[str, ...]:
+        """The layers that are asked about."""
+        return ("blocks.1",) if self.tokens else LAYERS[-self.layers :]
 
     def ours(self) -> Callable[[], object]:
         """Return a run of ours that answers it."""
         model, x = self._subject()
         influence = DistributionalInfluence(
             model,
-            list(LAYERS[-self.layers :]),
+            list(self.at),
             quantity=[ClassScore(k) for k in range(self.quantities)],
             execution=Execution(),
         )
@@ -69,7 +78,7 @@ class Question:
                 InternalInfluence(model, modules[layer]).attribute(
                     x, target=k, n_steps=self.points, internal_batch_size=max(CAPTUM_ROWS, len(x))
                 )
-                for layer in LAYERS[-self.layers :]
+                for layer in self.at
                 for k in range(self.quantities)
             ]
 
@@ -77,6 +86,8 @@ class Question:
 
     def _subject(self) -> tuple[nn.Module, Tensor]:
         torch.manual_seed(0)
+        if self.tokens:
+            return GPT2(128, depth=4, heads=4).eval(), torch.randn(self.examples, self.tokens, 128)
         layers, channels = convolutions(WIDTHS, inplace=True)
         head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 20))
         x = torch.randn(self.examples, 3, self.pixels, self.pixels)
@@ -89,6 +100,7 @@ GROWTH: dict[str, tuple[int, ...]] = {
     "quantities": (1, 2, 5, 10, 20),
     "examples": (1, 2, 4, 8, 16, 32),
     "pixels": (32, 64, 128, 192),
+    "tokens": (32, 64, 128, 256, 512),
 }
 
 
@@ -107,15 +119,30 @@ def main(arguments: list[str] | None = None) -> int:
             ours, theirs = _seconds(question.ours(), question.captum(), asked.rounds)
             rows.append({"what": what, "ours": ours, "captum": theirs, **asdict(question)})
             print(what, value, f"ours {ours:.3f} s", "" if theirs is None else f"{theirs:.3f} s")
-    keep(asked.out, {"rows": rows})
+    keep(asked.out, {"rows": rows, "exponents": exponents(rows)})
     figure(rows).savefig(asked.figure, dpi=150)
     return 0
+
+
+def exponents(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the slopes of log seconds against the log of what grows, by least squares.
+
+    Of all its values, and between its two largest, where fixed costs weigh least.
+    """
+    found = []
+    for what in GROWTH:
+        for who in ("ours", "captum"):
+            at = [(row[what], row[who]) for row in rows if row["what"] == what and row[who]]
+            sizes, seconds = np.log(np.array(at, dtype=float)).T
+            slopes = [np.polyfit(sizes[-last:], seconds[-last:], 1)[0] for last in (len(at), 2)]
+            found.append({"what": what, "who": who, "all": slopes[0], "largest": slopes[1]})
+    return found
 
 
 def figure(rows: Sequence[dict[str, float]]) -> Figure:
     """Draw one panel for each thing of which more is asked, on logarithmic axes."""
     drawn, panels = plt.subplots(
-        1, len(GROWTH), figsize=(12.5, 3.2), layout="constrained", sharey=True
+        1, len(GROWTH), figsize=(14.5, 3.2), layout="constrained", sharey=True
     )
     for axes, what in zip(panels, GROWTH, strict=True):
         found = [row for row in rows if row["what"] == what]

@@ -99,6 +99,16 @@ def patching(found: Row) -> str:
     return table(heads, rows)
 
 
+def growth(found: Row) -> str:
+    """Exponents: 1 is in proportion, 0 is for nothing."""
+    who = {(row["what"], row["who"]): row for row in found["exponents"]}
+    rows = [
+        (what, *(f"{who[what, side][at]:.2f}" for side in ("ours", "captum") for at in _AT))
+        for what in dict.fromkeys(what for what, _ in who)
+    ]
+    return table(["seconds against", "ours", "at the end", "Captum", "at the end"], rows)
+
+
 def _seconds(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
@@ -113,6 +123,7 @@ def _timing(row: Row) -> tuple[str, ...]:
 
 _WHO = {"captum": "Captum"}
 _TIMING = ("ours, s", "times faster", "in wall time", "difference")
+_AT = ("all", "largest")
 _RUN, _OUT = "python -m benchmarks.speed.", "--out benchmarks/results/"
 _AGAINST = f"{_RUN}against_captum"
 
@@ -123,5 +134,6 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "floor": ("utilization", f"{_RUN}utilization {_OUT}utilization.json", utilization),
     "profile": ("utilization", f"{_RUN}utilization {_OUT}utilization.json", operations),
     "patching": ("patching", f"{_RUN}patching {_OUT}patching.json", patching),
+    "growth": ("growth", f"{_RUN}growth", growth),
     "peers": ("peers", f"{_RUN}peers", peers),
 }
