@@ -88,7 +88,7 @@ if TYPE_CHECKING:
         unit_selectivity,
     )
     from captum_influence.network import Anatomy, Cut, PerExample, Shared
-    from captum_influence.reports import Finding, Shown
+    from captum_influence.reports import Finding, Findings, Shown
     from captum_influence.training import (
         BiasReport,
         InfluenceIndex,
@@ -136,6 +136,7 @@ __all__ = [
     "Explanation",
     "FaithfulnessCurve",
     "Finding",
+    "Findings",
     "Function",
     "HeldOut",
     "InfluenceIndex",

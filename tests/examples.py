@@ -197,6 +197,10 @@ EXAMPLES = {
         ),
         ASKED,
     ),
+    "Findings": Example(
+        lambda: explain(MODEL, list(PICTURES[:3]), "1", 0, top=1, overlay=False),
+        {"model": MODEL, "image": list(PICTURES[:3])},
+    ),
     "LayerExplanations": Example(
         lambda: explain_layers(MODEL, PICTURES[0], ["0", CUT], 0, top=1), ASKED
     ),

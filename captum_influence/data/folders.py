@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from captum_influence.data.labels import class_index
+from captum_influence.data.labels import Names, class_index
 from captum_influence.data.picture_files import flaw_of_picture, picture_endings, read_picture
 from captum_influence.data.pictures import Preparation
 
@@ -44,7 +44,9 @@ class PictureFolder(Dataset[tuple[Tensor, int]]):
     left_out: tuple[str, ...] = ()
 
     @staticmethod
-    def of(folder: str, prepare: Preparation, *, strict: bool = False) -> PictureFolder:
+    def of(
+        folder: str, prepare: Preparation, *, strict: bool = False, checked: bool = True
+    ) -> PictureFolder:
         """Find the pictures of a folder and of all folders in it, in any format that Pillow reads.
 
         Each is decoded once, to know before the work which ones can be: those that can't, and files
@@ -54,6 +56,7 @@ class PictureFolder(Dataset[tuple[Tensor, int]]):
             folder: where they are.
             prepare: how a picture becomes an input.
             strict: refuse a folder with a picture that can't be read.
+            checked: decode them; if not, what can't be read fails where it is read.
 
         Raises:
             ValueError: if it is no folder, or holds no pictures that can be read.
@@ -69,14 +72,14 @@ class PictureFolder(Dataset[tuple[Tensor, int]]):
                 f"expected pictures (.jpg, .png, .webp, ..., as Pillow reads them) in {folder!r} "
                 f"or a folder in it, got none{_kinds(others, ', but')}"
             )
-        flaws = _flaws(files)
+        flaws = _flaws(files) if checked or strict else {}
         if flaws and (strict or len(flaws) == len(files)):
             read_picture(next(iter(flaws)))  # which says it all
         left_out = (*_unreadable(flaws, len(files)), *_passed_over(others))
         whole = [path for path in files if path not in flaws]
         return _grouped(root, whole, prepare, left_out)
 
-    def labelled(self, names: Mapping[int, str] | None, outputs: int | None) -> PictureFolder:
+    def labelled(self, names: Names, outputs: int | None) -> PictureFolder:
         """Return the pictures with a network's class numbers as their labels.
 
         Those that lie beside the classes' subfolders are left out.

@@ -28,6 +28,7 @@ from captum_influence.network.slices import Slice
 from captum_influence.network.tracing import out_of_place
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
+from captum_influence.reports.many.find import of_many
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
 from captum_influence.units.geometry import Geometry
@@ -61,6 +62,7 @@ class CompareOptions(TypedDict, total=False):
     example: int
 
 
+@of_many(each="target")
 def compare(
     model: nn.Module,
     inputs: Tensor,

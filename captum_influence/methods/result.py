@@ -15,8 +15,8 @@ from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
 from captum_influence.methods.page import comparison_page
 from captum_influence.metrics.ranks import average_ranks
-from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
+from captum_influence.reports.summary import Summarized, Summary
 from captum_influence.reports.words import counted
 from captum_influence.units.geometry import Geometry
 from captum_influence.visualization.grids import Scale, map_grid
@@ -32,7 +32,7 @@ BLOB, NOISE = "a blob in the middle of the picture", "noise"
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Comparison(Finding):
+class Comparison(Summarized):
     """What each method answers.
 
     Attributes:
@@ -85,6 +85,27 @@ class Comparison(Finding):
         cannot = f"Methods that can't answer for this network: {refused}." if refused else ""
         return " ".join(
             part for part in (first, cannot, self.asked.layer_in_words(self.layer)) if part
+        )
+
+    @property
+    def summary(self) -> Summary:
+        columns: dict[str, str | float | None] = {
+            "asked about": self.names[self.example],
+            "its score": float(self.output[self.example]),
+        }
+        main, tested = "its score", self._first_tested()
+        if tested is not None:
+            (score, found), main = tested, "of its test"
+            best = max(found, key=lambda method: found[method])
+            failed = [method for method in self.no_evidence(score) if method in found]
+            controls = {f"of {name}": value for name, value in self.controls(score).items()}
+            columns |= {"best method": best, main: found[best], **controls}
+            columns |= {"no evidence": len(failed), "of": len(found)}
+        return Summary(
+            sentence=self.headline.partition(". ")[0].rstrip(".") + ".",
+            columns=columns,
+            main=main,
+            picture=self.pictures[self.example] if self.pictures else None,
         )
 
     def controls(self, score: str) -> dict[str, float]:
@@ -152,11 +173,16 @@ class Comparison(Finding):
 
     def _tested(self) -> str:
         """Return whose map stands the first test best, beside the controls; empty without one."""
+        tested = self._first_tested()
+        return "" if tested is None else self._best(*tested)
+
+    def _first_tested(self) -> tuple[str, dict[str, float]] | None:
+        """Return the first score that is a number for any method, and what each gets by it."""
         for score in self.scores:
             found = {m: value for m, value in self._found(score).items() if math.isfinite(value)}
             if found:
-                return self._best(score, found)
-        return ""
+                return score, found
+        return None
 
     def _best(self, score: str, found: Mapping[str, float]) -> str:
         best = max(found, key=lambda method: found[method])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from captum_influence.data.picture_files import pillow
 from captum_influence.visualization import maps
 from captum_influence.visualization.style import DARK, LIGHT, Theme
 
@@ -26,6 +28,7 @@ __all__ = [
     "embedded",
     "heights",
     "is_smooth",
+    "jpeg_uri",
     "png_uri",
 ]
 
@@ -65,6 +68,17 @@ def data_uri(figure: Figure, dpi: int = 120) -> str:
 def png_uri(png: bytes) -> str:
     """Return a PNG file as a data URI."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def jpeg_uri(picture: Tensor) -> str:
+    """Return a picture of bytes (3, height, width) as a JPEG file, the smallest for many.
+
+    Raises:
+        ImportError: if Pillow isn't installed.
+    """
+    stream = io.BytesIO()
+    pillow().fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(stream, "JPEG")
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 @dataclass(frozen=True)

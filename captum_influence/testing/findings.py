@@ -28,6 +28,7 @@ _LINE = 200  # characters that a repr may have
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LOADING = {"src", "srcset", "href", "xlink:href", "poster", "data", "background", "action"}
 _OWN = ("#", "data:")  # how an address begins that names something on the page itself
+_BESIDE = re.compile(r"(?!/)[^:#?]+")  # an address of a page beside this one
 _NUMBERS = "data:application/json;base64,"
 _STYLED = re.compile(r"(?:url\(|@import)\s*[\"']?(?!#|data:)([^\"')\s]*)")
 _PASSING = {"seconds", "versions"}  # what two answers to one question may differ in
@@ -133,7 +134,8 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
-            if name in _LOADING and not (value or "").strip().startswith(_OWN):
+            leads = (tag, name) == ("a", "href") and _BESIDE.fullmatch(value or "")
+            if name in _LOADING and not leads and not (value or "").strip().startswith(_OWN):
                 self.loads.append(f"{value!r} as {name} of <{tag}>")
             if name == "style":
                 self._styled(value or "")

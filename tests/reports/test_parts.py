@@ -8,7 +8,15 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from captum_influence.reports.parts import Bar, bars, chart, data_uri, embedded, is_smooth
+from captum_influence.reports.parts import (
+    Bar,
+    bars,
+    chart,
+    data_uri,
+    embedded,
+    is_smooth,
+    jpeg_uri,
+)
 from captum_influence.visualization.style import DARK, LIGHT, Theme, empty_figure
 
 Image = pytest.importorskip("PIL.Image")
@@ -73,3 +81,11 @@ def test_what_is_unknown_or_nothing_has_no_bar() -> None:
     assert [bar.width for bar in bars([float("nan"), 1.0])] == [0.0, 100.0]
     assert [bar.width for bar in bars([0.0, 0.0])] == [0.0, 0.0]
     assert bars([]) == []
+
+
+def test_a_small_picture_is_a_jpeg_that_shows_it() -> None:
+    colours = torch.tensor([200, 40, 90], dtype=torch.uint8)[:, None, None].expand(3, 16, 24)
+    content = jpeg_uri(colours).removeprefix("data:image/jpeg;base64,")
+    shown = Image.open(io.BytesIO(base64.b64decode(content)))
+    assert shown.size == (24, 16)
+    assert torch.tensor(shown.getpixel((3, 3))).sub(torch.tensor([200, 40, 90])).abs().max() <= 4

@@ -20,6 +20,7 @@ from captum_influence.network.inputs import network_of, one_input
 from captum_influence.network.outline import last_with_places
 from captum_influence.network.predictions import named_predictions
 from captum_influence.reports.asked import Asked
+from captum_influence.reports.many.find import of_many
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.options import Chosen, Options
 from captum_influence.units.replacement import Replace, Replacement
@@ -45,6 +46,7 @@ class CounterfactualOptions(Options, total=False):
     interpret: bool
 
 
+@of_many(each="true", labelled=True)
 def counterfactual(
     model: nn.Module,
     image: Tensor,

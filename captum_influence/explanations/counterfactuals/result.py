@@ -20,9 +20,9 @@ from captum_influence.explanations.effects import Effects
 from captum_influence.network.cuts import Cut
 from captum_influence.network.predictions import Prediction
 from captum_influence.reports.display import Display
-from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
 from captum_influence.reports.shown import Focus
+from captum_influence.reports.summary import Summarized, Summary
 from captum_influence.reports.words import counted
 from captum_influence.units.axes import Axis
 from captum_influence.units.interpreted import InterpretedUnit
@@ -37,7 +37,7 @@ __all__ = ["Counterfactual"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Counterfactual(Finding):
+class Counterfactual(Summarized):
     """The units without which a network's answer changes, as verified by removing them.
 
     Attributes:
@@ -139,6 +139,27 @@ class Counterfactual(Finding):
     def sentences(self) -> tuple[str, ...]:
         """What was found: the answer and the truth, the removal, what it is compared with."""
         return tuple(_sentences(self))
+
+    @property
+    def summary(self) -> Summary:
+        found, drawn = self.reached, self.controls
+        led = None if drawn is None else drawn.away if self.until == "changed" else drawn.to_true
+        worse = {True: "fewer than wrong classes", False: "no fewer", None: ""}[self.nearer]
+        return Summary(
+            sentence=" ".join(self.sentences[:2]),
+            columns={
+                "says": self.predicted,
+                "probability": self.before[0].probability,
+                "truth": self.true,
+                "units needed": len(self.units) if found else None,
+                "then says": self.answer,
+                "random sets that do": led,
+                "of": None if drawn is None else drawn.sets,
+                "beside wrong ones": worse,
+            },
+            main="units needed",
+            picture=self.picture,
+        )
 
     @property
     def headline(self) -> str:

@@ -31,6 +31,7 @@ from captum_influence.network.outline import last_with_places
 from captum_influence.network.predictions import Prediction, top_predictions
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
+from captum_influence.reports.many.find import of_many
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
 from captum_influence.units.geometry import Geometry
@@ -49,6 +50,7 @@ __all__ = ["explain"]
 _POINTS = 4  # of the path from the blurred picture, for the units' maps
 
 
+@of_many(each="target")
 def explain(
     model: nn.Module,
     image: Tensor,

@@ -22,9 +22,9 @@ from captum_influence.explanations.instances.page import explanation_page
 from captum_influence.explanations.overlays import Overlay
 from captum_influence.network.predictions import Prediction
 from captum_influence.reports.display import Display, Highlight, Row
-from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
 from captum_influence.reports.shown import Focus
+from captum_influence.reports.summary import Summarized, Summary
 from captum_influence.units.axes import Aggregate
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.ranking import By, UnitInfluence
@@ -36,7 +36,7 @@ __all__ = ["Explanation"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Explanation(Finding):
+class Explanation(Summarized):
     """Why a network said what it said about one input, at one layer.
 
     Attributes:
@@ -123,6 +123,27 @@ class Explanation(Finding):
             without=self.without[0] if self.without else None,
         )
         return f"{answer}; {strongest}." if answer else f"{strongest[:1].upper()}{strongest[1:]}."
+
+    @property
+    def summary(self) -> Summary:
+        said = self.predictions[0] if self.predictions else None
+        without = self.without[0] if self.without else None
+        columns: dict[str, str | float | None] = {}
+        if said is not None:
+            columns |= {"says": said.name, "probability": said.probability}
+        columns |= {
+            "top unit": self.units[0].unit.name,
+            "its effect": self.effects.alone[0],
+            "of a random unit": self.effects.random_alone,
+        }
+        if without is not None:
+            columns["without it says"] = without.name
+        return Summary(
+            sentence=self.answer,
+            columns=columns,
+            main="its effect",
+            picture=getattr(self.display, "picture", None),
+        )
 
     @property
     def picture(self) -> Tensor:
