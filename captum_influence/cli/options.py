@@ -179,12 +179,14 @@ class PreprocessingOptions(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions(Group):
-    """The one picture that is asked about."""
+    """The picture that is asked about, or a folder of them."""
 
     title: ClassVar[str] = "picture"
 
     image: str | None = option(
-        "--image", metavar="FILE", help="what to ask about; required with --model"
+        "--image",
+        metavar="FILE|FOLDER",
+        help="what to ask about, one picture or all of a folder; required with --model",
     )
 
 

@@ -104,6 +104,8 @@ class Comparison(Summarized):
         return Summary(
             sentence=self.headline.partition(". ")[0].rstrip(".") + ".",
             columns=columns,
+            about="Of its test: what the best map gets by the first score, beside maps that know "
+            "nothing; no evidence: how many maps get no more than those.",
             main=main,
             picture=self.pictures[self.example] if self.pictures else None,
         )

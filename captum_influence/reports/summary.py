@@ -20,12 +20,14 @@ class Summary:
     Attributes:
         sentence: what was found.
         columns: the same as words and numbers, by the names of the index's columns.
+        about: what the columns are, where their names don't say it.
         main: the column that orders the index, the largest first.
         picture: (3, height, width) in [0, 1]; None if the input is no picture.
     """
 
     sentence: str
     columns: Mapping[str, str | float | None]
+    about: str
     main: str
     picture: Tensor | None
 

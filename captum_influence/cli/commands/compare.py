@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from captum_influence.cli.inputs import Network, Subject, chosen_layer
+from captum_influence.cli.many import Given
 from captum_influence.cli.options import (
     LayerOptions,
     NetworkOptions,
@@ -11,8 +12,7 @@ from captum_influence.cli.options import (
     PreprocessingOptions,
     SeedOptions,
 )
-from captum_influence.cli.output import Report
-from captum_influence.cli.syntax.pictures import CompareOptions
+from captum_influence.cli.syntax.pictures import CompareOptions, ManyOptions
 from captum_influence.demo.scene_net import demo_scene
 from captum_influence.methods.find import Score, compare
 from captum_influence.methods.result import Comparison
@@ -24,6 +24,7 @@ __all__ = ["run"]
 def run(
     network: NetworkOptions,
     picture: PictureOptions,
+    many: ManyOptions,
     preprocessing: PreprocessingOptions,
     layer: LayerOptions,
     question: CompareOptions,
@@ -35,25 +36,25 @@ def run(
     Raises:
         ValueError: if options are missing or out of range.
     """
-    subject = Subject.of(Network.of(network, preprocessing), picture)
-    cut = chosen_layer(layer, subject.network)
+    known = Network.of(network, preprocessing)
+    cut = chosen_layer(layer, known)
+    given = Given.of(known, picture, many, output, Comparison, strict=question.strict)
+    subject = given.subject
     target = None if question.target is None else subject.index(question.target)
-    report = Report.claim(output, Comparison)
     found = compare(
         subject.network.model,
-        subject.inputs,
+        given.data,
         cut,
         target,
         question.methods or "default",
         points=question.points,
         scores=_scores(subject) if question.scores else None,
         seed=seed.seed,
-        picture=subject.picture,
         class_names=subject.network.names,
-        show_progress=output.show_progress,
+        **given.options,
     )
-    left_out = [f"{name}: not applicable: {why}" for name, why in found.not_applicable.items()]
-    report.write(found, *left_out)
+    refused = getattr(found, "not_applicable", {})  # of many, their pages say it
+    given.write(found, *(f"{name}: not applicable: {why}" for name, why in refused.items()))
 
 
 def _scores(subject: Subject) -> dict[str, Score]:

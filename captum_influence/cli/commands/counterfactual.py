@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from torch.utils.data import DataLoader, Subset
 
-from captum_influence.cli.inputs import Network, Subject, chosen_layer, left_out, require
+from captum_influence.cli.inputs import Network, chosen_layer, left_out, require
+from captum_influence.cli.many import Given, is_folder
 from captum_influence.cli.options import (
     ExampleOptions,
     LayerOptions,
@@ -17,8 +17,7 @@ from captum_influence.cli.options import (
     PreprocessingOptions,
     SeedOptions,
 )
-from captum_influence.cli.output import Report
-from captum_influence.cli.syntax.pictures import SearchOptions
+from captum_influence.cli.syntax.pictures import ManyOptions, SearchOptions
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.explanations.counterfactuals.find import counterfactual
 from captum_influence.explanations.counterfactuals.result import Counterfactual
@@ -32,6 +31,7 @@ _DEMO_OTHERS = 80
 def run(
     network: NetworkOptions,
     picture: PictureOptions,
+    many: ManyOptions,
     preprocessing: PreprocessingOptions,
     layer: LayerOptions,
     search: SearchOptions,
@@ -44,24 +44,23 @@ def run(
     Raises:
         ValueError: if options are missing, or the answer isn't wrong.
     """
-    require(network, true=search.true)
-    subject = Subject.of(Network.of(network, preprocessing), picture)
-    loader: Iterable[Any] | None = None
-    if subject.network.is_demo:
-        subject, loader = _demo(subject)
+    if not is_folder(picture):  # whose subfolders may say it
+        require(network, true=search.true)
+    known = Network.of(network, preprocessing)
+    given = Given.of(known, picture, many, output, Counterfactual, strict=examples.strict)
+    given, loader = _demo(given) if known.is_demo else (given, None)
     if examples.examples is not None:
-        loader = subject.answered(examples.examples, strict=examples.strict)
+        loader = given.subject.answered(examples.examples, strict=examples.strict)
     if search.replace in ("mean", "resample") and loader is None:
         raise ValueError(
             f"expected --examples FOLDER beside --replace {search.replace}, pictures to take it "
             "from, got none"
         )
-    cut, report = chosen_layer(layer, subject.network), Report.claim(output, Counterfactual)
     found = counterfactual(
-        subject.network.model,
-        subject.inputs,
-        cut,
-        true=subject.index(search.true or _DEMO_TRUE),
+        known.model,
+        given.data,
+        chosen_layer(layer, known),
+        true=_true(search, given),
         until=search.until,
         search=search.search,
         max_units=search.max_units,
@@ -69,14 +68,21 @@ def run(
         loader=loader,
         controls=search.controls,
         seed=seed.seed,
-        class_names=subject.network.names,
-        picture=subject.picture,
+        class_names=known.names,
+        **given.options,
     )
-    report.write(found, left_out=left_out(loader))
+    given.write(found, left_out=left_out(loader))
 
 
-def _demo(subject: Subject) -> tuple[Subject, Iterable[Any]]:
+def _true(search: SearchOptions, given: Given) -> int | None:
+    """Return the class that the network should say; None: a folder says it of each picture."""
+    if search.true is None and given.is_folder:
+        return None
+    return given.subject.index(search.true or _DEMO_TRUE)
+
+
+def _demo(given: Given) -> tuple[Given, DataLoader[Any]]:
     """Return the demo network with a scene that it gets wrong, and scenes to do damage to."""
     scenes = SceneDataset(_DEMO_SCENE + 1, seed=_DEMO_SEED)
     others: Any = Subset(scenes, range(_DEMO_OTHERS))
-    return subject.about(scenes[_DEMO_SCENE][0]), DataLoader(others, batch_size=_DEMO_OTHERS)
+    return given.about(scenes[_DEMO_SCENE][0]), DataLoader(others, batch_size=_DEMO_OTHERS)

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.cli.inputs import Network, Subject, chosen_layer, left_out
+from captum_influence.cli.many import Given, is_folder
 from captum_influence.cli.options import (
     ExampleOptions,
     LayerOptions,
@@ -19,9 +21,8 @@ from captum_influence.cli.options import (
     QuestionOptions,
     SeedOptions,
 )
-from captum_influence.cli.output import Report
 from captum_influence.cli.question import chosen_distribution, chosen_quantity
-from captum_influence.cli.syntax.pictures import UnitOptions
+from captum_influence.cli.syntax.pictures import ManyOptions, UnitOptions
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.explanations.instances.find import explain
@@ -37,6 +38,7 @@ _DEMO_EXAMPLES = 40
 def run(
     network: NetworkOptions,
     picture: PictureOptions,
+    many: ManyOptions,
     preprocessing: PreprocessingOptions,
     layer: LayerOptions,
     units: UnitOptions,
@@ -53,40 +55,50 @@ def run(
     if units.list_layers:
         _list_layers(network, picture, preprocessing)
         return
-    subject = Subject.of(Network.of(network, preprocessing), picture)
-    cut, report = chosen_layer(layer, subject.network), Report.claim(output, Explanation)
-    loader = _loader(examples, subject)
+    known = Network.of(network, preprocessing)
+    cut = chosen_layer(layer, known)
+    given = Given.of(known, picture, many, output, Explanation, strict=examples.strict)
+    subject, loader = given.subject, _loader(examples, given.subject)
     found = explain(
         subject.network.model,
-        subject.inputs,
+        given.data,
         cut,
         _quantity(question, subject),
-        distribution=chosen_distribution(question, subject.inputs, seed.seed),
+        distribution=_distribution(question, given, seed.seed),
         replace=units.replace,
         top=units.top,
         by=units.by,
         axis=units.axis,
         loader=loader,
         display=subject.network.display,
-        picture=subject.picture,
         class_names=subject.network.names,
         seed=seed.seed,
-        show_progress=output.show_progress,
+        **given.options,
     )
-    report.write(found, left_out=left_out(loader))
+    given.write(found, left_out=left_out(loader))
 
 
 def _list_layers(
     options: NetworkOptions, picture: PictureOptions, preprocessing: PreprocessingOptions
 ) -> None:
     network = Network.of(options, preprocessing, bare=True)
-    if network.is_demo or picture.image is not None:
+    if network.is_demo or (picture.image is not None and not is_folder(picture)):
         inputs = Subject.of(network, picture).inputs
     else:
         inputs = torch.zeros(1, 3, *network.size, device=network.device)
         network.outputs(inputs)
     print(f"for an input of shape {tuple(inputs.shape[1:])}:")
     print(layer_table(network.model, inputs))
+
+
+def _distribution(options: QuestionOptions, given: Given, seed: int) -> Distribution | None:
+    of_it = options.distribution == "noise" or options.baseline in ("mean", "blur")
+    if given.is_folder and of_it:
+        raise ValueError(
+            "expected one picture beside noise and beside baselines that are made of it, got a "
+            "folder: leave them out, or say --baseline zero"
+        )
+    return chosen_distribution(options, given.subject.inputs, seed)
 
 
 def _quantity(options: QuestionOptions, subject: Subject) -> Quantity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from captum_influence.cli.options import (
     QuestionOptions,
     SeedOptions,
     replaced,
+    strict,
 )
 
 __all__ = [
@@ -23,9 +25,41 @@ __all__ = [
     "COUNTERFACTUAL",
     "EXPLAIN",
     "CompareOptions",
+    "ManyOptions",
     "SearchOptions",
     "UnitOptions",
 ]
+
+
+def _share(text: str) -> tuple[int, int]:
+    rank, _, world = text.partition("/")
+    if not (rank.isdecimal() and world.isdecimal() and int(rank) < int(world)):
+        raise argparse.ArgumentTypeError(
+            f"expected a share as 0/4 to 3/4, the first to the last of four, got {text!r}"
+        )
+    return int(rank), int(world)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManyOptions(Group):
+    """How a folder of pictures is shared out."""
+
+    title: ClassVar[str] = "a folder of pictures"
+    about: ClassVar[str] = (
+        "an index of all and a page for each; a run that was killed goes on where it was"
+    )
+
+    jobs: int = option(
+        "--jobs", type=count, default=1, metavar="N", help="processes on this machine; default: 1"
+    )
+    share: tuple[int, int] | None = option(
+        "--share",
+        type=_share,
+        metavar="I/N",
+        help="do only this part, as one of N machines; once all are done, the same command without "
+        "it writes the index",
+    )
+
 
 _EXPLAIN_ABOUT = """\
 Find the units of a layer that caused what a network says of a picture, see what each looks at,
@@ -41,7 +75,9 @@ examples:
       --layer layer3 --target "sports car" --versus convertible
   captum-influence explain --model nets.py:build --weights net.safetensors --image photo.jpg \\
       --layer features.7 --target 817 --versus 511 --labels names.json \\
-      --size 227 --mean 104,117,123 --channel-order bgr --value-range 255"""
+      --size 227 --mean 104,117,123 --channel-order bgr --value-range 255
+  captum-influence explain --model torchvision:resnet18 --weights DEFAULT --image photos/ \\
+      --jobs 4"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +116,7 @@ EXPLAIN = Command(
     groups=(
         NetworkOptions,
         PictureOptions,
+        ManyOptions,
         PreprocessingOptions,
         LayerOptions,
         UnitOptions,
@@ -114,7 +151,8 @@ class SearchOptions(Group):
     true: str | None = option(
         "--true",
         metavar="CLASS",
-        help="number or name: what the network should have said; required with --model",
+        help="number or name: what the network should have said; required with --model, but beside "
+        "a folder whose subfolders are named by the classes",
     )
     until: Any = option(
         "--until",
@@ -146,6 +184,7 @@ COUNTERFACTUAL = Command(
     groups=(
         NetworkOptions,
         PictureOptions,
+        ManyOptions,
         PreprocessingOptions,
         LayerOptions,
         SearchOptions,
@@ -195,6 +234,7 @@ class CompareOptions(Group):
         default=True,
         help="don't flip pixels: it takes time",
     )
+    strict: bool = strict()
 
 
 COMPARE = Command(
@@ -204,6 +244,7 @@ COMPARE = Command(
     groups=(
         NetworkOptions,
         PictureOptions,
+        ManyOptions,
         PreprocessingOptions,
         LayerOptions,
         CompareOptions,

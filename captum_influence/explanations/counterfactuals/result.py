@@ -157,6 +157,8 @@ class Counterfactual(Summarized):
                 "of": None if drawn is None else drawn.sets,
                 "beside wrong ones": worse,
             },
+            about="Units needed: without these the answer is the asked one; a dash: not within the "
+            "units that were tried. Random sets: as many active units, drawn at random.",
             main="units needed",
             picture=self.picture,
         )

@@ -141,6 +141,8 @@ class Explanation(Summarized):
         return Summary(
             sentence=self.answer,
             columns=columns,
+            about="Its effect: what is lost of what was asked about when the top unit is removed; "
+            "of a random unit: the mean size of that over units drawn at random.",
             main="its effect",
             picture=getattr(self.display, "picture", None),
         )

@@ -54,6 +54,7 @@ def findings_page(found: Findings, command: str | None = None) -> Page:
         "columns": [(name, _is_number(found, name)) for name in found.columns],
         "rows": [_row(entry, found) for entry in found.ordered()],
         "main": found.entries[0].main,
+        "about": found.entries[0].about,
         "left_out": found.left_out,
         "method": (
             f"{found.verb} was asked of each {found.noun} by itself, with the same settings; each "

@@ -40,6 +40,7 @@ class Entry:
         page: its page's place below the folder of the index; None: none was written.
         sentence: what was found.
         columns: the same as words and numbers.
+        about: what the columns are.
         main: the column that orders the index.
         picture: (3, height, width) of bytes, small; None if it is no picture.
         seconds: how long it took.
@@ -49,6 +50,7 @@ class Entry:
     page: str | None
     sentence: str
     columns: Mapping[str, str | float | None]
+    about: str
     main: str
     picture: Tensor | None
     seconds: float
@@ -61,6 +63,7 @@ class Entry:
             page=page,
             sentence=summary.sentence,
             columns=dict(summary.columns),
+            about=summary.about,
             main=summary.main,
             picture=None if summary.picture is None else _small(summary.picture),
             seconds=seconds,
@@ -124,9 +127,8 @@ class Findings(Finding):
     @property
     def headline(self) -> str:
         words, numbers = list(_of_words(self)), list(_of_numbers(self))
-        first = f"{counted(len(self.entries), self.noun)}, one by one: {'; '.join(words[:_TOLD])}."
-        second = "; ".join(numbers)
-        rest = [f"{second[:1].upper()}{second[1:]}."] if second else []
+        first = f"{counted(len(self.entries), self.noun)}, one by one: {', '.join(words[:_TOLD])}."
+        rest = [f"Medians, least and most: {', '.join(numbers)}."] if numbers else []
         return " ".join([first, *rest, *self.missing])
 
     @property
@@ -202,9 +204,9 @@ def _of_words(found: Findings) -> Iterator[str]:
             continue
         (first, times), *_ = words.most_common(1)
         if times == 1 and len(words) > 1:
-            yield f"{name} {len(words)} different ones"
+            yield f"{name} {len(words)} different"
         else:
-            yield f"{name} {first}, {times} of {len(found.entries)} times"
+            yield f"{name} {first} ({times} of {len(found.entries)})"
 
 
 def _of_numbers(found: Findings) -> Iterator[str]:
@@ -212,8 +214,6 @@ def _of_numbers(found: Findings) -> Iterator[str]:
     for name in found.columns:
         said = [e.columns.get(name) for e in found.entries]
         known = [float(x) for x in said if isinstance(x, int | float) and math.isfinite(x)]
-        if len(known) == 1:
-            yield f"{name} {number(known[0])}"
-        elif known:
+        if known:
             ends = f"{number(min(known))} to {number(max(known))}"
-            yield f"{name} {number(statistics.median(known))} in the median ({ends})"
+            yield f"{name} {number(statistics.median(known))} ({ends})"

@@ -1,6 +1,9 @@
 """A verb asked of many: pages, what is left out, going on, and shares."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +116,17 @@ def test_folders_say_what_is_true_and_right_answers_are_left_out(photos: Path) -
         assert (name in told) == right
         assert not right or "expected a wrong answer" in told[name]
     assert {e.columns["truth"] for e in found.entries} <= {"red", "green"}
+
+
+@pytest.mark.slow
+def test_two_processes_under_torchrun_give_what_one_gives(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("many_run.py")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for words, out in (([sys.executable], "one"), (torchrun, "two")):
+        done = subprocess.run(
+            [*words, str(script), str(tmp_path / out)], capture_output=True, env=environment
+        )
+        assert done.returncode == 0, done.stderr.decode()
+    one, two = (Findings.load(tmp_path / out) for out in ("one", "two"))
+    assert [e.columns for e in one.entries] == [e.columns for e in two.entries]

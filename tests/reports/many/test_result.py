@@ -11,7 +11,9 @@ from captum_influence.reports.summary import Summary
 
 def entry(name: str, says: str, effect: float | None, picture: torch.Tensor | None = None) -> Entry:
     columns = {"says": says, "its effect": effect}
-    summary = Summary(sentence=f"{says}.", columns=columns, main="its effect", picture=picture)
+    summary = Summary(
+        sentence=f"{says}.", columns=columns, about="", main="its effect", picture=picture
+    )
     return Entry.of(summary, name, None, 0.0)
 
 
@@ -25,10 +27,10 @@ def findings(*entries: Entry) -> Findings:
 def test_the_headline_counts_words_and_orders_numbers() -> None:
     found = findings(entry("a", "cat", 1.0), entry("b", "dog", 4.0), entry("c", "cat", 2.0))
     assert found.headline == (
-        "3 inputs, one by one: says cat, 2 of 3 times. "
-        "Its effect 2.00 in the median (1.00 to 4.00)."
+        "3 inputs, one by one: says cat (2 of 3). "
+        "Medians, least and most: its effect 2.00 (1.00 to 4.00)."
     )
-    assert "says 2 different ones" in findings(entry("a", "x", 1.0), entry("b", "y", 1.0)).headline
+    assert "says 2 different" in findings(entry("a", "x", 1.0), entry("b", "y", 1.0)).headline
 
 
 def test_the_largest_comes_first_and_what_has_no_number_last() -> None:
