@@ -2,9 +2,10 @@
 
 A trained Llama of 231 000 parameters reads 16 texts that it continues greedily, four of whose
 tokens are replaced in their partners; it is asked for the logit of its next token less that of the
-partner's. Circuits of several sizes, with edges scored at the point and along the path, are run
-beside 200 random ones of each size, and 120 edges are removed one by one. Needs the data of
-CAPTUM_INFLUENCE_DATA (or ../shared/data) and transformers. ``--out FOLDER`` keeps the numbers.
+partner's. Circuits of several sizes, with edges scored at the point and along the path, by the
+slope of attention and with attention computed anew, are run beside 200 random ones of each size,
+and 120 edges are removed one by one. Needs the data of CAPTUM_INFLUENCE_DATA (or ../shared/data)
+and transformers. ``--out FOLDER`` keeps the numbers.
 """
 
 from __future__ import annotations
@@ -53,16 +54,17 @@ def main(arguments: list[str] | None = None) -> int:
 def measured(controls: int, seed: int) -> dict[str, Any]:
     """Return a row for each way to score edges, and one of random circuits."""
     model, clean, corrupted, quantity = question(seed)
-    ways: dict[str, Distribution] = {
-        "at the point (EAP)": Point(),
-        "5 points of the path (EAP-IG), the default": LinearPath(
-            Inputs(corrupted), 5, rule="riemann_right"
-        ),
-        "20 points of the path": LinearPath(Inputs(corrupted), 20),
+    usual = LinearPath(Inputs(corrupted), 5, rule="riemann_right")
+    ways: dict[str, tuple[Distribution, bool]] = {
+        "at the point (EAP)": (Point(), False),
+        "the same, attention computed anew (AtP*)": (Point(), True),
+        "5 points of the path (EAP-IG), the default": (usual, False),
+        "the same, attention computed anew": (usual, True),
+        "20 points of the path": (LinearPath(Inputs(corrupted), 20), False),
     }
     rows: list[dict[str, Any]] = []
     effects: Tensor | None = None
-    for name, over in ways.items():
+    for name, (over, recompute) in ways.items():
         # Random circuits are the same whatever scores edges.
         draws = controls if not rows else 1
         found = circuit(
@@ -70,6 +72,7 @@ def measured(controls: int, seed: int) -> dict[str, Any]:
             (clean, corrupted),
             quantity,
             distribution=over,
+            recompute_attention=recompute,
             sizes=SIZES,
             controls=draws,
             seed=seed,
@@ -80,10 +83,11 @@ def measured(controls: int, seed: int) -> dict[str, Any]:
             rows.append({"way": "random, mean", "shares": found.curve.random.mean(1).tolist()})
             beaten = found.curve.random.quantile(0.95, dim=1)
             rows.append({"way": "random, 95 % are below", "shares": beaten.tolist()})
-        agreement = spearman(found.scores[places[:, 0], places[:, 1]], effects)
-        rows.append(
-            {"way": name, "shares": found.curve.own.tolist(), "agreement": float(agreement)}
-        )
+        scores, attending = found.scores[places[:, 0], places[:, 1]], _attending(found, places)
+        row: dict[str, Any] = {"way": name, "shares": found.curve.own.tolist()}
+        row["agreement"] = float(spearman(scores, effects))
+        row["attending"] = float(spearman(scores[attending], effects[attending]))
+        rows.append(row)
     return {
         "rows": rows,
         "sizes": list(SIZES),
@@ -122,6 +126,12 @@ def sample(found: Circuit, seed: int) -> Tensor:
     places = found.graph.before.nonzero()
     draws = torch.Generator().manual_seed(seed)
     return places[torch.randperm(len(places), generator=draws)[:REMOVED]]
+
+
+def _attending(found: Circuit, places: Tensor) -> Tensor:
+    """Return which edges lead to a query or a key."""
+    readers = [found.graph.readers[reader] for reader in places[:, 0].tolist()]
+    return torch.tensor([name.endswith(("<q>", "<k>")) for name in readers])
 
 
 def removed(model: Any, clean: Tensor, corrupted: Tensor, quantity: Any, places: Tensor) -> Tensor:

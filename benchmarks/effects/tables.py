@@ -263,12 +263,12 @@ def circuits(found: Row) -> str:
         (
             row["way"],
             *(f"{share:.2f}".replace("-", "−") for share in row["shares"]),
-            f"{row['agreement']:.2f}" if "agreement" in row else "–",
+            *(f"{row[name]:.2f}" if name in row else "–" for name in ("agreement", "attending")),
         )
         for row in sorted(found["rows"], key=lambda row: row["way"].startswith("random"))
     ]
     sizes = [f"{size} edges" for size in found["sizes"]]
-    return table(["edges are scored", *sizes, "with removals"], rows)
+    return table(["edges are scored", *sizes, "with removals", "of queries and keys"], rows)
 
 
 def _rankings(found: Row, replace: str) -> str:

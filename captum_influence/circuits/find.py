@@ -36,6 +36,7 @@ def circuit(
     quantity: TargetLike,
     *,
     distribution: Distribution | None = None,
+    recompute_attention: bool = False,
     edges: int | None = None,
     sizes: Sequence[int] | None = None,
     controls: int = 20,
@@ -57,6 +58,8 @@ def circuit(
         distribution: over which inputs edges are scored; None: five points from the corrupted to
             the clean input, edge attribution patching with integrated gradients. :class:`Point` is
             edge attribution patching.
+        recompute_attention: whether edges into queries and keys are scored with the softmax
+            computed anew; see :func:`edges`.
         edges: how many the circuit has; None: as many as the smallest of ``sizes`` that brings
             back 90 % of what the corruption takes.
         sizes: numbers of edges to try; None: from one in a hundred to all.
@@ -83,7 +86,7 @@ def circuit(
     over = usual_path(pairs) if distribution is None else distribution
     with run.seeded():
         measuring = Measuring(Split.of(network, pairs.clean), pairs, wanted, run)
-        graph, scores = measuring.graph, measuring.edges(over)
+        graph, scores = measuring.graph, measuring.edges(over, recompute=recompute_attention)
         draws = torch.Generator().manual_seed(run.seed)
         curve = _curve(measuring, scores, _sizes(graph, sizes, edges), controls, draws)
         chosen = graph.connected(scores, edges or curve.smallest(_ENOUGH)) & (scores != 0)

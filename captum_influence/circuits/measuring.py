@@ -18,6 +18,7 @@ from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
 from captum_influence.circuits.graph import Graph
 from captum_influence.circuits.pairs import Pairs
+from captum_influence.circuits.recomputed import Recomputed
 from captum_influence.data.items import Accepts
 from captum_influence.network.anatomy.split import Split
 
@@ -69,7 +70,7 @@ class Measuring:
         readers = tuple(reader.name for reader in self.split.readers)
         return Graph(self.split.writers, readers, self.split.before)
 
-    def edges(self, distribution: Distribution) -> Tensor:
+    def edges(self, distribution: Distribution, *, recompute: bool = False) -> Tensor:
         r"""Return what each edge is estimated to carry, float64 (readers, writers).
 
         .. math:: E_{x \sim P}[\partial q / \partial r] \cdot (w(x) - w(x'))
@@ -79,19 +80,28 @@ class Measuring:
 
         Args:
             distribution: over which inputs: at the clean ones it is edge attribution patching.
+            recompute: whether what changed queries and keys attend to is computed, and only what
+                follows estimated; see :class:`Recomputed`.
         """
         total = torch.zeros(self.split.before.shape, dtype=torch.float64)
+        readers = [reader.cut for reader in self.split.readers]
+        recomputed = Recomputed.of(self.split) if recompute else ()
         for numbers, part in self._parts("edges"):
             slopes = DistributionalInfluence(
                 self.split.network,
-                [reader.cut for reader in self.split.readers],
+                [*readers, *(one.cut for one in recomputed)],
                 distribution=_of_rows(distribution, numbers),
                 quantity=self.quantity.rows(numbers),
             ).attribute(part.clean)
-            moved = self.split.written(part.clean) - self.split.written(part.corrupted)
-            for reader, slope in enumerate(slopes):
+            others = self.split.written(part.corrupted)
+            moved = self.split.written(part.clean) - others
+            own = torch.zeros_like(total)
+            for reader, slope in enumerate(slopes[: len(readers)]):
                 products = torch.einsum("...,w...->w", slope.double(), moved.double())
-                total[reader] += products.cpu()
+                own[reader] = products.cpu()
+            for one, slope in zip(recomputed, slopes[len(readers) :], strict=True):
+                one.rescore(own, part, others, slope)
+            total += own
         return (total / len(self.pairs)).where(self.split.before, 0.0)
 
     def answers(self, circuits: Sequence[Tensor]) -> Measured:

@@ -87,6 +87,7 @@ def edges(
     quantity: TargetLike,
     *,
     distribution: Distribution | None = None,
+    recompute_attention: bool = False,
     **options: Unpack[CircuitOptions],
 ) -> Edges:
     r"""Score all edges from writers to readers of the residual stream in one sweep.
@@ -104,6 +105,9 @@ def edges(
         distribution: P: :class:`Point` is edge attribution patching (Syed et al., 2023), a
             ``LinearPath(Inputs(corrupted), n, rule="riemann_right")`` the same with integrated
             gradients (Hanna et al., 2024); None: that with five points.
+        recompute_attention: of edges into queries and keys, compute what their heads give at the
+            clean input, its softmax with it, and estimate only what follows (AtP*, Kramár et al.,
+            2024): saturated attention has no slope. Takes passes of each block's writers.
         options: see :class:`CircuitOptions`.
 
     Raises:
@@ -124,7 +128,7 @@ def edges(
         measuring = Measuring(Split.of(network_of(model), pairs.clean), pairs, wanted, run)
         return Edges(
             graph=measuring.graph,
-            scores=measuring.edges(over),
+            scores=measuring.edges(over, recompute=recompute_attention),
             quantity=wanted.in_words(),
             distribution=over.in_words(),
         )

@@ -22,7 +22,8 @@ class Board:
     Attributes:
         noting: whether what is written is kept.
         kept: what each writer has added, (examples, positions, width), in order.
-        absent: bool (readers, writers), whose term is replaced; None: nobody's.
+        absent: bool (readers, writers), whose term is replaced, or (examples, readers, writers);
+            None: nobody's.
         others: (writers, examples, positions, width), what takes its place.
         streams: what entered a norm, by its name.
     """
@@ -58,9 +59,10 @@ class Board:
                 f"activations the other edges carry, got {tuple(here)}: give corrupted inputs of "
                 "that shape, as by circuit.only(model, corrupted)"
             )
-        which = self.absent[readers, :before]
+        which = self.absent[..., readers, :before]
         moved = self.others[:before] - torch.stack(self.kept[:before])
-        return torch.einsum("rw,w...->r...", which.to(moved), moved)
+        rule = "rw,w...->r..." if which.ndim == 2 else "xrw,wx...->rx..."
+        return torch.einsum(rule, which.to(moved), moved)
 
 
 @dataclass(frozen=True, eq=False)

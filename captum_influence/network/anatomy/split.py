@@ -107,7 +107,8 @@ class Split:
         """Let readers hear others in the place of some writers.
 
         Args:
-            absent: bool (readers, writers), whom each reader doesn't hear.
+            absent: bool (readers, writers), whom each reader doesn't hear; or (examples, readers,
+                writers), for each example by itself.
             others: (writers, examples, positions, width), what it hears in their place.
         """
         with self._running(absent=absent, others=others):
@@ -271,7 +272,8 @@ class _Splitter:
 
     def _wrote(self, names: list[str], output: str) -> None:
         self.writers += names
-        total = self.sums[-1] + self.projections[output].returned
+        # GPT-2 projects examples and positions in one dimension.
+        total = self.sums[-1] + self.projections[output].returned.view_as(self.sums[-1])
         self.sums += [total] * len(names)
 
     # What the copy does
@@ -282,7 +284,11 @@ class _Splitter:
             self.board.kept.append(args[0] if args else next(iter(kwargs.values())))
 
     def _enter(self, name: str) -> Any:
-        return lambda module, args: self.board.streams.__setitem__(name, args[0])
+        # What the network itself gives the norm comes first; readers call it again, for themselves.
+        def enter(module: Module, args: tuple[Any, ...]) -> None:
+            self.board.streams.setdefault(name, args[0])
+
+        return enter
 
     def _note(self, name: str) -> None:
         def note(module: Module, args: Any, output: Tensor) -> None:

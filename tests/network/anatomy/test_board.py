@@ -21,6 +21,21 @@ def test_a_shift_is_the_sum_over_those_who_are_not_heard() -> None:
     assert Board().shifts(slice(0, 1), 3) is None
 
 
+def test_each_example_may_hear_others_by_itself() -> None:
+    kept, others = torch.randn(3, 2, 5, 4), torch.randn(3, 2, 5, 4)
+    absent = torch.rand(2, 4, 3) < 0.5
+    found = Board(kept=list(kept), absent=absent, others=others).shifts(slice(1, 3), 3)
+    assert found is not None
+    for example in range(2):
+        alone = Board(
+            kept=list(kept[:, example : example + 1]),
+            absent=absent[example],
+            others=others[:, example : example + 1],
+        ).shifts(slice(1, 3), 3)
+        assert alone is not None
+        torch.testing.assert_close(found[:, example : example + 1], alone)
+
+
 def test_a_projection_apart_computes_what_it_did() -> None:
     module, x = nn.Linear(4, 6), torch.randn(2, 3, 4)
     weight = Weight(module.weight, module.bias, linear=True)

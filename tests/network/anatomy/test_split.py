@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from captum_influence.attr.distributions import Point
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.quantities import Function
+from captum_influence.demo import load_phrase_network
 from captum_influence.network.anatomy.split import Split
+from captum_influence.network.cuts import Cut
 
 CLEAN, OTHER = torch.tensor([[3, 1, 4, 1, 5]]), torch.tensor([[3, 9, 4, 9, 5]])
 LAST = Function(lambda scores: scores[:, -1, 7])
@@ -116,3 +118,46 @@ def test_what_cannot_be_told_apart_is_refused_in_words() -> None:
     model.blocks[1].register_forward_pre_hook(lambda module, args: (args[0] * 2,))
     with pytest.raises(ValueError, match="another"):
         Split.of(model, CLEAN)
+
+
+NAMES, OTHERS = torch.tensor([[0, 3, 1, 4, 3]]), torch.tensor([[0, 5, 1, 7, 3]])
+
+
+def test_queries_keys_and_values_of_modules_of_their_own_hear_apart() -> None:
+    """One norm serves all three: what one reader hears through it isn't what the next one gets."""
+    model = load_phrase_network().double()
+    found = Split.of(model, NAMES)
+    own, others = found.written(NAMES), found.written(OTHERS)
+    block = model.blocks[1]
+    streams: list[Tensor] = []
+    handle = block.before_attention.register_forward_pre_hook(lambda m, a: streams.append(a[0]))
+    model(NAMES)
+    handle.remove()
+    for purpose, module in (("q", block.attention.query), ("k", block.attention.key)):
+        absent = torch.zeros_like(found.before)
+        readers = [reader.name for reader in found.readers]
+        absent[readers.index(f"a1.h2<{purpose}>"), 0] = True
+        with found.without(absent, others):
+            answer = found.run(NAMES)
+
+        def changed(m: nn.Module, args: tuple[Tensor, ...], features: Tensor) -> Tensor:
+            theirs = m.forward(block.before_attention(streams[0] + (others - own)[0]))
+            return torch.cat([features[..., :32], theirs[..., 32:48], features[..., 48:]], -1)
+
+        handle = module.register_forward_hook(changed)
+        torch.testing.assert_close(answer, model(NAMES).detach(), rtol=0, atol=1e-12)
+        handle.remove()
+
+
+def test_slopes_of_readers_apart_add_up_to_that_of_the_norm() -> None:
+    model = load_phrase_network().double()
+    found = Split.of(model, NAMES)
+    last = Function(lambda scores: scores[:, -1, 7])
+    readers = [reader.cut for reader in found.readers if reader.name.startswith("a1.")]
+    slopes = DistributionalInfluence(found.network, readers, distribution=Point(), quantity=last)
+    norm = Cut("blocks.1.before_attention", "input")
+    whole = DistributionalInfluence(model, norm, distribution=Point(), quantity=last)
+    total = torch.stack(slopes.attribute(NAMES)).sum(0)
+    torch.testing.assert_close(total, whole.attribute(NAMES), rtol=0, atol=1e-12)
+    heads = [sum(reader.name == f"a1.h3<{p}>" for reader in found.readers) for p in "qkv"]
+    assert heads == [1, 1, 1]
