@@ -63,7 +63,7 @@ class Recomputed:
         for purpose in _PURPOSES:
             readers = self._readers(purpose)
             before = self.split.readers[readers[0]].before
-            for writers in torch.arange(before).split(max(_ROWS // len(pairs), 1)):
+            for writers in torch.split(torch.arange(before), max(_ROWS // len(pairs), 1)):
                 lost = self._lost(readers, writers, pairs, others) * slopes.double()
                 by_head = torch.unflatten(lost, -1, (self.heads, -1)).sum(dim=(1, 2, 4)).cpu()
                 own = torch.unflatten(by_head, -1, (len(readers), -1)).sum(-1)
