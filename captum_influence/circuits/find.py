@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.run import Run
 from captum_influence.circuits.graph import Graph
-from captum_influence.circuits.measuring import Measuring
+from captum_influence.circuits.measuring import Measured, Measuring
 from captum_influence.circuits.options import CircuitOptions
 from captum_influence.circuits.pairs import Pairs, PairsLike
 from captum_influence.circuits.result import Circuit, FaithfulnessCurve
@@ -90,8 +90,7 @@ def circuit(
         draws = torch.Generator().manual_seed(run.seed)
         curve = _curve(measuring, scores, _sizes(graph, sizes, edges), controls, draws)
         chosen = graph.connected(scores, edges or curve.smallest(_ENOUGH)) & (scores != 0)
-        random = (graph.random(int(chosen.sum()), draws) for _ in range(controls))
-        alone = measuring.answers([chosen, *random])
+        alone = _alone(measuring, chosen, controls, draws)
     return Circuit(
         asked=asked,
         network=type(network).__name__,
@@ -108,6 +107,12 @@ def circuit(
         others=_kept(pairs.corrupted),
         seconds=time.perf_counter() - began,
     )
+
+
+def _alone(measuring: Measuring, chosen: Tensor, controls: int, draws: torch.Generator) -> Measured:
+    """Run a circuit, and random ones of its size."""
+    random = (measuring.graph.random(int(chosen.sum()), draws) for _ in range(controls))
+    return measuring.answers([chosen, *random])
 
 
 def _sizes(graph: Graph, sizes: Sequence[int] | None, edges: int | None) -> tuple[int, ...]:
