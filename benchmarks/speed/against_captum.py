@@ -21,6 +21,7 @@ from benchmarks.speed.apart import apart
 from benchmarks.speed.scenarios import SCENARIOS, Scenario, find
 from benchmarks.speed.utilization import rates
 from benchmarks.timing import Run
+from captum_influence.network.devices import bfloat16_products
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     speeds = {name: rate / 1e9 for name, rate in rates(asked.device).items()}
     print(", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in speeds.items()), flush=True)
     rows = _earlier(asked.out)
+    half = bfloat16_products(torch.device(asked.device))
     for scenario in find(asked.words):
+        if scenario.execution.precision is not None and not half:
+            print(f"{scenario.network:10} {scenario.name:32} left out: bfloat16 is emulated here")
+            continue
         rows[scenario.network, scenario.name] = _row(scenario, asked.rounds, asked.device)
         ordered = [rows[s.network, s.name] for s in SCENARIOS if (s.network, s.name) in rows]
         keep(asked.out, {"rates": speeds, "rows": ordered}, asked.device)

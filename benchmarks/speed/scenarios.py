@@ -96,6 +96,7 @@ class Scenario:
 
 _VGG = tuple(f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28))
 _STAGES = ("layer1", "layer2", "layer3", "layer4")
+_HALF = Execution(precision="bfloat16")
 _BLOCKS = tuple(f"blocks.{i}" for i in range(12))
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -132,6 +133,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "path at layer3", "ResNet-50", ("layer3",), 4.8, rows=32, equal=False, path_at_layer=True
+    ),
+    Scenario("one layer, bfloat16", "VGG16", _VGG[6:7], 2, rows=32, equal=False, execution=_HALF),
+    Scenario(
+        "one layer, bfloat16", "ResNet-50", ("layer3",), 2, rows=32, equal=False, execution=_HALF
     ),
     Scenario("one image, Captum's defaults", "digits", ("conv2",), 1.1, equal=False),
     Scenario("256 images, Captum's defaults", "digits", ("conv2",), 3, batch=256, equal=False),

@@ -1,0 +1,85 @@
+"""``python -m benchmarks.speed.choices``: what we choose, against every choice by hand.
+
+Memory layout, pooled allocation and rows at once, in all combinations, each in a process of its own
+and in turn with a process of the defaults: one layer of each network. 1 is as fast as the defaults,
+below it the hand was better. With words, only the networks that contain one of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from benchmarks.provenance import keep
+from benchmarks.speed.apart import apart
+from benchmarks.speed.scenarios import Scenario, find
+from benchmarks.timing import Run
+from captum_influence import ClassScore, DistributionalInfluence
+from captum_influence.attr import Execution
+
+NETWORKS = ("middle", "ResNet-50: one layer", "ViT-S: one layer", "small VGG: one layer")
+LAYOUTS: tuple[Literal["preserve", "channels_last"], ...] = ("preserve", "channels_last")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print the best by hand of each network, and write JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.choices", description=__doc__)
+    parser.add_argument("words", nargs="*", default=NETWORKS)
+    parser.add_argument("--points", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rows", type=int, nargs="+", default=[4, 8, 16, 32])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, help="where to write the JSON")
+    asked = parser.parse_args(arguments)
+    torch.set_num_threads(asked.threads)
+    rows: list[dict[str, Any]] = []
+    for scenario in find(asked.words):
+        if scenario.execution != Execution() or scenario.rows is None:
+            continue
+        found = [
+            {
+                "network": scenario.network,
+                "layout": layout,
+                "pooled": pooled,
+                "rows": count,
+                "of the defaults": _ratio(scenario, asked, layout, pooled, count),
+            }
+            for layout, pooled, count in itertools.product(LAYOUTS, (False, True), asked.rows)
+        ]
+        print("best by hand:", min(found, key=lambda row: row["of the defaults"]), flush=True)
+        rows += found
+        keep(asked.out, {"rows": rows})
+    return 0
+
+
+def _ratio(
+    scenario: Scenario,
+    asked: argparse.Namespace,
+    layout: Literal["preserve", "channels_last"],
+    pooled: bool,
+    rows: int,
+) -> float:
+    by_hand = Execution(memory_format=layout, pooled=pooled)
+    hand = partial(_run, scenario, asked.points, by_hand, rows)
+    ours = partial(_run, scenario, asked.points, Execution(), None)
+    ratio = float(apart(hand, ours, rounds=asked.rounds)["ratio"])
+    print(f"{scenario.network:10} {layout:14} pooled {pooled!s:5} {rows:3} rows {ratio:.2f}")
+    return ratio
+
+
+def _run(scenario: Scenario, points: int, execution: Execution, rows: int | None) -> Run:
+    model, x = scenario.build()
+    influence = DistributionalInfluence(
+        model, scenario.layers[0], quantity=ClassScore(0), execution=execution
+    )
+    return lambda: [influence.attribute(x, n_steps=points, internal_batch_size=rows)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
