@@ -1,5 +1,6 @@
 """What every test may ask for: a torchvision that imports, and the real data where it is there."""
 
+import math
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from captum_influence.data import bars
 from captum_influence.network.torchvision_operators import declare_operators
 
 declare_operators()  # tests import torchvision themselves
@@ -20,6 +22,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real data: neither $CAPTUM_INFLUENCE_DATA nor ../shared/data is a folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _without_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line of progress is due: when one would be depends on what ran before in the process."""
+    monkeypatch.setattr(bars._Line, "due", math.inf)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error stream passes for a terminal, where a bar moves; capsys has a new one per phase."""
+    monkeypatch.setattr(bars, "_is_watched", lambda: True)
 
 
 class TwoEyes(nn.Module):

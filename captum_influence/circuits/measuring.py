@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from captum_influence.attr.calls import Call
 from captum_influence.attr.distributions import Distribution
@@ -19,6 +18,7 @@ from captum_influence.attr.run import Run
 from captum_influence.circuits.graph import Graph
 from captum_influence.circuits.pairs import Pairs
 from captum_influence.circuits.recomputed import Recomputed
+from captum_influence.data.bars import progress
 from captum_influence.data.items import Accepts
 from captum_influence.network.anatomy.split import Split
 
@@ -133,8 +133,8 @@ class Measuring:
     def _parts(self, what: str) -> Iterator[tuple[Tensor, Pairs]]:
         rows = self.run.internal_batch_size or _ROWS
         total = -(-len(self.pairs) // rows)
-        yield from tqdm(
-            self.pairs.split(rows), what, total=total, disable=not self.run.show_progress
+        yield from progress(
+            self.pairs.split(rows), what, total=total, unit="batch", show=self.run.show_progress
         )
 
 

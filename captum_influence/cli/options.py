@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -304,7 +303,7 @@ class OutputOptions(Group):
         "--quiet",
         action="store_true",
         default=False,
-        help="print nothing but errors, and no progress bar",
+        help="print nothing but errors, and no progress",
     )
     debug: bool = option(
         "--debug", action="store_true", default=False, help="show the traceback of an error"
@@ -315,5 +314,5 @@ class OutputOptions(Group):
 
     @property
     def show_progress(self) -> bool:
-        """Whether progress is shown: a log needs no moving bar."""
-        return not self.quiet and sys.stderr.isatty()
+        """Whether progress is shown: a bar on a terminal, elsewhere a line now and then."""
+        return not self.quiet

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.utils.data import Dataset, TensorDataset
-from tqdm.auto import tqdm
 
 from captum_influence.cli.inputs import Network
 from captum_influence.cli.output import tell
 from captum_influence.cli.syntax.data_sets import StudyOptions
+from captum_influence.data.bars import progress
 from captum_influence.data.folders import PictureFolder
 from captum_influence.data.labels import class_index
 from captum_influence.data.picture_files import read_picture
@@ -134,7 +134,7 @@ def _fit(model: Module, pictures: Tensor, labels: Tensor, seed: int, show_progre
     optimizer = torch.optim.Adam(model.parameters(), lr=_DEMO_RATE, weight_decay=1e-4)
     orders = [torch.randperm(len(labels), generator=generator) for _ in range(_DEMO_EPOCHS)]
     batches = [rows for order in orders for rows in torch.split(order, 32)]
-    for rows in tqdm(batches, "training the demo", disable=not show_progress, unit="batch"):
+    for rows in progress(batches, "training the demo", unit="batch", show=show_progress):
         optimizer.zero_grad()
         scores = model(pictures[rows].to(device))
         torch.autograd.backward(torch.nn.functional.cross_entropy(scores, labels[rows].to(device)))

@@ -9,8 +9,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
-from tqdm.auto import tqdm
 
+from captum_influence.data.bars import bar as progress_bar
 from captum_influence.data.batch import Batch
 from captum_influence.data.identity import told
 from captum_influence.data.items import ANYTHING, Accepts, Item, Split, columns, image_pair, pair
@@ -272,11 +272,11 @@ def _with_bar(
 ) -> Iterator[Batch]:
     """Show how many batches are done; with several processes, the first one's place."""
     done = first if total is None else min(first, total)
-    with tqdm(total=total, initial=done, desc=title, unit="batch") as bar:
+    with progress_bar(title, total=total, initial=done, unit="batch") as shown:
         for batch in batches:
             yield batch
-            bar.update(batch.number + 1 - bar.n)
-        bar.update((total or bar.n) - bar.n)
+            shown.update(batch.number + 1 - shown.n)
+        shown.update((total or shown.n) - shown.n)
 
 
 # Loaders of images

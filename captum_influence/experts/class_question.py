@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from captum.attr import LayerConductance
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.profile.moments import Moments
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.attr.run import Run
+from captum_influence.data.bars import progress
 from captum_influence.data.batches import labelled
 from captum_influence.data.labels import Names, class_name
 from captum_influence.network.cuts import layer_name
@@ -155,8 +155,8 @@ class ClassQuestion:
 
     def _batches(self, loader: Iterable[Any]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield each batch's images of the class, and its others."""
-        batches = labelled(loader, device_of(self.model))
-        for images, labels in tqdm(batches, disable=not self.run.show_progress, unit="batch"):
+        batches, show = labelled(loader, device_of(self.model)), self.run.show_progress
+        for images, labels in progress(batches, "rankings", unit="batch", show=show):
             member = labels == self.target
             yield images[member], images[~member]
 

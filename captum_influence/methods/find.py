@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 from typing_extensions import TypedDict, Unpack
 
 from captum_influence.attr.run import Run
+from captum_influence.data.bars import progress
 from captum_influence.data.labels import Names
 from captum_influence.methods.alignment import aligned
 from captum_influence.methods.catalogue import METHODS, Method, MethodQuestion, NotApplicable
@@ -168,7 +168,7 @@ def _answers(
 ) -> tuple[dict[str, _Answer], dict[str, str]]:
     """Return each method's answer, and why each of the others has none."""
     answers, reasons = {}, {}
-    for method in tqdm(methods, "methods", disable=not run.show_progress, unit="method"):
+    for method in progress(methods, "methods", unit="method", show=run.show_progress):
         try:
             answers[method.name] = _answer(method, question, geometry, run)
         except Exception as error:  # whatever a method raises, none stops the others
@@ -228,8 +228,8 @@ def _marks(
         controls.append(centre_prior(height, width).expand_as(maps[0]).to(maps[0]))
     found = {}
     for name, score in scores.items():
-        bar = tqdm([*maps, *controls], name, disable=not run.show_progress, unit="map")
-        marks = [_scored(name, score, question, values) for values in bar]
+        rated = progress([*maps, *controls], name, unit="map", show=run.show_progress)
+        marks = [_scored(name, score, question, values) for values in rated]
         own, of_noise, of_blob = marks[: len(maps)], marks[len(maps)], marks[len(maps) + 1 :]
         found[name] = _Mark(
             of_maps=dict(zip(answers, own, strict=True)),

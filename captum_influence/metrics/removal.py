@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
-from tqdm import tqdm
 
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
+from captum_influence.data.bars import progress
 from captum_influence.metrics.options import ROWS
 from captum_influence.network.inputs import network_of
 from captum_influence.network.modes import without_graph
@@ -47,12 +47,11 @@ class Removal:
         """Return q (examples, sets) for each set of features, bool (examples, sets, features)."""
         sets, rows = gone.shape[1], self.run.internal_batch_size or ROWS
         whose = torch.arange(len(self.own)).repeat_interleave(sets)
+        pieces = list(
+            zip(torch.split(whose, rows), torch.split(gone.flatten(0, 1), rows), strict=True)
+        )
         parts = []
-        for part, masks in zip(
-            tqdm(torch.split(whose, rows), unit="batch", disable=not self.run.show_progress),
-            torch.split(gone.flatten(0, 1), rows),
-            strict=True,
-        ):
+        for part, masks in progress(pieces, "removals", unit="batch", show=self.run.show_progress):
             here = part.to(self.own.device)
             mask = self.spread(masks.to(self.own.device))
             parts.append(self.answer(torch.where(mask, self.other[here], self.own[here]), part))

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from captum_influence.attr.distributions import Distribution, Point
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
+from captum_influence.data.bars import progress
 from captum_influence.data.batches import images_of, labelled, repeatable
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
@@ -334,9 +334,7 @@ class Survey:
     def _bar(self, words: str) -> Iterator[tuple[Tensor, Tensor]]:
         batches = labelled(self.loader, device_of(self.model))
         total = len(self.loader) if isinstance(self.loader, Sized) else None
-        yield from tqdm(
-            batches, total=total, desc=words, unit="batch", disable=not self.run.show_progress
-        )
+        yield from progress(batches, words, total=total, unit="batch", show=self.run.show_progress)
 
 
 @dataclass(frozen=True, eq=False)

@@ -137,6 +137,7 @@ def test_functions_and_targets_serve_as_quantities(model: nn.Sequential) -> None
         assert torch.equal(found, expected)
 
 
+@pytest.mark.usefixtures("terminal")
 def test_progress_is_shown_on_demand(model: nn.Module, capsys: Any) -> None:
     influence = DistributionalInfluence(model, "0")
     influence.attribute(X, target=1)

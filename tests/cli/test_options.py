@@ -57,12 +57,9 @@ def test_preprocessing_says_what_was_said() -> None:
     }
 
 
-def test_progress_is_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+def test_quiet_shows_no_progress() -> None:
     assert OutputOptions().show_progress
     assert not OutputOptions(quiet=True).show_progress
-    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
-    assert not OutputOptions().show_progress
 
 
 @pytest.mark.parametrize(

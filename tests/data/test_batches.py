@@ -239,6 +239,7 @@ def test_nothing_to_read_is_refused(batches: Batches) -> None:
         list(batches.iterate())
 
 
+@pytest.mark.usefixtures("terminal")
 def test_the_first_process_shows_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
     batches = Batches.ordered(_data(), 4)
     list(batches.iterate(Shard(0, 2), bar="reading"))
@@ -248,6 +249,7 @@ def test_the_first_process_shows_a_bar(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("terminal")
 def test_a_stream_shows_how_much_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     assert Batches.shared(DataLoader(Stream(), 4), Shard()).total is None
     list(Batches.ordered(Stream(), 4).iterate(bar="reading"))

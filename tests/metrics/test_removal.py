@@ -42,6 +42,7 @@ def test_the_predicted_class_is_that_of_the_whole_picture():
     torch.testing.assert_close(everything[:, 0], expected)
 
 
+@pytest.mark.usefixtures("terminal")
 def test_a_bar_is_shown_if_it_is_asked_for(capsys):
     images, model = numbers(2, 1, 2, 2), model_for(1, 2, 2)
     for shown in (False, True):

@@ -260,6 +260,7 @@ def test_another_hessian_data_set_changes_the_curvature_only() -> None:
     torch.testing.assert_close(found * 2, small.influence(queries))
 
 
+@pytest.mark.usefixtures("terminal")
 def test_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
     model, data, queries = influenced.problem()
     influence = LayerInfluence(model, data, loss_fn=influenced.LOSSES[1], batch_size=7)

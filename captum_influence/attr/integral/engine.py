@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from captum_influence.attr.integral.plan import Plan
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.integral.sums import Integral, Sums
 from captum_influence.attr.points import Block, Tensors
 from captum_influence.attr.quantities import Quantity
+from captum_influence.data.bars import bar
 from captum_influence.network.cuts import Cut, concatenated, mapped
 from captum_influence.network.modes import without_graph
 from captum_influence.network.passes.arguments import Bound
@@ -257,5 +257,5 @@ def _progress(problem: Problem, options: Options) -> Iterator[Callable[[int], ob
         return
     size = problem.distribution.size
     total = None if size is None else size * problem.examples
-    with tqdm(total=total, unit="row", desc="influence") as bar:
-        yield bar.update
+    with bar("influence", total=total, unit="row") as shown:
+        yield shown.update

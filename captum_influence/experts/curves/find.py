@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 from typing_extensions import TypedDict, Unpack
 
 from captum_influence.attr.run import Run
+from captum_influence.data.bars import progress
 from captum_influence.data.batches import labelled
 from captum_influence.data.labels import Names, class_index, class_name
 from captum_influence.experts.curves.result import ExpertCurves, OneAgainstRest
@@ -143,7 +143,7 @@ class _Trial:
         shape: tuple[int, ...] = ()
         trial = self
         batches = labelled(loader, device_of(self.model))
-        for images, labels in tqdm(batches, disable=not run.show_progress, unit="batch"):
+        for images, labels in progress(batches, "experts", unit="batch", show=run.show_progress):
             with reruns(self.model, self.cut, images) as runs:
                 shape = tuple(runs.activations.shape[1:])
                 if not rows:

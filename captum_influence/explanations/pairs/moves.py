@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
+from captum_influence.data.bars import progress
 from captum_influence.data.batches import labelled
 from captum_influence.network.devices import device_of
 from captum_influence.network.substitution import Reruns, reruns
@@ -75,7 +75,7 @@ def count_moves(
     selections = {n: Selection.ensure(r, units.axis, units.heads) for n, r in rankings.items()}
     rows: list[Tensor] = []
     batches = labelled(loader, device_of(model))
-    for images, labels in tqdm(batches, desc="moves", unit="batch", disable=not show_progress):
+    for images, labels in progress(batches, "moves", unit="batch", show=show_progress):
         own = images[labels == source]
         if len(own):
             with reruns(model, units.cut, own) as runs:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 from typing_extensions import TypedDict, Unpack
 
 from captum_influence.attr.quantities import Quantity, Unit
 from captum_influence.attr.run import Run
+from captum_influence.data.bars import progress
 from captum_influence.data.labels import Names
 from captum_influence.explanations.prototypes.images import Canvas, Prior, askew, total_variation
 from captum_influence.explanations.prototypes.result import Prototype
@@ -99,8 +99,8 @@ def prototype(
     generator = torch.Generator().manual_seed(run.seed)
     canvas = Canvas.blank(shape, prior.decay, generator, device_of(network))
     start = look.at(canvas.picture().detach())
-    bar = tqdm(range(steps), disable=not run.show_progress, unit="step")
-    history = look.raised(canvas, prior, generator, learning_rate, bar)
+    looks = progress(range(steps), "prototype", show=run.show_progress)
+    history = look.raised(canvas, prior, generator, learning_rate, looks)
     image = canvas.picture().detach()
     return Prototype(
         asked=asked,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
 from torch import nn
-from tqdm.auto import tqdm
 from typing_extensions import ParamSpec
 
+from captum_influence.data.bars import progress
 from captum_influence.data.claims import claim
 from captum_influence.data.identity import told
 from captum_influence.data.resume import read_record, write_record
@@ -94,8 +94,9 @@ def _found(question: Question[Any]) -> Findings:
     place = None if many.out is None else _claimed(many.out)
     asking = _Asking(question, place, {} if place is None else question.identity)
     own = [number for number in range(len(said)) if shard.owns(number)]
-    bar = tqdm(own, question.verb.__name__, disable=not question.show_progress, unit="input")
-    lines = {n: asking.line(sources.items[n], said[n], sources.prepare) for n in bar}
+    name, show = question.verb.__name__, question.show_progress
+    turns = progress(own, name, unit="input", show=show)
+    lines = {n: asking.line(sources.items[n], said[n], sources.prepare) for n in turns}
     if many.share is None:
         lines = {n: line for part in shard.gather(lines) for n, line in part.items()}
     ordered = [lines[number] for number in sorted(lines)]

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from captum_influence.attr.distributions import Point
 from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
+from captum_influence.data.bars import progress
 from captum_influence.data.batches import images_of
 from captum_influence.network.axes import channel_of
 from captum_influence.network.cuts import Cut, refuse_basis
@@ -82,8 +82,8 @@ def _sampled(
     """Draw places evenly from all batches: those with the smallest of random keys, in one pass."""
     generator, inputs = torch.Generator().manual_seed(run.seed), 0
     keys, kept = torch.empty(0, dtype=torch.float64), torch.empty(0)
-    for images in tqdm(
-        images_of(loader, device_of(model)), disable=not run.show_progress, unit="batch"
+    for images in progress(
+        images_of(loader, device_of(model)), "activations", unit="batch", show=run.show_progress
     ):
         here = activations(model, images, cut)
         if axis is None:

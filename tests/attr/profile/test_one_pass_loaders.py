@@ -118,6 +118,7 @@ def test_a_loader_is_read_as_it_is(name: str) -> None:
     torch.testing.assert_close(_mean(_plain(), "1", loader), wanted, rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("terminal")
 def test_a_stream_s_length_is_not_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     class Silent(Stream):
         def __len__(self) -> int:

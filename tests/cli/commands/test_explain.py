@@ -1,6 +1,5 @@
 """``captum-influence explain``, in-process."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,10 @@ from captum_influence.cli.commands import explain as explaining
 from captum_influence.cli.program import main
 
 
+@pytest.mark.usefixtures("terminal")
 def test_the_default_explains_the_demo(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setattr(explaining, "_DEMO_EXAMPLES", 8)  # the pictures, not what is found
     assert main(["explain"]) == 0
     captured = capsys.readouterr()

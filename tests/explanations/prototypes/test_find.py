@@ -105,6 +105,7 @@ def test_the_network_is_left_as_it_was() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
+@pytest.mark.usefixtures("terminal")
 def test_it_works_under_no_grad_and_shows_progress(capsys: pytest.CaptureFixture[str]) -> None:
     with torch.no_grad():
         quantity = ClassScore(0) - ClassScore(1)
