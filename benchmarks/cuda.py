@@ -1,20 +1,26 @@
 """``python -m benchmarks.cuda``: everything about a GPU, in one command and nine minutes.
 
-Needs torch and Captum alone. First the results on the device are checked against float64 on the
-CPU; then one layer of four networks against Captum, in TF32, float32, bfloat16, compiled and with
-CUDA graphs; 13 layers x 10 classes; a device that runs out of memory; batches from pinned memory.
-A row that fails is kept with its error, and what the time is up for is kept as left out.
+Needs torch and Captum alone. First the tests that are marked ``cuda``, where pytest is at hand, and
+the results on the device against float64 on the CPU; then one layer of four networks against
+Captum, in TF32, float32, bfloat16, compiled and with CUDA graphs; 13 layers x 10 classes; a device
+that runs out of memory; batches from pinned memory. A row that fails is kept with its error, one
+that takes long is stopped, and what the time is up for is kept as left out.
 ``--device cpu --tiny`` tries the script itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.util import find_spec
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +39,9 @@ from captum_influence import ClassScore, DistributionalInfluence, InfluenceProfi
 from captum_influence.attr import Execution
 
 OUT = Path("benchmarks/results/cuda.json")
+Key = tuple[str, str]
 Row = dict[str, Any]
+LONGEST, LEFT_OUT = 90.0, "left out: the time was up"
 TF32, FLOAT32, HALF = "TF32", "float32", "bfloat16"
 LAYERS = {
     "VGG16": "features.14",
@@ -79,19 +87,67 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.device == "cuda" and not torch.cuda.is_available():
         parser.error("expected a CUDA device; --device cpu --tiny tries the script without one")
     end = time.monotonic() + 60 * asked.minutes
-    rows = []
-    for name, setting, measure in _measurements(TINY if asked.tiny else FULL, asked.device):
-        rows.append({"network": name, "name": setting, **_kept(measure, end)})
+    worker, rows = _Worker(asked.device, asked.tiny), []
+    for key in _measurements(asked.device, asked.tiny):
+        seconds = min(end - time.monotonic(), LONGEST)
+        row = worker.asked(key, seconds) if seconds > 0 else {"error": LEFT_OUT}
+        rows.append({"network": key[0], "name": key[1], **row})
         print(rows[-1], flush=True)
+        keep(asked.out, {"rows": rows}, asked.device)
+    worker.end()
     speeds = {name: rate / 1e9 for name, rate in rates(asked.device).items()}
     keep(asked.out, {"rates": speeds, "rows": rows}, asked.device)
     return 0
 
 
-def _kept(measure: Callable[[], Row], end: float) -> Row:
-    """Return what a measurement found, or why there is nothing."""
-    if time.monotonic() > end:
-        return {"error": "left out: the time was up"}
+class _Worker:
+    """A process that measures; one that is stuck or lost its device makes way for another."""
+
+    def __init__(self, device: str, tiny: bool) -> None:
+        self._of, self._process = (device, tiny), None
+
+    def asked(self, key: Key, seconds: float) -> Row:
+        """Return what it found, or why there is nothing after so many seconds."""
+        if self._process is None:
+            self._start()
+        self._pipe.send(key)
+        try:
+            if self._pipe.poll(seconds):
+                row: Row = self._pipe.recv()
+                if "device-side" in row.get("error", "") or "illegal memory" in row.get(
+                    "error", ""
+                ):
+                    self.end()  # nothing works any more in a process that has seen these
+                return row
+            self.end()
+            return {"error": f"stopped after {seconds:.0f} s"}
+        except EOFError:
+            self.end()
+            return {"error": "its process died"}
+
+    def end(self) -> None:
+        """Kill it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+        self._process = None
+
+    def _start(self) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, *self._of), daemon=True)
+        self._process.start()
+        theirs.close()
+
+
+def _serve(pipe: Connection, device: str, tiny: bool) -> None:
+    measurements = _measurements(device, tiny)
+    while True:
+        pipe.send(_kept(measurements[pipe.recv()]))
+
+
+def _kept(measure: Callable[[], Row]) -> Row:
+    """Return what a measurement found, or its error."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -103,18 +159,34 @@ def _kept(measure: Callable[[], Row], end: float) -> Row:
     return {**found, "took": time.monotonic() - start, "peak_MB": peak()}
 
 
-def _measurements(size: Size, device: str) -> Iterator[tuple[str, str, Callable[[], Row]]]:
-    """Yield the network, what is tried of it, and what measures it; the most needed first."""
+def _measurements(device: str, tiny: bool) -> dict[Key, Callable[[], Row]]:
+    """Return what measures each network and setting; the most needed first."""
+    size = TINY if tiny else FULL
+    found: dict[Key, Callable[[], Row]] = {("", "tests"): partial(_tests, device)}
     for name in size.networks:
-        yield name, "agrees with float64 on the CPU", lambda n=name: _agreement(n, size, device)
+        found[name, "agrees with float64 on the CPU"] = partial(_agreement, name, size, device)
         for setting in (TF32, FLOAT32, HALF):
-            yield name, setting, lambda n=name, s=setting: _one_layer(n, s, size, device)
-    yield size.many, "13 layers, 10 classes", lambda: _many(size, device)
-    yield size.many, "out of memory, halved", lambda: _halved(size, device)
-    yield size.many, "from pinned memory", lambda: _streamed(size, device)
+            found[name, setting] = partial(_one_layer, name, setting, size, device)
+    found[size.many, "13 layers, 10 classes"] = partial(_many, size, device)
+    found[size.many, "out of memory, halved"] = partial(_halved, size, device)
+    found[size.many, "from pinned memory"] = partial(_streamed, size, device)
     for name in size.networks:
         for setting in ("compiled", "CUDA graphs") if size.compiled else ():
-            yield name, setting, lambda n=name, s=setting: _one_layer(n, s, size, device)
+            found[name, setting] = partial(_one_layer, name, setting, size, device)
+    return found
+
+
+def _tests(device: str) -> Row:
+    """Run the tests that are marked ``cuda``; on the CPU, those of the same file."""
+    if find_spec("pytest") is None:
+        return {"error": "left out: pytest isn't installed"}
+    marked = ["-m", "cuda"] if device == "cuda" else []
+    command = [sys.executable, "-m", "pytest", "-q", "tests/test_devices.py", *marked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = done.stdout.strip().splitlines()[-1:] or done.stderr.strip().splitlines()[-1:]
+    if done.returncode:
+        return {"error": f"tests: {' '.join(said)}"}
+    return {"said": " ".join(said)}
 
 
 def _built(name: str, size: Size, device: str) -> tuple[nn.Module, Tensor]:

@@ -28,5 +28,15 @@ def test_a_failure_and_the_end_of_the_time_are_kept(tmp_path: Path) -> None:
     cuda.main(["--device", "cpu", "--tiny", "--minutes", "0", "--out", str(out)])
     rows = json.loads(out.read_text())["rows"]
     assert {row["error"] for row in rows} == {"left out: the time was up"}
-    kept = cuda._kept(lambda: {"found": 1 / 0}, end=float("inf"))
+    kept = cuda._kept(lambda: {"found": 1 / 0})
     assert kept["error"] == "ZeroDivisionError: division by zero"
+
+
+def test_what_takes_long_is_stopped_and_the_next_is_measured() -> None:
+    worker = cuda._Worker("cpu", tiny=True)
+    network = cuda.TINY.networks[-1]
+    try:
+        assert worker.asked((network, cuda.TF32), 0.01)["error"] == "stopped after 0 s"
+        assert worker.asked((network, "agrees with float64 on the CPU"), 300)["difference"] < 1e-4
+    finally:
+        worker.end()
