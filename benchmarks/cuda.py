@@ -104,7 +104,8 @@ class _Worker:
     """A process that measures; one that is stuck or lost its device makes way for another."""
 
     def __init__(self, device: str, tiny: bool) -> None:
-        self._of, self._process = (device, tiny), None
+        self._of = (device, tiny)
+        self._process: Any = None
 
     def asked(self, key: Key, seconds: float) -> Row:
         """Return what it found, or why there is nothing after so many seconds."""
