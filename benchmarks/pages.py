@@ -21,12 +21,15 @@ from captum_influence.cli.program import main as run
 # Settings that make a command quick, and change little of what its page shows.
 COMMANDS: dict[str, str] = {
     "explain": "--points 5",
+    "explain-text": "",
+    "circuit": "",
     "counterfactual": "--controls 3",
     "compare": "--points 5",
     "essence": "--prototype-steps 0",
     "pair": "",
     "expert": "",
     "prototype": "--steps 8",
+    "train-influence": "",
 }
 WIDTHS = (1280, 420)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -8,9 +8,39 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Graph"]
+__all__ = ["Graph", "edge_in_words", "node_in_words"]
 
 _END = "logits"
+
+
+_PURPOSES = {"q": "queries", "k": "keys", "v": "values"}
+
+
+def node_in_words(name: str) -> tuple[str, str]:
+    """Return what a node is called, and in which block it is, if in one.
+
+    Example:
+        >>> node_in_words("a1.h3"), node_in_words("m0"), node_in_words("logits")
+        (('head 3', 'block 1'), ('neurons', 'block 0'), ('answer', ''))
+    """
+    if name in ("input", _END):
+        return ("answer" if name == _END else name), ""
+    block, _, head = name.partition(".h")
+    return (f"head {head}" if head else "neurons"), f"block {block[1:]}"
+
+
+def edge_in_words(name: str) -> str:
+    """Return who speaks to whom.
+
+    Example:
+        >>> edge_in_words("a0.h0->a1.h3<k>")
+        'head 0 of block 0 → keys of head 3 of block 1'
+    """
+    writer, _, reader = name.partition("->")
+    node, _, purpose = reader.partition("<")
+    first, second = (" of ".join(filter(None, node_in_words(one))) for one in (writer, node))
+    heard = f"{_PURPOSES[purpose.rstrip('>')]} of " if purpose else ""
+    return f"{first} → {heard}{second}"
 
 
 @dataclass(frozen=True, eq=False)

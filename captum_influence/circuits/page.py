@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from captum_influence.circuits.graph import edge_in_words, node_in_words
 from captum_influence.reports.page import Page
-from captum_influence.reports.parts import Bar, bars, chart
+from captum_influence.reports.parts import Bar, Tile, bars, chart
+from captum_influence.reports.words import counted
 from captum_influence.visualization.graphs import graph_figure
 from captum_influence.visualization.lines import line_figure
-from captum_influence.visualization.numbers import number
+from captum_influence.visualization.numbers import number, percent
 from captum_influence.visualization.style import LIGHT, Theme
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ _CAVEATS = (
 @dataclass(frozen=True)
 class _Row:
     name: str
+    words: str
     score: float
     bar: Bar
 
@@ -51,7 +54,11 @@ def circuit_page(found: Circuit, command: str | None = None) -> Page:
         "c": found,
         "graph": chart(lambda theme: circuit_figure(found, theme), "the circuit"),
         "curve": chart(lambda theme: _curve(found, theme), "faithfulness by number of edges"),
-        "rows": [_Row(n, score, bar) for (n, score), bar in zip(listed, drawn, strict=True)],
+        "tiles": list(_tiles(found)),
+        "rows": [
+            _Row(name, edge_in_words(name), score, bar)
+            for (name, score), bar in zip(listed, drawn, strict=True)
+        ],
         "drawn": min(found.size, _DRAWN),
         "method": "Each edge was scored by the influence at the reader, on its own branch, times "
         "the difference of what the writer writes for the clean and for the corrupted input. A "
@@ -76,7 +83,31 @@ def circuit_figure(found: Circuit, theme: Theme = LIGHT) -> Figure:
     for node in (*found.graph.writers, "logits"):
         if node in used:
             rows.setdefault(node.partition(".")[0], []).append(node)
-    return graph_figure(list(rows.values()) or [["logits"]], edges, theme=theme)
+    words = {node: node_in_words(node) for node in used or ("logits",)}
+    return graph_figure(
+        list(rows.values()) or [["logits"]],
+        edges,
+        labels={node: name for node, (name, _) in words.items()},
+        sides=[words[row[0]][1] for row in rows.values()],
+        theme=theme,
+    )
+
+
+def _tiles(found: Circuit) -> Iterator[Tile]:
+    """What the circuit does alone, and beside it what chance does."""
+    edges = counted(found.size, "edge")
+    yield Tile(percent(found.share), f"of the difference comes back with these {edges} alone")
+    mean, best = float(found.chance.mean()), float(found.chance.max())
+    yield Tile(
+        percent(mean),
+        f"with {found.size} random ones, connected in the same way: the mean of "
+        f"{len(found.chance)}, whose best brings back {percent(best)}",
+    )
+    clean, corrupted = float(found.clean.mean()), float(found.corrupted.mean())
+    yield Tile(
+        f"{number(clean)} → {number(corrupted)}",
+        f"{found.quantity}, first here, then with the other input",
+    )
 
 
 def _curve(found: Circuit, theme: Theme = LIGHT) -> Figure:

@@ -166,11 +166,13 @@ class Circuit(Finding):
 
     @property
     def headline(self) -> str:
-        share = percent(self.share)
+        share, size = percent(self.share), self.size
+        alone = f"{counted(size, 'edge')} of {self.graph.size}"
         return (
-            f"{counted(self.size, 'edge')} of {self.graph.size} bring back {share} of "
-            f"what the corruption takes from {self.quantity}. Random circuits of that size bring "
-            f"back {percent(float(self.chance.mean()))}."
+            f"{alone} {'carries' if size == 1 else 'carry'} {share} of what tells the two inputs "
+            f"apart. That is measured: with nothing else connected, so much of the difference in "
+            f"{self.quantity} comes back; with random circuits of that size "
+            f"{percent(float(self.chance.mean()))} does."
         )
 
     def plot(self) -> Figure:

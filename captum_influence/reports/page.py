@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from captum_influence.data.files import write_bytes, write_text
 from captum_influence.reports.words import counted
 from captum_influence.visualization import maps
-from captum_influence.visualization.numbers import give_or_take, number, share
+from captum_influence.visualization.numbers import beside, give_or_take, number, share
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -103,5 +103,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "share": share, "give_or_take": give_or_take}
+    environment.filters |= {
+        "number": number,
+        "beside": beside,
+        "share": share,
+        "give_or_take": give_or_take,
+    }
     return environment

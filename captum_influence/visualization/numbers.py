@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["give_or_take", "number", "percent", "share", "signed_share"]
+__all__ = ["beside", "give_or_take", "number", "percent", "share", "signed_share"]
 
 _MINUS = "−"
 _SPACE = "\u00a0"  # that doesn't break
@@ -24,6 +24,20 @@ def number(value: float | None) -> str:
     whole = size >= 99.95 or size == 0  # what rounds to three figures before the point
     text = f"{value:.0f}" if whole else f"{value:#.3g}"
     return text.replace("-", _MINUS)
+
+
+def beside(value: float, largest: float) -> str:
+    """Return a number with as many places as the largest of its table needs for three figures.
+
+    Example:
+        >>> beside(-0.000571, 8.28), beside(1.667, 8.28)
+        ('0', '1.67')
+    """
+    if not math.isfinite(value) or not largest:
+        return number(value)
+    places = max(2 - math.floor(math.log10(abs(largest))), 0)
+    rounded = round(value, places)
+    return f"{rounded:.{places}f}".replace("-", _MINUS) if rounded else "0"
 
 
 def give_or_take(value: float, error: float) -> str:

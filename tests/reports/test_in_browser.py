@@ -1,10 +1,12 @@
 """A page in a browser: what it does when it is touched, without a script, and without a network."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 
 import pytest
+from examples import EXAMPLES
 from torch.utils.data import DataLoader
 
 from captum_influence import explain
@@ -179,3 +181,43 @@ def test_without_a_script_it_shows_the_same_and_stands_still(browser, address) -
 def test_a_narrow_screen_needs_no_scrolling_sideways(page) -> None:
     page.set_viewport_size({"width": 420, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 420
+
+
+OPENED = "document.querySelectorAll('details').forEach(one => { one.open = true })"
+WIDTH = "document.documentElement.scrollWidth"
+ACRONYM = re.compile(r"\b(F1|AUC|AOPC|ABPC|CPR|CMD|MIB|LRP|TPN|TPS)\b")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_finding_answers_on_its_first_screen(browser, tmp_path, name: str) -> None:
+    page = EXAMPLES[name].make().to_html(tmp_path / "page.html").as_uri()
+    context = browser.new_context(viewport={"width": 420, "height": 900}, java_script_enabled=False)
+    asked: list[str] = []
+    still = context.new_page()
+    still.on("request", lambda request: asked.append(request.url))
+    still.goto(page)
+    title = still.locator("h1")
+    assert title.is_visible()
+    assert title.bounding_box()["y"] < 200
+    assert not title.inner_text().endswith("?")  # an answer, not the question again
+    assert not ACRONYM.search(title.inner_text())
+    assert still.evaluate(WIDTH) <= 420
+    still.evaluate(OPENED)
+    assert still.evaluate(WIDTH) <= 420  # what is wider scrolls by itself
+    context.close()
+    assert [url for url in asked if not url.startswith("data:")] == [page]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Circuit", "ExpertCurves", "Prototype", "TextExplanation", "BiasReport", "Essence", "Pair"],
+)
+def test_all_but_the_first_screen_is_folded(browser, tmp_path, name: str) -> None:
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.goto(EXAMPLES[name].make().to_html(tmp_path / "page.html").as_uri())
+    first = opened.locator("details").first
+    assert 0 < first.bounding_box()["y"] < 900
+    seen = len(opened.inner_text("body").split())
+    opened.evaluate(OPENED)
+    assert len(opened.inner_text("body").split()) > seen
+    opened.close()

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from captum_influence.visualization.numbers import (
+    beside,
     give_or_take,
     number,
     percent,
@@ -31,6 +32,14 @@ from captum_influence.visualization.numbers import (
 )
 def test_three_figures_or_whole(value, expected: str) -> None:
     assert number(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "largest", "expected"),
+    [(-0.000571, 8.28, "0"), (1.667, 8.28, "1.67"), (-12.0, 1234.0, "−12"), (0.5, 0.0, "0.500")],
+)
+def test_a_table_has_the_places_of_its_largest(value, largest, expected: str) -> None:
+    assert beside(value, largest) == expected
 
 
 def test_an_error_stands_beside_its_mean_if_there_is_one() -> None:

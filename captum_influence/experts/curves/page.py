@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captum_influence.reports.page import Page
-from captum_influence.reports.parts import chart
+from captum_influence.reports.parts import Tile, chart
+from captum_influence.reports.words import counted
 from captum_influence.visualization import charts
+from captum_influence.visualization.numbers import percent
 from captum_influence.visualization.style import Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from captum_influence.experts.curves.result import ExpertCurves, OneAgainstRest
+    from captum_influence.experts.curves.result import ExpertCurves, OneAgainstRest, Score
 
 __all__ = ["expert_page"]
 
@@ -34,9 +36,15 @@ _CAVEATS = (
 )
 
 
+_SCORE: dict[str, tuple[Score, str]] = {
+    "keep": ("f1", "how well {} is told from the rest"),
+    "remove": ("recall", "share of {} that is recognised"),
+}
+
+
 @dataclass(frozen=True)
 class _Row:
-    name: str
+    names: Sequence[str]
     k: int
     counts: OneAgainstRest
 
@@ -52,10 +60,12 @@ def expert_page(found: ExpertCurves, command: str | None = None) -> Page:
         "lead": lead,
         "e": found,
         "intro": _INTRO[found.mode],
+        "best": chart(_best(found), "how well the class is told, by the number of units"),
+        "tiles": list(_tiles(found)),
         "curves": [
             chart(_curve(found, score), f"{score} against the number of units") for score in _SCORES
         ],
-        "table": [_Row(name, k, found.best[name]) for name, k in found.best_k.items()],
+        "table": _table(found),
         "method": "Units are kept or removed by replacing activations at the layer by "
         f"{found.replaced_by}; what comes before the layer runs once. The class is said where it "
         "has the highest score.",
@@ -67,16 +77,54 @@ def expert_page(found: ExpertCurves, command: str | None = None) -> Page:
     return Page(TEMPLATE, content, lambda: _figures(found))
 
 
+def _table(found: ExpertCurves) -> list[_Row]:
+    """Return a row for each outcome, with all rankings that have it."""
+    rows: dict[tuple[int, OneAgainstRest], list[str]] = {}
+    for name, k in found.best_k.items():
+        rows.setdefault((k, found.best[name]), []).append(name)
+    return [_Row(names, k, counts) for (k, counts), names in rows.items()]
+
+
+def _tiles(found: ExpertCurves) -> Iterator[Tile]:
+    """What the best units do, and beside it what the whole network and chance do."""
+    name, k = found.chosen
+    does = "with only" if found.mode == "keep" else "without"
+    tried = [(found.best[name], f"{does} {counted(k, 'unit')} by {name}")]
+    if found.at_random is not None and name != "random":
+        tried.append((found.at_random, f"{does} {counted(k, 'unit')} drawn at random"))
+    tried.append((found.whole, "by the whole network"))
+    alike: dict[OneAgainstRest, list[str]] = {}
+    for counts, words in tried:
+        alike.setdefault(counts, []).append(words)
+    for counts, ways in alike.items():
+        said = counts.hits + counts.false_alarms
+        right = f"; right in {percent(counts.precision)} of what is called so" if said else ""
+        yield Tile(percent(counts.recall), f"of {found.name} found {', '.join(ways)}{right}")
+
+
+def _best(found: ExpertCurves) -> Callable[[Theme], Figure]:
+    """The best ranking and chance alone: all of them are further down."""
+    score, words = _SCORE[found.mode]
+    return _curve(found, score, words.format(found.name), (found.chosen[0], "random"))
+
+
 def _figures(found: ExpertCurves) -> Iterator[tuple[str, Figure]]:
     yield "overview", found.plot()
 
 
-def _curve(found: ExpertCurves, score: str) -> Callable[[Theme], Figure]:
-    panel = {n: [getattr(c, score) for c in counts] for n, counts in found.counts.items()}
-    whole = {score: getattr(found.whole, score)}
+def _curve(
+    found: ExpertCurves, score: str, title: str | None = None, only: Sequence[str] = ()
+) -> Callable[[Theme], Figure]:
+    title = title or score
+    panel = {
+        name: [getattr(c, score) for c in counts]
+        for name, counts in found.counts.items()
+        if name in (only or found.counts)
+    }
+    whole = {title: getattr(found.whole, score)}
     verb = "kept" if found.mode == "keep" else "removed"
     return lambda theme: charts.curve_panels(
-        found.ks, {score: panel}, whole, xlabel=f"units {verb}", theme=theme
+        found.ks, {title: panel}, whole, xlabel=f"units {verb}", theme=theme
     )
 
 

@@ -66,6 +66,12 @@ class OneAgainstRest:
         """The share of the class that it is said of."""
         return self.hits / max(self.hits + self.misses, 1)
 
+    def in_words(self, who: str) -> str:
+        """Return how much is found by whom, and how much of what is said is right."""
+        right = f" ({percent(self.precision)} of what is called so is right)"
+        said = self.hits + self.false_alarms
+        return f"{percent(self.recall)} by {who}{right if said else ''}"
+
     @property
     def f1(self) -> float:
         """The harmonic mean of precision and recall."""
@@ -150,23 +156,44 @@ class ExpertCurves(Finding):
 
     @property
     def headline(self) -> str:
+        name, k = self.chosen
+        best, whole, units = self.best[name], self.whole, _chosen(name, k)
+        chance = None if name == "random" else self.at_random
+        if self.mode == "remove":
+            said = (
+                f"Without {units} the network recognises {percent(best.recall)} of {self.name}; "
+                f"with all, {percent(whole.recall)}."
+            )
+            left = "" if chance is None else f" As many at random leave {percent(chance.recall)}."
+            return f"{said}{left}"
+        well = "as well as" if best.f1 >= whole.f1 else "less well than"
+        luck = ""
+        if chance is not None and chance.f1 >= best.f1:
+            luck = f", and so {'does' if k == 1 else 'do'} as many at random"
+        found: dict[OneAgainstRest, list[str]] = {}  # what is the same for several is said once
+        tried = [("these units", best), ("the whole network", whole)]
+        tried += [] if chance is None else [("as many at random", chance)]
+        for who, counts in tried:
+            found.setdefault(counts, []).append(who)
+        told = "; ".join(counts.in_words(", ".join(who)) for counts, who in found.items())
+        alone = f"{units} alone recognise{'s' * (k == 1)} {self.name}"
+        return f"{alone} {well} the whole network{luck}. Found of {self.name}: {told}."
+
+    @property
+    def chosen(self) -> tuple[str, int]:
+        """The ranking whose best number of units does most, and that number."""
         ks, best = self.best_k, self.best
-        whole = f"The whole network has F1 {self.whole.f1:.2f}, recall {self.whole.recall:.2f}."
         if self.mode == "keep":
             name = max(ks, key=lambda name: (best[name].f1, -ks[name]))
-            said = (
-                f"{_chosen(name, ks[name])} alone tell{'s' * (ks[name] == 1)} {self.name} from the "
-                f"rest with F1 {best[name].f1:.2f}. {whole}"
-            )
         else:
             name = min(ks, key=lambda name: (best[name].recall, ks[name]))
-            said = (
-                f"Without {_chosen(name, ks[name])} the network recognises "
-                f"{percent(best[name].recall)} of {self.name}. {whole}"
-            )
-        if "random" not in ks or name == "random":
-            return said
-        return f"{said} The best random choice takes {counted(ks['random'], 'unit')}."
+        return name, ks[name]
+
+    @property
+    def at_random(self) -> OneAgainstRest | None:
+        """What was counted with as many units of the ranking "random", if there is one."""
+        _, k = self.chosen
+        return self.counts["random"][self.ks.index(k)] if "random" in self.counts else None
 
     def plot(self) -> Figure:
         """Return all curves as one Matplotlib figure, a panel for each score."""

@@ -30,8 +30,8 @@ def prototype_page(found: Prototype, command: str | None = None) -> Page:
         "window": found.quantity,
         "eyebrow": f"{found.network} · {found.quantity}{place}",
         "title": f"{found.headline}.",
-        "lead": "It shows what the network answers to, which needn't look like anything it has "
-        "seen.",
+        "lead": "It shows what the network answers to most, which needn't look like anything that "
+        "it has seen. Before the search, a picture of noise.",
         "p": found,
         "image": embedded(found.image, 120, smooth=True),
         "history": chart(

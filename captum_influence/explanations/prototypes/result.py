@@ -14,7 +14,7 @@ from captum_influence.explanations.prototypes.page import prototype_page
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
 from captum_influence.visualization import charts
-from captum_influence.visualization.numbers import number
+from captum_influence.visualization.numbers import beside, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,8 +55,8 @@ class Prototype(Finding):
     @property
     def headline(self) -> str:
         place = "" if self.layer is None else f" of {self.layer}"
-        rise = f"from {number(self.start)} to {number(self.value)}"
-        return f"A picture made for {self.quantity}{place}: {rise}"
+        rise = f"from {beside(self.start, self.value)} to {number(self.value)}"
+        return f"This picture raises {self.quantity}{place} {rise}, as far as the search went"
 
     def plot(self) -> Figure:
         """Return the picture, and how the quantity rose, as one Matplotlib figure."""

@@ -15,7 +15,7 @@ from captum_influence.reports.parts import Bar, bars
 from captum_influence.units.prompts.spoken import PromptUnit
 from captum_influence.visualization.labelled import grids_figure
 from captum_influence.visualization.maps import unit_bars
-from captum_influence.visualization.numbers import number
+from captum_influence.visualization.numbers import beside, number
 from captum_influence.visualization.style import limit
 
 if TYPE_CHECKING:
@@ -54,6 +54,13 @@ class _Unit:
 
 
 @dataclass(frozen=True)
+class _First:
+    unit: PromptUnit
+    bar: Bar
+    chance: str
+
+
+@dataclass(frozen=True)
 class _Part:
     title: str
     found: PatchedUnits
@@ -63,13 +70,13 @@ class _Part:
 
 def text_page(explanation: TextExplanation, command: str | None = None) -> Page:
     """Return the page of an explanation."""
-    first, _, rest = explanation.headline.partition(". ")
     tokens, heads = explanation.grids()
     content = {
         "window": f"{explanation.quantity}: {explanation.prompt}",
         "eyebrow": f"{explanation.network} · {explanation.quantity}",
-        "title": f"{first}." if rest else first,
-        "lead": rest,
+        "title": explanation.answer,
+        "lead": "",
+        "first": _first(explanation),
         "e": explanation,
         "tokens": _coloured(explanation),
         "map": _lines(tokens.values, tokens.rows),
@@ -104,18 +111,33 @@ def _coloured(explanation: TextExplanation) -> list[_Cell]:
     ]
 
 
+def _first(explanation: TextExplanation) -> list[_First]:
+    """The first unit of each kind, beside what one drawn at random does."""
+    units = [found.units[0] for found in explanation.patched]
+    chances = [f"± {number(f.random_alone)}" if f.count > 1 else "" for f in explanation.patched]
+    drawn = bars([unit.effect for unit in units])
+    return [_First(*row) for row in zip(units, drawn, chances, strict=True)]
+
+
 def _lines(values: Tensor, names: Sequence[str]) -> list[_Line]:
-    end = limit(values)
-    return [
-        _Line(name, [_cell(value, end) for value in row])
+    """Return the rows of a map; those in which nothing happens are one."""
+    end, most = limit(values), float(values.nan_to_num().abs().max())
+    lines = [
+        _Line(name, [_cell(value, end, most=most) for value in row])
         for name, row in zip(names, values.tolist(), strict=True)
     ]
+    idle = [line for line in lines if all(cell.value in ("0", "–") for cell in line.cells)]
+    if len(idle) < 2:
+        return lines
+    rest = _Line(f"{len(idle)} others", idle[0].cells)
+    return [*(line for line in lines if line not in idle), rest]
 
 
-def _cell(value: float, end: float, text: str = "") -> _Cell:
+def _cell(value: float, end: float, text: str = "", most: float | None = None) -> _Cell:
     known = value if value == value else 0.0
     shade = round(0.75 * min(abs(known) / end, 1.0), 3)
-    return _Cell(text, number(value), shade, known < 0)
+    shown = number(value) if most is None or value != value else beside(value, most)
+    return _Cell(text, shown, shade, known < 0)
 
 
 def _part(found: PatchedUnits, explanation: TextExplanation) -> _Part:

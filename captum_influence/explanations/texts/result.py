@@ -102,29 +102,30 @@ class TextExplanation(Finding):
 
     @property
     def headline(self) -> str:
-        parts = (self._said, self._first, *(p.agreement_in_words() for p in self.patched[1:]))
-        return " ".join(part for part in parts if part)
+        agreed = (p.agreement_in_words() for p in self.patched[1:])
+        return " ".join(part for part in (self.answer, self.tested, *agreed) if part)
 
     @property
-    def _said(self) -> str:
+    def answer(self) -> str:
+        """What the network says, and which token and head matter most to that."""
+        first = [found.units[0].name for found in self.patched[:2]]
+        what = f"{', and '.join(first)} matter{'s' * (len(first) == 1)} most"
         if not self.predictions:
-            return ""
-        first = self.predictions[0]
-        return f"The network says {first.name} ({percent(first.probability)})."
+            return f"{what[:1].upper()}{what[1:]} to {self.quantity}."
+        best = self.predictions[0]
+        return f"The network says {best.name} ({percent(best.probability)}); {what}."
 
     @property
-    def _first(self) -> str:
-        """What replacing the first head did, or what else there is."""
-        found = self.patched[1 if len(self.patched) > 1 else 0]
-        unit = found.units[0]
-        name = unit.name[:1].upper() + unit.name[1:]
-        does = "lower" if unit.effect >= 0 else "higher"
-        return (
-            f"{name} matters most to {self.quantity}: with {self.replacement} in its place, it is "
-            f"{number(abs(unit.effect))} {does} (estimated: {number(abs(unit.estimate))} "
-            f"{'lower' if unit.estimate >= 0 else 'higher'}); a {found.kind} drawn at random "
-            f"changes it by {number(found.random_alone)} on average."
-        )
+    def tested(self) -> str:
+        """What replacing them did to the quantity, beside its estimate and random ones."""
+        parts = []
+        for found in self.patched[:2]:
+            unit = found.units[0]
+            parts.append(f"{unit.name} {_moved(unit.effect)} (estimated: {_moved(unit.estimate)})")
+            if found.count > 1:
+                parts[-1] += f", a {found.kind} drawn at random ± {number(found.random_alone)}"
+        said = ", ".join(parts)
+        return f"Replaced, with {self.replacement} there, they move {self.quantity}: {said}."
 
     def sum_in_words(self) -> str:
         """Return whether the columns of the map add up."""
@@ -196,3 +197,7 @@ class TextExplanation(Finding):
         columns = ("kind", "name", "layer", "index", "estimate", "effect", "at")
         table: dict[str, Any] = {c: [getattr(unit, c) for unit in units] for c in columns}
         return frame({**table, "promotes": [", ".join(unit.promotes) for unit in units]})
+
+
+def _moved(lost: float) -> str:
+    return f"by {number(-lost)}"

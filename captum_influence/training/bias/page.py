@@ -12,7 +12,10 @@ import numpy as np
 from torch import Tensor
 
 from captum_influence.reports.page import Page
+from captum_influence.reports.parts import Tile
+from captum_influence.reports.words import counted
 from captum_influence.visualization.maps import unit_bars
+from captum_influence.visualization.numbers import number, share
 from captum_influence.visualization.style import LIGHT, Theme, colour_map, limit
 
 if TYPE_CHECKING:
@@ -33,11 +36,14 @@ _METHOD = (
 
 def bias_page(report: BiasReport, command: str | None = None) -> Page:
     """Return the page of a bias study."""
+    title, _, _ = report.headline.partition(". ")
     content = {
         "window": "Which training images?",
         "eyebrow": f"{len(report.groups)} groups · {len(report.layers)} layers",
-        "title": report.headline,
+        "title": f"{title}.",
         "lead": " ".join(report.notes),
+        "first": report.asked_about,
+        "tiles": list(_tiles(report)),
         "report": report,
         "confidence": report.settings["confidence"],
         "asked": report.asked,
@@ -52,6 +58,26 @@ def bias_page(report: BiasReport, command: str | None = None) -> Page:
         "strongest": {g.name: max(g.layer_share.values(), default=0) or 1 for g in report.groups},
     }
     return Page(TEMPLATE, content, lambda: iter([("layers", share_figure(report))]))
+
+
+def _tiles(report: BiasReport) -> Iterator[Tile]:
+    """What was estimated, and beside it what retraining did, and did without them."""
+    group = report.asked_about
+    layer, part = max(group.layer_share.items(), key=lambda item: item[1])
+    yield Tile(share(part), f"of the influence on them is by way of {layer or 'the layer'}")
+    for result in report.retrainings:
+        if group.name not in result.before:
+            continue
+        gone = result.removed + result.repaired
+        done = "left out" if result.removed else "repaired"
+        images = counted(gone, "training image")
+        yield Tile(
+            number(result.changed[group.name].loss),
+            f"is the loss on them, retrained with {images} {done}",
+        )
+        yield Tile(
+            number(result.control[group.name].loss), "is the loss on them, retrained with all"
+        )
 
 
 def share_figure(report: BiasReport, theme: Theme = LIGHT) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from captum_influence.training.bias.page import bias_page, share_figure
 from captum_influence.training.bias.retrained import RetrainingResult
 from captum_influence.training.bias.shares import Interval
 from captum_influence.training.scoring import RawScores
-from captum_influence.visualization.numbers import number, share
+from captum_influence.visualization.numbers import share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -113,14 +114,20 @@ class BiasReport(Finding):
 
     @property
     def headline(self) -> str:
-        group, index, score = self._strongest(ALL_LAYERS)
+        group, best = self.asked_about, self.asked_about.helpful[ALL_LAYERS]
+        target, count = Counter(self.images[i].target for i in best.indices).most_common(1)[0]
         layer, part = max(group.layer_share.items(), key=lambda item: item[1])
+        where = layer or "the layer"
         return (
-            f"Training image #{index}, {self.images[index].target}, "
-            f"{'helps' if score >= 0 else 'harms'} the answers to {group.name} most (mean "
-            f"influence {number(score)}); {layer or 'the layer'} has the largest share of the "
-            f"influence on them, {share(part)}."
+            f"The answers to {group.name} rest most on training images of {target}: {count} of the "
+            f"{len(best.indices)} that help them most. {where[:1].upper()}{where[1:]} has the "
+            f"largest share of the influence on them, {share(part)}."
         )
+
+    @property
+    def asked_about(self) -> GroupFinding:
+        """The group that is asked about first: of several, the first that isn't the original."""
+        return self.groups[min(1, len(self.groups) - 1)]
 
     @property
     def most_influential(self) -> dict[str, int]:

@@ -70,18 +70,32 @@ def test_the_headline_of_experts_names_the_best_and_what_chance_takes() -> None:
         random=(counted(2, 0), counted(5, 0), counted(9, 1)),
     )
     assert found.headline == (
-        "2 units by influence alone tell cat from the rest with F1 0.95. The whole network has F1 "
-        "0.80, recall 0.80. The best random choice takes 4 units."
+        "2 units by influence alone recognise cat as well as the whole network. Found of cat: "
+        "90\u00a0% by these units (100\u00a0% of what is called so is right); 80\u00a0% by the "
+        "whole network (80\u00a0% of what is called so is right); 50\u00a0% by as many at random "
+        "(100\u00a0% of what is called so is right)."
     )
     alone = curves(random=(counted(9, 0), counted(9, 1), counted(9, 1)))
-    assert alone.headline.startswith("1 unit at random alone tells cat from the rest")
-    assert "random choice" not in alone.headline
+    assert alone.headline.startswith("1 unit at random alone recognises cat as well as the whole")
+    assert "as many at random" not in alone.headline
+
+
+def test_what_chance_does_as_well_is_no_merit() -> None:
+    same = (counted(2, 0), counted(9, 0), counted(9, 0))
+    found = curves(influence=same, random=same)
+    assert (
+        ", and so do as many at random. Found of cat: 90\u00a0% by these units, as many at random"
+        in (found.headline)
+    )
+    worse = curves(influence=(counted(2, 0),) * 3)
+    assert "alone recognises cat less well than the whole network." in worse.headline
 
 
 def test_the_headline_of_removals_says_what_is_left() -> None:
     found = curves("remove", influence=(counted(8, 0), counted(2, 0), counted(2, 0)))
     assert found.headline.startswith(
-        "Without 2 units by influence the network recognises 20\u00a0% of cat. "
+        "Without 2 units by influence the network recognises 20\u00a0% of cat; with "
+        "all, 80"
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from captum_influence import prototype
 from captum_influence.demo import CLASSES, load_demo_network
-from captum_influence.visualization.numbers import number
+from captum_influence.visualization.numbers import beside, number
 
 pytest.importorskip("jinja2", reason="pages are drawn with Jinja")
 
@@ -15,7 +15,7 @@ def test_it_shows_the_picture_and_how_the_quantity_rose() -> None:
     page = found.page("captum-influence prototype").html()
     assert 'alt="A picture made to raise score(tree)"' in page
     assert "48 × 32 pixels, made from noise in 3 steps." in page
-    assert f"from {number(found.start)} to {number(found.value)}" in page
+    assert f"from {beside(found.start, found.value)} to {number(found.value)}" in page
     assert "3, learning rate 0.02" in page
     assert "decay 1.0, jitter 4, scale 0.1, total_variation 0.3" in page
     assert "target=&#39;tree&#39;" in page

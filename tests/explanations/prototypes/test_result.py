@@ -18,7 +18,7 @@ def found() -> Prototype:
 
 
 def test_the_headline_says_how_far_it_went(found) -> None:
-    assert found.headline.startswith("A picture made for unit 5 of relu3: from ")
+    assert found.headline.startswith("This picture raises unit 5 of relu3 from ")
     assert f"to {found.value:#.3g}" in found.headline
 
 

@@ -1,9 +1,11 @@
 """The page of one prompt."""
 
+from dataclasses import replace
 from typing import Any
 
 import prompted
 import pytest
+import torch
 from paged import HOSTILE, SCRIPT, Page
 from prompted import CLEAN, CORRUPTED, WordTokenizer
 
@@ -25,7 +27,9 @@ def test_the_first_screen_has_the_sentence_and_the_coloured_tokens() -> None:
     assert len(tokens) == 11
     assert [i for i, shade in enumerate(shades) if shade] == [1]  # Mary, for Anna
     assert shades[1] == 0.75
-    assert html.index("The network says") < html.index('class="tokens"') < html.index("Asked:")
+    assert (
+        html.index("The network says") < html.index('class="tokens"') < html.index("matters most")
+    )
     assert "Compared with: " + CORRUPTED in shown.text
 
 
@@ -40,6 +44,15 @@ def test_both_grids_and_every_unit_stand_there() -> None:
     assert found.sum_in_words() in shown.text
     assert "What both prompts share is not seen" in shown.text
     assert "Zero is not what a unit says" in Page(told(None).page().html()).text
+
+
+def test_rows_in_which_nothing_happens_are_one() -> None:
+    found = told()
+    still = replace(found, map=found.map * (torch.arange(len(found.map)) < 3)[:, None])
+    shown = Page(still.page().html())
+    cells = [a for a in shown.all("td") if "cell" in a.get("class", "")]
+    assert len(cells) == 4 * found.map.shape[1] + found.heads.numel()
+    assert f"{len(found.map) - 3} others" in shown.text
 
 
 def test_figures_are_named_after_what_they_show() -> None:

@@ -9,6 +9,7 @@ import torch
 from prompted import CLEAN, CORRUPTED, WordTokenizer
 
 from captum_influence import NextToken, TextExplanation, explain_text
+from captum_influence.visualization.numbers import number
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +19,14 @@ def found() -> TextExplanation:
 
 
 def test_the_headline_has_estimate_effect_and_chance(found: TextExplanation) -> None:
-    unit = found.of("head").units[0]
+    head, token = found.of("head"), found.of("token").units[0]
     first, second, *_ = found.headline.split(". ")
     assert first.startswith("The network says '")
-    assert unit.name.capitalize() in second
-    assert "with its activation in the other prompt in its place" in second
-    assert "a head drawn at random changes it by" in found.headline
+    assert first.endswith(f"; {token.name}, and {head.units[0].name} matter most")
+    assert second.startswith("Replaced, with its activation in the other prompt there")
+    effect, estimate = map(number, (-head.units[0].effect, -head.units[0].estimate))
+    assert f"{head.units[0].name} by {effect} (estimated: by {estimate})" in second
+    assert f"a head drawn at random ± {number(head.random_alone)}" in second
     assert found.headline.endswith("rank correlation of 1.00.")
 
 
