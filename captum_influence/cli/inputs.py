@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Module
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from captum_influence.cli.options import (
     LayerOptions,
@@ -241,9 +241,11 @@ class Collection:
                     f"expected --model beside {', '.join(given)}, got the demo, which has its own "
                     "pictures: add it, or leave them out"
                 )
-            scenes = [
-                DataLoader(SceneDataset(_DEMO_SCENES, seed=seed), batch_size=options.batch_size)
-                for seed in _DEMO_SEEDS
+            # Painted once: a scene takes longer to paint than to look at, and is looked at often.
+            painted = (SceneDataset(_DEMO_SCENES, seed=seed).stacked() for seed in _DEMO_SEEDS)
+            scenes: list[DataLoader[Any]] = [
+                DataLoader(TensorDataset(*tensors), batch_size=options.batch_size)
+                for tensors in painted
             ]
             return Collection(network, scenes[0], scenes[1], len(CLASSES))
         if options.images is None:

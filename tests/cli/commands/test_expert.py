@@ -30,5 +30,5 @@ def test_mistakes_are_named_in_one_line(colours, fails, words: str, message: str
 @pytest.mark.slow
 def test_without_words_it_is_about_the_demo(folder, written_in, capsys) -> None:
     assert main(["expert"]) == 0
-    assert " alone tell coupe from the rest" in capsys.readouterr().out
+    assert " alone recognise coupe as well as the whole network" in capsys.readouterr().out
     written_in("captum-influence-expert")

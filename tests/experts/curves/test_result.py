@@ -94,8 +94,7 @@ def test_what_chance_does_as_well_is_no_merit() -> None:
 def test_the_headline_of_removals_says_what_is_left() -> None:
     found = curves("remove", influence=(counted(8, 0), counted(2, 0), counted(2, 0)))
     assert found.headline.startswith(
-        "Without 2 units by influence the network recognises 20\u00a0% of cat; with "
-        "all, 80"
+        "Without 2 units by influence the network recognises 20\u00a0% of cat; with all, 80"
     )
 
 
