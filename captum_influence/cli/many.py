@@ -92,7 +92,9 @@ class Given:
     def _of_folder(
         network: Network, folder: str, many: ManyOptions, output: OutputOptions, strict: bool
     ) -> Given:
-        report = Report.claim(replace(output, subcommand=f"{output.subcommand}-many"), Findings)
+        # A folder of many goes on where it was, and is written anew when there is more in it.
+        output = replace(output, subcommand=f"{output.subcommand}-many", force=True)
+        report = Report.claim(output, Findings)
         if many.jobs > 1 and many.share is None:
             _share_out(many.jobs, output.command)
         black = torch.zeros(1, 3, *network.size, device=network.device)

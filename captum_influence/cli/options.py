@@ -294,7 +294,16 @@ class OutputOptions(Group):
     title: ClassVar[str] = "output"
 
     out: str | None = option(
-        "--out", metavar="FOLDER", help="default: captum-influence- and the subcommand's name"
+        "--out",
+        metavar="FOLDER",
+        help="default: captum-influence- and the subcommand's name, with a number after it if an "
+        "earlier run's report is there",
+    )
+    force: bool = option(
+        "--force",
+        action="store_true",
+        default=False,
+        help="write over an earlier run's report; without it, that is kept",
     )
     opens: bool = option(
         "--open", action="store_true", default=False, help="show the report in a browser"

@@ -9,10 +9,11 @@ import sys
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 
 from captum_influence.cli.options import OutputOptions
-from captum_influence.data.claims import claim, staged
+from captum_influence.data.claims import claim, holds_report, staged
 from captum_influence.reports.finding import Finding
 
 __all__ = ["Report", "tell"]
@@ -40,6 +41,9 @@ class Report:
     def claim(options: OutputOptions, kind: type[Finding], *beside: str) -> Report:
         """Take a folder for a finding of a kind; nothing is written yet.
 
+        An earlier run's report is kept unless ``--force`` is given: a folder that is named must
+        hold none, and where none is named, the first that holds none is taken.
+
         Args:
             options: where.
             kind: of what.
@@ -47,15 +51,19 @@ class Report:
 
         Raises:
             ImportError: if reports can't be made: now rather than after all the work.
-            ValueError: if the folder holds what isn't an earlier run's, or can't be written to.
+            ValueError: if the folder holds what is to be kept, or can't be written to.
         """
         for name, module in (("Jinja", "jinja2"), ("safetensors", "safetensors")):
             if importlib.util.find_spec(module) is None:
                 raise ImportError(f"a report takes {name}: pip install 'captum_influence[report]'")
         binary, text = kind.places("")
         names = (_PAGE, text.name, binary.name, _FIGURES, *beside)
+        says = (text.name, f"captum_influence.{kind.__name__}")
         home = options.out or f"captum-influence-{options.subcommand}"
-        found = claim(home, names, text.name, f"captum_influence.{kind.__name__}")
+        if options.out is None and not options.force:
+            homes = chain([home], (f"{home}-{number}" for number in count(2)))
+            home = next(place for place in homes if not holds_report(place, *says))
+        found = claim(home, names, *says, keep=not options.force)
         return Report(found, options.command, options.quiet, options.opens)
 
     def write(

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from captum_influence.data.files import kind_of
 
-__all__ = ["claim", "staged"]
+__all__ = ["claim", "holds_report", "staged"]
 
 
-def claim(folder: str | PathLike[str], names: Sequence[str], text: str, kind: str) -> Path:
+def claim(
+    folder: str | PathLike[str], names: Sequence[str], text: str, kind: str, *, keep: bool = False
+) -> Path:
     """Return a folder that a run may write to; nothing is written yet.
 
     That is a folder which is still to be made, one that has nothing of these names, or an earlier
@@ -26,10 +28,11 @@ def claim(folder: str | PathLike[str], names: Sequence[str], text: str, kind: st
         names: what it will write there: files, and folders of files.
         text: which of these is JSON that says whose it is, by its ``"format"``.
         kind: what it says.
+        keep: refuse a folder that holds an earlier run's report.
 
     Raises:
-        ValueError: if what would be overwritten isn't an earlier run's, or it is no folder that
-            can be written to.
+        ValueError: if what would be overwritten isn't an earlier run's, or is to be kept, or it is
+            no folder that can be written to.
     """
     path = Path(folder)
     there = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
@@ -45,7 +48,17 @@ def claim(folder: str | PathLike[str], names: Sequence[str], text: str, kind: st
             f"expected an empty folder or an earlier run's as --out, got {str(folder)!r}, whose "
             f"{old[0]} this program didn't write: choose another folder, or remove that"
         )
+    if keep and holds_report(path, text, kind):
+        raise ValueError(
+            f"expected a folder without a report as --out, got {str(folder)!r}, which holds an "
+            "earlier run's: add --force to write over it, or choose another folder"
+        )
     return path
+
+
+def holds_report(folder: str | PathLike[str], text: str, kind: str) -> bool:
+    """Say whether a run of a kind has ended in a folder; ``text`` and ``kind`` as above."""
+    return _says(Path(folder) / text, kind)
 
 
 @contextmanager

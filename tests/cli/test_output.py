@@ -19,7 +19,7 @@ def test_a_folder_is_named_by_the_subcommand(folder: Path) -> None:
     assert not report.folder.exists()  # nothing is written before there is something
 
 
-def test_an_earlier_runs_files_are_written_over(own: list[str]) -> None:
+def test_an_earlier_runs_files_are_written_over_by_force(own: list[str]) -> None:
     assert main([*own, "--out", "made/on the way"]) == 0
     assert sorted(path.name for path in Path("made/on the way").iterdir()) == [
         "explanation.json",
@@ -27,9 +27,26 @@ def test_an_earlier_runs_files_are_written_over(own: list[str]) -> None:
         "figures",
         "report.html",
     ]
-    assert main([*own, "--out", "made/on the way", "--top", "1"]) == 0
+    assert main([*own, "--out", "made/on the way", "--top", "1", "--force"]) == 0
     assert len(Explanation.load("made/on the way").units) == 1
     assert not list(Path("made/on the way").glob("figures/unit2_*.png"))
+
+
+def test_an_earlier_runs_report_is_kept(own: list[str], fails) -> None:
+    assert main([*own, "--out", "made"]) == 0
+    kept = {path: path.read_bytes() for path in Path("made").rglob("*") if path.is_file()}
+    said = fails([*own, "--out", "made", "--top", "1"])
+    assert "'made', which holds an earlier run's: add --force to write over it" in said
+    assert {path: path.read_bytes() for path in Path("made").rglob("*") if path.is_file()} == kept
+
+
+def test_without_a_name_the_next_folder_is_taken(own: list[str]) -> None:
+    for number in ("", "-2", "-3"):
+        assert main(own) == 0
+        assert Path(f"captum-influence-explain{number}/report.html").exists()
+    assert main([*own, "--top", "1", "--force"]) == 0
+    assert len(Explanation.load("captum-influence-explain").units) == 1
+    assert not Path("captum-influence-explain-4").exists()
 
 
 def test_foreign_files_are_not(own: list[str], fails) -> None:
@@ -64,7 +81,7 @@ def test_the_report_is_linked_and_opened_if_asked(own: list[str], capsys, monkey
     assert link == (Path.cwd() / "with space" / "report.html").as_uri()
     assert report == "The report: with space/report.html"
     assert opened == []
-    assert main([*own, "--out", "with space", "--open"]) == 0
+    assert main([*own, "--out", "with space", "--open", "--force"]) == 0
     assert opened == [link]
     assert f"no browser could be started: open {link}" in capsys.readouterr().err
 

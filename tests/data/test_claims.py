@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from captum_influence.data.claims import claim, staged
+from captum_influence.data.claims import claim, holds_report, staged
 from captum_influence.data.files import write_tensors, write_text
 
 KIND = "captum_influence.Essence"
@@ -42,6 +42,15 @@ def test_an_earlier_run_s_folder_is_claimed_again(tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert _claim(tmp_path) == tmp_path
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_earlier_run_s_report_can_be_kept(tmp_path: Path) -> None:
+    assert claim(tmp_path, NAMES, "essence.json", KIND, keep=True) == tmp_path
+    assert not holds_report(tmp_path, "essence.json", KIND)
+    _earlier(tmp_path)
+    assert holds_report(tmp_path, "essence.json", KIND)
+    with pytest.raises(ValueError, match="holds an earlier run's: add --force"):
+        claim(tmp_path, NAMES, "essence.json", KIND, keep=True)
 
 
 def test_the_folder_of_a_run_that_failed_midway_is_claimed_again(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert found.headline in capsys.readouterr().out
     assert "pixel flipping" in (home / "report.html").read_text(encoding="utf-8")
     assert list((home / "figures").glob("*.png"))
-    assert main([*words, "--quiet"]) == 0  # over its own results
+    assert main([*words, "--quiet", "--force"]) == 0  # over its own results
     assert capsys.readouterr().out == ""
 
 

@@ -51,7 +51,7 @@ def test_a_users_own_network(own: list[str], capsys: pytest.CaptureFixture[str])
     found = Counterfactual.load("made/here")
     assert [unit.index for unit in found.units] == [(0,)]
     assert found.controls.sets == 4
-    assert main([*own, "--quiet", "--out", "made/here"]) == 0  # its own folder again
+    assert main([*own, "--quiet", "--force", "--out", "made/here"]) == 0  # once more
     assert capsys.readouterr().out == ""
 
 

@@ -16,7 +16,8 @@ def test_of_a_class_of_ones_own(colours, written_in, capsys) -> None:
     assert found.units[0].unit.index == (0,)
     assert found.count == 3
     assert found.prototype.value > found.prototype.start
-    assert main([*words, "--by", "contribution", "--quiet", "--out", "made"]) == 0  # once more
+    again = ["--by", "contribution", "--quiet", "--force"]
+    assert main([*words, *again, "--out", "made"]) == 0
     assert capsys.readouterr().out == ""
 
 

@@ -145,10 +145,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(
 
     with monkeypatch.context() as disk:
         disk.setattr(os, "fsync", full)
-        assert main([*words, "--distribution", "point"]) == 2
+        assert main([*words, "--distribution", "point", "--force"]) == 2
     err = capsys.readouterr().err
     assert f"room to write to {str(out)!r}, got No space left on device" in err
     assert err.count("\n") == 1
     assert content() == before
     assert out.exists() == earlier
-    assert main(words) == 0  # the folder is usable again
+    assert main([*words, "--force"]) == 0  # the folder is usable again

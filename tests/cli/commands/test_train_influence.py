@@ -76,7 +76,7 @@ def test_own_pictures(own: list[str]) -> None:
     assert "dog" in (HOME / "report.html").read_text("utf-8")
     again = [*own, "--disturb", "texture-patches", "--top", "1", "--curvature", "identity"]
     layers = ["--layer", "0", "--layer", "4"]
-    assert main([*again, "--normalize", "none", "--shapley", "none", *layers]) == 0
+    assert main([*again, "--normalize", "none", "--shapley", "none", "--force", *layers]) == 0
     assert BiasReport.load(HOME).layers == ("0", "4")
 
 
@@ -145,7 +145,7 @@ def test_the_model_is_asked_in_evaluation_mode(own: list[str]) -> None:
     options = ["--disturb", "texture-patches", "--shapley", "none"]
     assert main([*own, *options]) == 0
     first = text.read_text("utf-8")
-    assert main([*own, *options]) == 0
+    assert main([*own, *options, "--force"]) == 0
     assert text.read_text("utf-8") == first
 
 
