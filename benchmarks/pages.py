@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _pages(commands: Sequence[str], folder: Path) -> Iterator[tuple[str, Path]]:
     for command in commands:
         out = folder / command
-        run([command, *COMMANDS[command].split(), "--quiet", "--out", str(out)])
+        run([command, *COMMANDS[command].split(), "--quiet", "--force", "--out", str(out)])
         for page in sorted(out.glob("*.html")):
             yield command, page
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from captum_influence.cli.groups import Command, Group, count, number, option
+from captum_influence.cli.groups import Command, Group, count, names, number, option
 from captum_influence.cli.options import (
     NetworkOptions,
     OutputOptions,
@@ -52,7 +52,7 @@ _PROFILE_EXAMPLES = """\
 examples:
   captum-influence profile
   captum-influence profile --model torchvision:resnet18 --weights DEFAULT --images photos/ \\
-      --layer layer3 --layer layer4 --checkpoint run.checkpoint"""
+      --layer layer3,layer4 --checkpoint run.checkpoint"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +69,10 @@ class ProfileOptions(Group):
     strict: bool = strict()
     layers: list[str] | None = option(
         "--layer",
-        metavar="NAME",
-        action="append",
-        help="required with --model; may be given several times; of the demo: relu4 and relu5",
+        type=names(),
+        metavar="NAME,...",
+        action="extend",
+        help="required with --model; with commas, or several times; of the demo: relu4,relu5",
     )
     target: str | None = option(
         "--target", metavar="CLASS", help="number or name; default: each picture's prediction"
@@ -174,7 +175,7 @@ examples:
   captum-influence train-influence --disturb style-fourier texture-patches
   captum-influence train-influence --model nets.py:build --weights net.safetensors --size 32 \\
       --train photos/train --test photos/test --masks photos/masks \\
-      --layer conv1 --layer fc --disturb background-white texture-patches --retrain fc"""
+      --layer conv1,fc --disturb background-white texture-patches --retrain fc"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,9 +202,10 @@ class InfluenceOptions(Group):
     )
     layers: list[str] | None = option(
         "--layer",
-        action="append",
-        metavar="NAME",
-        help="may be given several times; default: all with weights",
+        type=names(),
+        action="extend",
+        metavar="NAME,...",
+        help="with commas, or several times; default: all with weights",
     )
     batch_size: int = option(
         "--batch-size", type=count, default=64, metavar="N", help="default: 64"
@@ -243,9 +245,10 @@ class RetrainingOptions(Group):
 
     retrain: list[str] | None = option(
         "--retrain",
-        action="append",
-        metavar="LAYER|all",
-        help="retrain it without the most influential images; may be given several times",
+        type=names(),
+        action="extend",
+        metavar="LAYER,...|all",
+        help="retrain it without the most influential images; with commas, or several times",
     )
     remove: int = option(
         "--remove", type=count, default=20, metavar="N", help="how many images; default: 20"
