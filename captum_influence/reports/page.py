@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -91,6 +92,13 @@ def fragment(template: Path, **content: Any) -> str:
     return filled
 
 
+def _humps(name: str) -> Any:
+    """Return a name that may break where its words begin, and nowhere else."""
+    from markupsafe import Markup, escape  # Jinja brings it along
+
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[a-z])(?=[A-Z])", name))
+
+
 def _environment() -> Environment:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -103,6 +111,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["humps"] = _humps
     environment.filters |= {
         "number": number,
         "beside": beside,

@@ -172,7 +172,8 @@ def _tiles(essence: Essence) -> Iterator[Tile]:
     at = essence.kept.ks.index(k)
     yield Tile(
         f"{essence.kept.curve('f1', by)[at]:.2f}",
-        f"F1 with nothing but {counted(k, essence.kind)}; the whole network has "
+        f"of 1 is how well {essence.name} is told from the rest with nothing but "
+        f"{counted(k, essence.kind)} (F1); by the whole network "
         f"{essence.kept.whole.f1:.2f}, {k} at random {essence.kept.curve('f1', 'random')[at]:.2f}",
     )
 
