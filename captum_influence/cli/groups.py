@@ -63,11 +63,15 @@ class Command:
     examples: str
     groups: Sequence[type[Group]]
 
-    def parsed(self, parser: ArgumentParser, words: Sequence[str]) -> list[Group]:
-        """Add the groups to a parser and return what the words say."""
+    def add_to(self, parser: ArgumentParser) -> None:
+        """Add the groups to a parser."""
         parser.description, parser.epilog = self.description, self.examples
         for group in self.groups:
             group.add_to(parser)
+
+    def parsed(self, parser: ArgumentParser, words: Sequence[str]) -> list[Group]:
+        """Add the groups to a parser and return what the words say."""
+        self.add_to(parser)
         args = parser.parse_args(list(words))
         return [group.of(args) for group in self.groups]
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from captum_influence import __version__
+from captum_influence.cli.completion import SHELLS, PrintCompletion
 from captum_influence.cli.groups import Command, Group
 from captum_influence.cli.options import OutputOptions
 from captum_influence.cli.syntax.classes import ESSENCE, EXPERT, PAIR, PROTOTYPE
@@ -124,17 +125,32 @@ def _drop_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _program(*, whole: bool = True) -> ArgumentParser:
+    """Return the parser of the program, with each subcommand's options if it is to be whole."""
+    parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        whole=_program,
+        choices=SHELLS,
+        help="print the script that completes subcommands and options in a shell, and exit",
+    )
+    parsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        own = parsers.add_parser(name, help=command.purpose, add_help=whole)
+        if whole:
+            command.add_to(own)
+    return parser
+
+
 def parsed(words: Sequence[str]) -> tuple[str, list[Group]]:
     """Return the subcommand that words name, and its options; nothing of it is loaded.
 
     Raises:
         ValueError: if they name none, or an option isn't one.
     """
-    parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        parsers.add_parser(name, help=command.purpose, add_help=False)
+    parser = _program(whole=False)
     if not words or words[0] not in COMMANDS:
         parser.parse_args(list(words) or ["--help"])
         parser.error(f"expected a command, got {words[0]!r}")  # "--", which parses as nothing
