@@ -66,7 +66,7 @@ class Page:
         """Return a fragment for a notebook: what the page begins with, and one figure."""
         template = _environment().get_template("first_screen.html.j2")
         picture = "data:image/png;base64," + base64.b64encode(maps.png(figure)).decode()
-        fragment: str = template.render(picture=picture, **self.content)
+        fragment: str = template.render({**self.content, "first_picture": picture})
         return fragment
 
     def write(self, path: str | PathLike[str]) -> Path:

@@ -25,6 +25,7 @@ from captum_influence.testing.agreement import require
 __all__ = ["check_finding"]
 
 _LINE = 200  # characters that a repr may have
+_SMALL = 1_000_000  # characters in a notebook: one figure
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LOADING = {"src", "srcset", "href", "xlink:href", "poster", "data", "background", "action"}
 _OWN = ("#", "data:")  # how an address begins that names something on the page itself
@@ -40,7 +41,7 @@ def check_finding(
     """Check what :class:`Finding` promises.
 
     It says in words what was found, and its ``repr`` is one line; its dict and its settings are
-    JSON; its figure draws; its page loads nothing, and its figures are PNGs; what it saves is
+    JSON; its figure draws; its page and what a notebook shows load nothing; what it saves is
     loaded as it was; its table has rows; and the Python that it prints asks the same again.
 
     Args:
@@ -63,6 +64,7 @@ def check_finding(
     _check_words(finding)
     _check_json(finding)
     _check_figure(finding.plot(), "plot()")
+    _check_notebook(finding)
     with TemporaryDirectory() as folder:
         _check_page(finding, Path(folder))
         _check_saved(finding, Path(folder) / "saved")
@@ -100,6 +102,19 @@ def _check_figure(figure: Any, name: str) -> None:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=40)
     require(stream.getvalue().startswith(_PNG), f"{name} doesn't draw")
+
+
+def _check_notebook(finding: Finding) -> None:
+    shown = finding._repr_html_()
+    if shown is None:  # no Jinja
+        return
+    require(len(shown) <= _SMALL, f"a notebook would hold {len(shown)} characters of it")
+    reader = _Reader()
+    reader.feed(shown)
+    require(not reader.loads, f"in a notebook it loads {', '.join(reader.loads)}")
+    sentence = " ".join(finding.headline.split()).partition(". ")[0]
+    text = " ".join("".join(reader.text).split())
+    require(sentence in text, f"a notebook doesn't say the headline: {sentence!r}")
 
 
 def _check_page(finding: Finding, folder: Path) -> None:
