@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from captum_influence.cli.groups import Group, count, number, option
+from captum_influence.cli.groups import Group, count, names, number, option
 
 __all__ = [
     "ExampleOptions",
@@ -307,6 +307,13 @@ class OutputOptions(Group):
     )
     opens: bool = option(
         "--open", action="store_true", default=False, help="show the report in a browser"
+    )
+    formats: tuple[str, ...] = option(
+        "--format",
+        type=names("csv", "svg", "pdf"),
+        default=(),
+        metavar="A,B,...",
+        help="beside JSON and PNG: csv, the table, by pandas; svg, pdf, the figures",
     )
     quiet: bool = option(
         "--quiet",

@@ -30,12 +30,14 @@ class Report:
         command: the words that the run was started with.
         quiet: say nothing.
         opens: show the page in a browser.
+        formats: what is written beside JSON and PNG, by the endings of files.
     """
 
     folder: Path
     command: str
     quiet: bool
     opens: bool = False
+    formats: tuple[str, ...] = ()
 
     @staticmethod
     def claim(options: OutputOptions, kind: type[Finding], *beside: str) -> Report:
@@ -53,10 +55,14 @@ class Report:
             ImportError: if reports can't be made: now rather than after all the work.
             ValueError: if the folder holds what is to be kept, or can't be written to.
         """
+        binary, text = kind.places("")
+        if "csv" in options.formats:
+            beside = (*beside, text.with_suffix(".csv").name)
+            if importlib.util.find_spec("pandas") is None:
+                raise ImportError("--format csv takes pandas: pip install pandas")
         for name, module in (("Jinja", "jinja2"), ("safetensors", "safetensors")):
             if importlib.util.find_spec(module) is None:
                 raise ImportError(f"a report takes {name}: pip install 'captum_influence[report]'")
-        binary, text = kind.places("")
         names = (_PAGE, text.name, binary.name, _FIGURES, *beside)
         says = (text.name, f"captum_influence.{kind.__name__}")
         home = options.out or f"captum-influence-{options.subcommand}"
@@ -64,7 +70,7 @@ class Report:
             homes = chain([home], (f"{home}-{number}" for number in count(2)))
             home = next(place for place in homes if not holds_report(place, *says))
         found = claim(home, names, *says, keep=not options.force)
-        return Report(found, options.command, options.quiet, options.opens)
+        return Report(found, options.command, options.quiet, options.opens, options.formats)
 
     def write(
         self,
@@ -91,7 +97,10 @@ class Report:
             numbers = (text.name, json.loads(text.read_text(encoding="utf-8")))
             page = replace(page, content={**page.content, "caveats": caveats}, numbers=numbers)
             page.write(folder / _PAGE)
-            page.write_figures(folder / _FIGURES)
+            drawn = [ending for ending in self.formats if ending != "csv"]
+            page.write_figures(folder / _FIGURES, ["png", *drawn])
+            if "csv" in self.formats:
+                finding.to_csv(text.with_suffix(".csv"))
             for name, write in (beside or {}).items():
                 write(folder / name)
         place = self.folder / _PAGE

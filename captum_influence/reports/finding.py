@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import Self
 
-from captum_influence.data.files import read_tensors, write_json, write_tensors
+from captum_influence.data.files import read_tensors, write_json, write_tensors, write_text
 from captum_influence.data.records import apart, together
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.page import Page
@@ -87,8 +87,9 @@ class Finding(ABC):
         *,
         command: str | None = None,
         figures: str | PathLike[str] | None = None,
+        formats: Sequence[str] = ("png",),
     ) -> Path:
-        """Write one self-contained HTML file, and every figure as PNG into ``figures`` if asked.
+        """Write one self-contained HTML file, and every figure into ``figures`` if asked.
 
         The page holds what :meth:`to_dict` returns, to be kept as a JSON file with a click.
 
@@ -96,6 +97,7 @@ class Finding(ABC):
             path: the file to write.
             command: the shell command that made this; None: one is suggested.
             figures: a folder for the figures.
+            formats: the endings of their files: ``"png"``, ``"svg"``, ``"pdf"``.
 
         Raises:
             ImportError: if Jinja is not installed.
@@ -104,8 +106,18 @@ class Finding(ABC):
         page = replace(self.page(command), numbers=numbers)
         written = page.write(path)
         if figures is not None:
-            page.write_figures(figures)
+            page.write_figures(figures, formats)
         return written
+
+    def to_csv(self, path: str | PathLike[str]) -> Path:
+        """Write the table of :meth:`to_frame` as a CSV file, its numbers in full.
+
+        Raises:
+            ImportError: if pandas isn't installed.
+        """
+        table = self.to_frame()
+        named = any(name is not None for name in table.index.names)
+        return write_text(path, table.to_csv(index=named, lineterminator="\n"))
 
     def save(self, path: str | PathLike[str]) -> tuple[Path, Path]:
         """Write the finding, to be loaded again, and beside it as JSON, to be read.

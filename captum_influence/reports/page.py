@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -73,11 +73,14 @@ class Page:
         """Write the page, and make its folder if need be."""
         return write_text(path, self.html())
 
-    def write_figures(self, folder: str | PathLike[str]) -> list[Path]:
-        """Write every figure as a PNG file into a folder; return their paths."""
+    def write_figures(
+        self, folder: str | PathLike[str], formats: Sequence[str] = ("png",)
+    ) -> list[Path]:
+        """Write every figure into a folder, once in each format; return the files' paths."""
         return [
-            write_bytes(Path(folder) / f"{name}.png", maps.png(figure))
+            write_bytes(Path(folder) / f"{name}.{ending}", maps.drawn_as(figure, ending))
             for name, figure in self.figures()
+            for ending in formats
         ]
 
 

@@ -48,6 +48,7 @@ __all__ = [
     "Theme",
     "UnitRow",
     "crop_grid",
+    "drawn_as",
     "grey_code",
     "heat_layer",
     "heat_map",
@@ -207,6 +208,20 @@ def overview(
             parse_math=False,
         )
     return figure
+
+
+def drawn_as(figure: Figure, ending: str) -> bytes:
+    """Return a figure as the bytes of a file of this ending, such as ``"svg"`` or ``"pdf"``.
+
+    Raises:
+        ValueError: if Matplotlib draws no such file.
+    """
+    if ending == "png":
+        return png(figure)
+    stream = io.BytesIO()
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # the same bytes each time
+    figure.savefig(stream, format=ending, metadata=undated.get(ending))
+    return stream.getvalue()
 
 
 def png(figure: Figure, dpi: int = 144) -> bytes:

@@ -120,3 +120,19 @@ def test_one_of_several_processes_tells(
         monkeypatch.setenv("RANK", rank)
         tell(f"from {rank}")
     assert capsys.readouterr().err == "captum-influence: from 0\n"
+
+
+def test_the_table_and_the_figures_come_in_other_formats_too(own: list[str]) -> None:
+    pandas = pytest.importorskip("pandas")
+    assert main([*own, "--out", "made", "--format", "csv,svg,pdf"]) == 0
+    table, found = pandas.read_csv("made/explanation.csv"), Explanation.load("made")
+    pandas.testing.assert_frame_equal(table, found.to_frame(), check_dtype=False)
+    names = {file.stem for file in Path("made/figures").glob("*.png")}
+    for ending, start in (("svg", b"<?xml"), ("pdf", b"%PDF")):
+        files = list(Path("made/figures").glob(f"*.{ending}"))
+        assert {file.stem for file in files} == names
+        assert all(file.read_bytes().startswith(start) for file in files)
+
+
+def test_another_format_is_refused(own: list[str], fails) -> None:
+    assert "some of csv, svg, pdf, got 'xls'" in fails([*own, "--format", "xls"])
