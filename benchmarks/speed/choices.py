@@ -1,8 +1,9 @@
 """``python -m benchmarks.speed.choices``: what we choose, against every choice by hand.
 
-Memory layout, pooled allocation and rows at once, in all combinations, each in a process of its own
-and in turn with a process of the defaults: one layer of each network. 1 is as fast as the defaults,
-below it the hand was better. With words, only the networks that contain one of them.
+Memory layout, pooled allocation and rows at once, in all combinations, and what torch.compile makes
+of the defaults, each in a process of its own and in turn with a process of the defaults: one layer
+of each network. 1 is as fast as the defaults, below it the hand was better. With words, only the
+networks that contain one of them; the first round, which also chooses and compiles, isn't counted.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -43,14 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
         if scenario.execution != Execution() or scenario.rows is None:
             continue
         found = [
-            {
-                "network": scenario.network,
-                "layout": layout,
-                "pooled": pooled,
-                "rows": count,
-                "of the defaults": _ratio(scenario, asked, layout, pooled, count),
-            }
-            for layout, pooled, count in itertools.product(LAYOUTS, (False, True), asked.rows)
+            {"network": scenario.network, "by hand": name, "of the defaults": ratio}
+            for name, ratio in _ratios(scenario, asked)
         ]
         print("best by hand:", min(found, key=lambda row: row["of the defaults"]), flush=True)
         rows += found
@@ -58,19 +54,21 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _ratio(
-    scenario: Scenario,
-    asked: argparse.Namespace,
-    layout: Literal["preserve", "channels_last"],
-    pooled: bool,
-    rows: int,
-) -> float:
-    by_hand = Execution(memory_format=layout, pooled=pooled)
-    hand = partial(_run, scenario, asked.points, by_hand, rows)
-    ours = partial(_run, scenario, asked.points, Execution(), None)
-    ratio = float(apart(hand, ours, rounds=asked.rounds)["ratio"])
-    print(f"{scenario.network:10} {layout:14} pooled {pooled!s:5} {rows:3} rows {ratio:.2f}")
-    return ratio
+def _ratios(scenario: Scenario, asked: argparse.Namespace) -> Iterator[tuple[str, float]]:
+    """Yield what was chosen by hand, and its CPU time over that of the defaults."""
+    for name, execution, rows in _by_hand(asked.rows):
+        hand = partial(_run, scenario, asked.points, execution, rows)
+        ours = partial(_run, scenario, asked.points, Execution(), None)
+        ratio = float(apart(hand, ours, rounds=asked.rounds)["ratio"])
+        print(f"{scenario.network:10} {name:40} {ratio:.2f}", flush=True)
+        yield name, ratio
+
+
+def _by_hand(rows: Sequence[int]) -> Iterator[tuple[str, Execution, int | None]]:
+    for layout, pooled, count in itertools.product(LAYOUTS, (False, True), rows):
+        name = f"{layout}, {count} rows{', pooled' if pooled else ''}"
+        yield name, Execution(memory_format=layout, pooled=pooled), count
+    yield "compiled", Execution(compile="default"), None
 
 
 def _run(scenario: Scenario, points: int, execution: Execution, rows: int | None) -> Run:
