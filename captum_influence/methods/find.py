@@ -118,6 +118,7 @@ def compare(
         asked=asked,
         network=type(network).__name__,
         layer=layer_name(network, question.cut),
+        channels=_in_words(question),
         target=question.target.cpu(),
         names=tuple(shown.name(number) for number in question.target.tolist()),
         output=output.gather(1, question.target[:, None])[:, 0].cpu(),
@@ -322,6 +323,13 @@ def _channel(model: nn.Module, cut: Cut, inputs: Tensor, units: Tensor) -> int |
     except ValueError:
         return None
     return 1 + axis.keep[0]
+
+
+def _in_words(question: MethodQuestion) -> str:
+    if question.channel is None:
+        return ""
+    shape = tuple(question.units.shape[1:])
+    return Axis.ensure("channel", shape, channel=question.channel).in_words()
 
 
 def _classes(scores: Tensor, target: Any, examples: int) -> Tensor:

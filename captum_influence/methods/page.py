@@ -130,6 +130,8 @@ def _method(found: Comparison) -> str:
 
 def _facts(found: Comparison) -> Iterator[tuple[str, str]]:
     yield "network, layer", f"{found.network}, {found.layer}"
+    if found.channels:
+        yield "units", found.channels
     yield "score", number(float(found.output[found.example]))
     if found.geometry is not None:
         (top, left), (down, right) = found.geometry.offset, found.geometry.stride

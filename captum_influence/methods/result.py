@@ -38,6 +38,7 @@ class Comparison(Summarized):
     Attributes:
         network: the class of the network.
         layer: the name of the layer where layer methods looked.
+        channels: how many it has, and along which dimension, in words; empty if it isn't clear.
         target: (examples,), the class that was asked about.
         names: what that is called, of each example.
         output: (examples,), that class's score.
@@ -61,6 +62,7 @@ class Comparison(Summarized):
 
     network: str
     layer: str
+    channels: str
     target: Tensor
     names: tuple[str, ...]
     output: Tensor
@@ -84,7 +86,9 @@ class Comparison(Summarized):
         refused = len(self.not_applicable)
         cannot = f"Methods that can't answer for this network: {refused}." if refused else ""
         return " ".join(
-            part for part in (first, cannot, self.asked.layer_in_words(self.layer)) if part
+            part
+            for part in (first, cannot, self.asked.layer_in_words(self.layer, self.channels))
+            if part
         )
 
     @property
@@ -235,6 +239,7 @@ class Comparison(Summarized):
                 "headline": self.headline,
                 "network": self.network,
                 "layer": self.layer,
+                "channels": self.channels,
                 "target": self.target,
                 "names": self.names,
                 "output": self.output,

@@ -100,7 +100,8 @@ def last_with_places(model: Module, inputs: Tensor) -> str:
     last = max(once, key=lambda call: call.ended)
     inner = [c for c in once if c.returned is last.returned and c.name.startswith(last.name + ".")]
     chosen = max(inner, key=lambda call: call.ended) if inner else last
-    return (_last_block(model, inputs) if chosen.returned.ndim == 3 else None) or chosen.name
+    names = {call.name for call in once}
+    return (_last_block(model, inputs, names) if chosen.returned.ndim == 3 else "") or chosen.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +152,13 @@ def _calls(model: Module, inputs: Tensor) -> list[_Call]:
     return calls
 
 
-def _last_block(model: Module, inputs: Tensor) -> str | None:
-    """Return the name of a transformer's last block, None if it is none."""
+def _last_block(model: Module, inputs: Tensor, among: set[str]) -> str:
+    """Return which of some modules is a transformer's last block; empty if none is.
+
+    Behind those of all tokens may be others of the class token, or one that returns several.
+    """
     try:
-        return Anatomy.of(model, inputs).blocks[-1].name
+        blocks = Anatomy.of(model, inputs).blocks
     except ValueError:
-        return None
+        return ""
+    return next((block.name for block in reversed(blocks) if block.name in among), "")

@@ -112,11 +112,17 @@ class Asked:
         rest = [f"    {name}={code}," for name, code in self.keywords.items()]
         return "\n".join([f"{self.verb}(", first, *rest, f"){self.entry}"])
 
-    def layer_in_words(self, taken: str) -> str:
-        """Return which layer was taken, if the call might have named one and didn't; else empty."""
+    def layer_in_words(self, taken: str, units: str = "") -> str:
+        """Return which layer was taken, if the call might have named one and didn't; else empty.
+
+        Args:
+            taken: its name.
+            units: how many there are, and where, in words.
+        """
         if self.settings.get("layer", taken) is not None:
             return ""
-        return f"No layer was named: {taken} is the last with several places for each channel."
+        has = f", and has {units}" if units else ""
+        return f"No layer was named: {taken} is the last with several places for each channel{has}."
 
     def at(self, entry: str) -> Asked:
         """Return the same call, of whose answer only a part is meant: ``.at('["influence"]')``."""

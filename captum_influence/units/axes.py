@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from captum_influence.network.axes import channel_of
 from captum_influence.network.cuts import Cut
+from captum_influence.reports.words import counted
 from captum_influence.units.groups import Grouping, Groups
 
 __all__ = ["Aggregate", "Axis", "AxisLike", "Selector", "asks_for_channels"]
@@ -134,6 +136,20 @@ class Axis:
             return (len(self.groups.names),)
         sizes = [self.shape[d] for d in self.keep]
         return tuple(sizes) if self.split is None else (*sizes[:-1], self.split)
+
+    def in_words(self) -> str:
+        """Return how many units there are and along which dimensions, the examples' being 0.
+
+        Example:
+            >>> Axis.ensure("channel", (7, 7, 768), channel=3).in_words()
+            '768 channels along dimension 3 of (examples, 7, 7, 768)'
+        """
+        lie = " and ".join(str(1 + d) for d in self.keep)
+        return (
+            f"{counted(math.prod(self.sizes), self.name)} along "
+            f"{'dimension' if len(self.keep) == 1 else 'dimensions'} {lie} of (examples, "
+            f"{', '.join(map(str, self.shape))})"
+        )
 
     def pool(self, values: Tensor, aggregate: Aggregate = "sum") -> Tensor:
         """Pool (examples, ...) over all that belongs to one unit: one entry each per example."""

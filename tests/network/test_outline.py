@@ -1,6 +1,7 @@
 """The table of layers names all that run, with what comes out of them."""
 
 from collections import OrderedDict
+from typing import Any
 
 import pytest
 import torch
@@ -107,6 +108,39 @@ def test_the_last_block_of_a_transformer() -> None:
         )
     ).eval()
     assert last_with_places(network, torch.rand(1, 1, 8, 4)) == "blocks.layers.1"
+
+
+class _Mixing(nn.TransformerEncoderLayer):
+    """A block of attention as a network may have behind those of all tokens."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(8, 2, 16, batch_first=True)
+        self.kind = kind
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        mixed = super().forward(x)
+        return mixed[:, :1] if self.kind == "one token" else (mixed, x)
+
+
+class _Tail(nn.Module):
+    """Tokens, two blocks, and a last block that isn't like them."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.blocks = nn.TransformerEncoder(block, 2, enable_nested_tensor=False)
+        self.last, self.norm, self.head = _Mixing(kind), nn.LayerNorm(8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.last(self.blocks(x))
+        return self.head(self.norm(found if isinstance(found, Tensor) else found[0])[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer"), [("one token", "blocks.layers.1"), ("a tuple", "blocks.layers.1")]
+)
+def test_a_last_block_of_one_place_or_that_returns_several_is_passed_by(kind, layer) -> None:
+    assert last_with_places(_Tail(kind).eval(), torch.rand(1, 4, 8)) == layer
 
 
 def test_a_network_without_places_wants_a_name_and_is_left_as_it_was() -> None:

@@ -111,3 +111,23 @@ def test_an_axis_is_taken_as_it_is() -> None:
 def test_a_layer_without_such_units_says_what_came(axis, shape, heads, message) -> None:
     with pytest.raises(ValueError, match=message):
         Axis.ensure(axis, shape, heads)
+
+
+@pytest.mark.parametrize(
+    ("axis", "channel", "words"),
+    [
+        ("channel", 3, "6 channels along dimension 3 of (examples, 4, 5, 6)"),
+        ("channel", None, "4 channels along dimension 1 of (examples, 4, 5, 6)"),
+        ("position", 3, "20 positions along dimensions 1 and 2 of (examples, 4, 5, 6)"),
+        ([0, 0, 1, 1, 1, 2], 3, "3 groups along dimension 3 of (examples, 4, 5, 6)"),
+        (2, None, "5 units along dimension 2 of (examples, 4, 5, 6)"),
+    ],
+)
+def test_it_says_how_many_units_there_are_and_where(axis, channel, words) -> None:
+    assert Axis.ensure(axis, (4, 5, 6), channel=channel).in_words() == words
+
+
+def test_it_says_how_many_heads_there_are() -> None:
+    one, both = (Axis.ensure(a, (5, 6), heads=3) for a in ("head", ("position", "head")))
+    assert one.in_words() == "3 heads along dimension 2 of (examples, 5, 6)"
+    assert both.in_words() == "15 position-heads along dimensions 1 and 2 of (examples, 5, 6)"

@@ -291,6 +291,7 @@ def _method(found: Counterfactual) -> str:
 def _facts(found: Counterfactual) -> Iterator[tuple[str, str]]:
     facts = found.facts
     yield "network, layer", f"{found.network}, {found.layer}"
+    yield "units", found.axis.in_words()
     asked = f"the answer is {found.true}" if found.until == "right" else "any other answer"
     yield "asked", asked
     yield "ranked by", f"{found.by}, {found.quantity}"

@@ -165,7 +165,8 @@ class Counterfactual(Summarized):
 
     @property
     def headline(self) -> str:
-        return " ".join((*self.sentences, self.asked.layer_in_words(self.layer))).strip()
+        layer = self.asked.layer_in_words(self.layer, self.axis.in_words())
+        return " ".join((*self.sentences, layer)).strip()
 
     def expert(self, model: nn.Module, layer: nn.Module | str | Cut, **settings: Any) -> Expert:
         """Return the network without the units, to be tried on other inputs.

@@ -140,7 +140,11 @@ def _explanation(
         by=chosen.by,
         aggregate=chosen.units.aggregate,
         focus=shown.focus,
-        facts={**_facts(said.measurement, said.inputs), "maps_over": said.maps_over},
+        facts={
+            "units": said.values.axis.in_words(),
+            **_facts(said.measurement, said.inputs),
+            "maps_over": said.maps_over,
+        },
         seconds=time.perf_counter() - began,
     )
 

@@ -199,6 +199,7 @@ def _method(explanation: Explanation) -> str:
 def _facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
     facts = explanation.facts
     yield "network, layer", f"{explanation.network}, {explanation.layer}"
+    yield "units", facts["units"]
     if "basis" in facts:
         yield "concepts", facts["basis"]
     yield "quantity", f"{explanation.quantity} = {number(explanation.value)}"

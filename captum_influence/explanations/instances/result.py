@@ -103,7 +103,7 @@ class Explanation(Summarized):
             estimate_in_words(first.unit, effects, self.by),
             effects.agreement_in_words() if first.unit.value > 0 else "",
             place_in_words(first, self.focus),
-            self.asked.layer_in_words(self.layer),
+            self.asked.layer_in_words(self.layer, self.facts["units"]),
             *self.cautions,
         )
         return " ".join(part for part in parts if part)

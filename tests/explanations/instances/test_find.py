@@ -316,7 +316,7 @@ def test_without_a_layer_the_last_with_places_is_asked_and_said() -> None:
     found, named = explain(network, image, top=1), explain(network, image, "relu5", top=1)
     assert found.layer == "relu5"
     assert torch.equal(found.values, named.values)
-    told = "No layer was named: relu5 is the last with several places for each channel."
+    told = "No layer was named: relu5 is the last with several places for each channel, and has "
     assert told in found.headline
     assert told not in named.headline
     assert found.call == "explain(model, image, top=1)"
