@@ -12,7 +12,7 @@ AWAY = "benchmarks lie in the checkout: python -m pytest, there"
 families = pytest.importorskip("benchmarks.families", reason=AWAY)
 tables = pytest.importorskip("benchmarks.tables", reason=AWAY)
 
-# Channels last; put first for the head; tokens of a library that returns dataclasses.
+# Channels last; put first for the head; a convolutional one; tokens; dataclasses returned.
 KINDS = (
     "swin_tiny_patch4_window7_224",
     "swin_t",
