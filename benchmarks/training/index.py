@@ -3,7 +3,9 @@
 A ResNet-9 is trained on pictures of CIFAR-10; the curvature is fitted on a sample of them, and all
 of them are indexed. CPU time of the build against that of one epoch of training, both on the same
 pictures; CPU time of a query of 100 test pictures; bytes per example and layer; and which share of
-the 100 examples of highest exact score is among the index's first 100, over all layers.
+the 100 examples of highest exact score is among the index's first 100, over all layers. With
+``--build FOLDER`` only the build is timed, in wall seconds, also under ``torchrun``, whose
+processes share it.
 """
 
 from __future__ import annotations
@@ -43,9 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dimensions", type=int, nargs="+", default=[960])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--build", type=Path, help="a new folder: build there, nothing else")
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(asked.threads)
+    if asked.build is not None:
+        print(f"built in {built(asked):.1f} s")
+        return 0
     found = study(asked)
     show("index", found)
     keep(asked.out, {"index": found})
@@ -65,14 +71,7 @@ def study(asked: argparse.Namespace) -> dict[str, Any]:
         "accuracy": accuracy(model.eval(), *queries),
         "epoch cpu seconds": epoch,
     }
-    influence = LayerInfluence(
-        model,
-        data,
-        loss_fn=nn.CrossEntropyLoss(),
-        hessian_dataset=Subset(data, range(0, len(data), max(len(data) // asked.sample, 1))),
-        fisher="sampled",
-        batch_size=50,
-    )
+    influence = influence_of(model, data, asked.sample)
     _, found["fit cpu seconds"] = seconds(influence.fit)
     exact, found["exact cpu seconds"] = seconds(lambda: influence.influence(queries))
     for dimension in asked.dimensions:
@@ -85,6 +84,29 @@ def study(asked: argparse.Namespace) -> dict[str, Any]:
             **of_index(index, queries, exact),
         }
     return found
+
+
+def built(asked: argparse.Namespace) -> float:
+    """Build an index with the network as it was initialized; return the wall seconds."""
+    torch.manual_seed(asked.seed)
+    data, _ = pictures(asked.examples, asked.queries)
+    influence = influence_of(ResNet9(asked.width).eval(), data, asked.sample)
+    influence.fit()
+    began = time.perf_counter()
+    influence.index(asked.build, dimension=asked.dimensions[0])
+    return time.perf_counter() - began
+
+
+def influence_of(model: nn.Module, data: TensorDataset, sample: int) -> LayerInfluence:
+    """Return the influence of the data, whose curvature is that of a sample of them."""
+    return LayerInfluence(
+        model,
+        data,
+        loss_fn=nn.CrossEntropyLoss(),
+        hessian_dataset=Subset(data, range(0, len(data), max(len(data) // sample, 1))),
+        fisher="sampled",
+        batch_size=50,
+    )
 
 
 def of_index(index: InfluenceIndex, queries: Any, exact: Tensor) -> dict[str, Any]:

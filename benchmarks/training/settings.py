@@ -9,6 +9,7 @@ over all test images of all seeds, by bootstrap.
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,8 @@ def scored(networks: list[nn.Module], problem: Problem) -> Iterator[tuple[str, T
         yield f"mean over {k} networks", found.of(None, normalized=False)
     for i, other in enumerate(networks[1:], start=2):
         yield f"network {i} alone", influence(checkpoint=other).influence(queries)
+    with tempfile.TemporaryDirectory() as folder:
+        yield "`index`, its own scores", influence().index(folder).scores(queries)
     for damping in (0.001, 0.01, 0.1):
         yield f"`damping={damping}`", influence(damping=damping).influence(queries)
     yield '`normalize="self"`', one.of(None, normalized=True)

@@ -16,8 +16,9 @@ from typing_extensions import Unpack
 
 from captum_influence.data.batches import Batches
 from captum_influence.data.items import Accepts, columns
-from captum_influence.data.sharding import Shard
+from captum_influence.data.sharding import joined_shard
 from captum_influence.network.captum_private import KMostInfluentialResults
+from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
 from captum_influence.training.checkpoints import Weights, load_checkpoint
@@ -45,6 +46,7 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
     layer's curvature of the mean training loss: the rise of q's loss if t were left out and the
     layer retrained (Koh & Liang 2017; Grosse et al. 2023). Positive: t helps q. With
     ``curvature="identity"``: learning rate x dot product of gradients, summed over checkpoints.
+    Under ``torchrun`` the processes share the work, and each gets the whole result.
 
     Args:
         model: the network; left as found, evaluated in eval mode.
@@ -88,6 +90,7 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         self.damping, self.normalize = options.get("damping"), options.get("normalize")
         self.seed, self.batch_size = options.get("seed", 0), batch_size
         self._accepts = Accepts.of(network_of(model))
+        self._shard = joined_shard(device_of(model))  # first: data get an order, which all share
         self._train = Batches.ordered(train_dataset, batch_size, self._accepts)
         own = options.get("hessian_dataset")
         hessian = self._train if own is None else self._in_any_order(own)
@@ -110,7 +113,7 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         """Return data of which no example is named, as a loader goes through them."""
         if not isinstance(data, DataLoader):
             return Batches.ordered(data, self.batch_size, self._accepts)
-        return Batches.shared(data, Shard.current(), columns, self._accepts)
+        return Batches.shared(data, self._shard, columns, self._accepts)
 
     @property
     def layers(self) -> list[str]:

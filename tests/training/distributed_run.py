@@ -8,7 +8,6 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from captum_influence import LayerInfluence
-from captum_influence.data.sharding import joined_shard
 
 
 def problem() -> tuple[nn.Module, TensorDataset, tuple[torch.Tensor, torch.Tensor]]:
@@ -36,7 +35,6 @@ def scores() -> dict[str, torch.Tensor]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    joined_shard(torch.device("cpu"))
     result = scores()
     every = [None] * dist.get_world_size()
     dist.all_gather_object(every, result)

@@ -9,7 +9,6 @@ from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 from captum_influence import InfluenceIndex, LayerInfluence
-from captum_influence.data.sharding import joined_shard
 
 EXAMPLES, BATCH = 150, 2  # 75 batches: five shards of one process
 
@@ -53,7 +52,6 @@ def index(path: Path, seconds: float = 0.0) -> InfluenceIndex:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    joined_shard(torch.device("cpu"))
     built = index(Path(sys.argv[1]), float(sys.argv[2]))
     found = built.scores(problem()[2])
     torch.testing.assert_close(found, influence().influence(problem()[2]))
