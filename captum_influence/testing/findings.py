@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import csv
 import importlib
 import io
 import json
@@ -42,7 +43,8 @@ def check_finding(
 
     It says in words what was found, and its ``repr`` is one line; its dict and its settings are
     JSON; its figure draws; its page and what a notebook shows load nothing; what it saves is
-    loaded as it was; its table has rows; and the Python that it prints asks the same again.
+    loaded as it was; its table has rows, and its CSV file all of them in full; and the Python that
+    it prints asks the same again.
 
     Args:
         finding: the one to check.
@@ -68,7 +70,7 @@ def check_finding(
     with TemporaryDirectory() as folder:
         _check_page(finding, Path(folder))
         _check_saved(finding, Path(folder) / "saved")
-    _check_table(finding)
+        _check_table(finding, Path(folder) / "table.csv")
     _check_call(finding)
     if namespace is not None:
         _check_answer(finding, _again(finding, namespace), tolerance)
@@ -183,7 +185,7 @@ def _check_same(finding: Finding, loaded: Finding) -> None:
     _check_tensors(tensors, others, "saved and loaded", 0.0)
 
 
-def _check_table(finding: Finding) -> None:
+def _check_table(finding: Finding, path: Path) -> None:
     try:
         pandas = importlib.import_module("pandas")
     except ImportError:
@@ -193,6 +195,25 @@ def _check_table(finding: Finding) -> None:
         isinstance(table, pandas.DataFrame), f"to_frame() is a {type(table).__name__}, no DataFrame"
     )
     require(len(table) > 0, "to_frame() has no rows")
+    if table.index.name is not None:
+        table = table.reset_index()
+    with finding.to_csv(path).open(encoding="utf-8", newline="") as file:
+        head, *rows = csv.reader(file)
+    require(
+        head == list(map(str, table.columns)) and len(rows) == len(table),
+        f"to_csv() wrote {len(rows)} rows of {', '.join(head)}, other than to_frame()",
+    )
+    for name, texts in zip(head, zip(*rows, strict=True), strict=True):
+        pairs = zip(texts, table[name].tolist(), strict=True)
+        wrong = [(text, value) for text, value in pairs if not _is_written(text, value)]
+        require(not wrong, f"to_csv() wrote {name} other than to_frame(): {wrong[:1]}")
+
+
+def _is_written(text: str, value: Any) -> bool:
+    """Say whether a cell of a file is a value, to the last digit."""
+    if value is None or value != value:
+        return text == ""
+    return float(text) == value if isinstance(value, float) else text == str(value)
 
 
 def _check_call(finding: Finding) -> None:

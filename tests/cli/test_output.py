@@ -91,6 +91,19 @@ def test_quiet_prints_nothing(own: list[str], capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr() == ("", "")
 
 
+def test_without_pandas_a_table_is_refused_before_the_work(
+    own: list[str], fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find: Any = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "pandas" else find(name)
+    )
+    said = fails([*own, "--format", "svg,csv"])
+    assert "--format csv takes pandas: pip install pandas" in said
+    assert not list(Path.cwd().glob("captum-influence-*"))
+    assert main([*own, "--format", "svg"]) == 0
+
+
 @pytest.mark.parametrize("absent", ["jinja2", "safetensors"])
 def test_without_an_extra_it_is_named_before_the_work(
     fails, monkeypatch: pytest.MonkeyPatch, absent: str

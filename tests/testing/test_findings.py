@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from captum_influence.data.files import write_text
 from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
 from captum_influence.reports.asked import Asked
@@ -203,6 +204,16 @@ class NoTable(Largest):
         return [1, 2]
 
 
+class Rounded(Largest):
+    def to_csv(self, path: Any) -> Any:
+        return write_text(path, "value\n" + "".join(f"{v:.1f}\n" for v in self.values / 3))
+
+
+class Cut(Largest):
+    def to_csv(self, path: Any) -> Any:
+        return write_text(path, "value\n3.0\n")
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Restless(Largest):
     def __post_init__(self) -> None:
@@ -232,6 +243,8 @@ BROKEN: dict[str, tuple[type[Largest], str]] = {
     "no figures": (WithoutFigures, "the page has no figures"),
     "other pictures": (NoPng, "the figure values.png is no PNG"),
     "no rows": (Rowless, r"to_frame\(\) has no rows"),
+    "a shorter file": (Cut, r"to_csv\(\) wrote 1 rows of value, other than to_frame\(\)"),
+    "rounded numbers": (Rounded, r"to_csv\(\) wrote value other than to_frame\(\)"),
     "no table": (NoTable, r"to_frame\(\) is a list, no DataFrame"),
     "a tensor that changes": (Restless, "saved and loaded, the tensor /values holds other"),
     "a number that changes": (Rounding, r"saved and loaded, it.scale is 3.0, not 2.0"),
