@@ -46,7 +46,7 @@ __all__ = [
 DEMO_LAYER = "relu5"
 _DEMO_SIZE, _DEMO_SCENES, _DEMO_SEEDS = 64, 160, (5, 6)
 _IMAGENET = "--size 224 --resize 256 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
-_LIBRARIES = ("torchvision", "timm")
+_BUILT_BARE = ("torchvision", "timm", "hub")  # hf: names weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ class Network:
             model = load_demo_network().to(device)
             return Network(model, names, Preprocessing(_DEMO_SIZE), device, True)
         library = options.model.partition(":")[0]
-        if library in _LIBRARIES and options.weights is None and not bare:
+        if library in _BUILT_BARE and options.weights is None and not bare:
             raise ValueError(
                 f"expected trained weights, got {options.model} without any: add --weights DEFAULT "
                 "(downloads them) or --weights FILE"

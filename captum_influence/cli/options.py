@@ -109,13 +109,16 @@ class NetworkOptions(Group):
     model: str | None = option(
         "--model",
         metavar="SPEC",
-        help="torchvision:resnet18, timm:NAME, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION; "
-        "without it, the embedded demo network",
+        help="torchvision:resnet18, timm:NAME, hf:NAME (a classifier on the Hugging Face hub, or a "
+        "folder), hub:REPO:ENTRY (torch.hub, or a folder), FILE.py:FUNCTION or "
+        "PACKAGE.MODULE:FUNCTION; the code of the last three runs; without it, the embedded demo "
+        "network",
     )
     weights: str | None = option(
         "--weights",
         metavar="DEFAULT|FILE",
-        help="the library's own weights (downloaded), or a .safetensors, .pt or .pth file",
+        help="the library's or hub's own weights (downloaded; of hf: the default), or a "
+        ".safetensors, .pt or .pth file",
     )
     labels: str | None = option(
         "--labels",

@@ -1,6 +1,7 @@
 """A network and pictures, from the shell's words."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from captum_influence.cli.options import (
     PicturesOptions,
     PreprocessingOptions,
 )
+from captum_influence.network.torchvision_operators import declare_operators
 
 OWN = NetworkOptions(model="nets.py:build", weights="net.pt", labels="names.json")
 SIZE = PreprocessingOptions(size=12)
@@ -53,6 +55,31 @@ def test_a_size_that_the_network_does_not_take(own: list[str]) -> None:
     tiny = Network.of(OWN, PreprocessingOptions(size=2))
     with pytest.raises(ValueError, match=r"shape \(1, 3, 2, 2\), got one that fails"):
         Subject.of(tiny, PictureOptions(image="photo.jpg"))
+
+
+def test_a_folder_of_the_hugging_face_hubs_form_needs_no_flags(own: list[str]) -> None:
+    declare_operators()  # transformers imports torchvision
+    transformers = pytest.importorskip("transformers")
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    named = {"num_labels": 2, "id2label": {0: "cat", 1: "dog"}}
+    config = transformers.ViTConfig(image_size=32, patch_size=8, **small, **named)
+    transformers.ViTForImageClassification(config).save_pretrained("vit")
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained("vit")
+    network = Network.of(NetworkOptions(model="hf:vit"), PreprocessingOptions())
+    assert network.size == (32, 32)
+    subject = Subject.of(network, PictureOptions(image="photo.jpg"))
+    assert (subject.outputs, subject.index("dog")) == (2, 1)
+    flags = PreprocessingOptions(size=16)
+    assert Network.of(NetworkOptions(model="hf:vit"), flags).size == (16, 16)
+
+
+def test_an_entry_of_torch_hub_is_asked_for_trained_weights_or_refused(own: list[str]) -> None:
+    Path("hubconf.py").write_text(Path("nets.py").read_text())
+    options = NetworkOptions(model="hub:.:build")
+    with pytest.raises(ValueError, match=r"trained weights, got hub:\.:build"):
+        Network.of(options, SIZE)
+    network = Network.of(replace(options, weights="net.pt"), SIZE)
+    assert Subject.of(network, PictureOptions(image="photo.jpg")).outputs == 3
 
 
 def test_cuda_is_asked_for_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

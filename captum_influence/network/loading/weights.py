@@ -49,6 +49,33 @@ def read_state(file: str | PathLike[str]) -> dict[str, Tensor]:
     return {str(key): value for key, value in found.items() if isinstance(value, Tensor)}
 
 
+def listed(names: list[str]) -> str:
+    """Return the first of some names, and whether there are more."""
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def load_weights(model: Module, file: Path) -> None:
+    """Put a file's weights into a network; what wrappers put before their names is taken off.
+
+    Raises:
+        ValueError: If they are another network's; and what :func:`read_state` raises.
+    """
+    state, own = read_state(file), model.state_dict()
+    for prefix in _PREFIXES:
+        if all(key.startswith(prefix) for key in state) and not any(
+            key.startswith(prefix) for key in own
+        ):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the weights in {file.name!r} don't fit {type(model).__name__}: "
+            f"{_differences(own, state) or error}; name the network that they were trained for "
+            "(for another number of classes, build it in a FILE.py:FUNCTION)"
+        ) from error
+
+
 def _read_safetensors(file: Path) -> object:
     try:
         from safetensors import SafetensorError
@@ -86,23 +113,6 @@ def _read_pickle(file: Path) -> object:
         ) from error
 
 
-def _load_weights(model: Module, file: Path) -> None:
-    state, own = read_state(file), model.state_dict()
-    for prefix in _PREFIXES:
-        if all(key.startswith(prefix) for key in state) and not any(
-            key.startswith(prefix) for key in own
-        ):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(
-            f"the weights in {file.name!r} don't fit {type(model).__name__}: "
-            f"{_differences(own, state) or error}; name the network that they were trained for "
-            "(for another number of classes, build it in a FILE.py:FUNCTION)"
-        ) from error
-
-
 def _differences(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in state if key not in own]
@@ -112,14 +122,10 @@ def _differences(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
         if key in state and own[key].shape != state[key].shape
     ]
     kinds = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    return "; ".join(f"{len(k)} {kind}: {_listed(k)}" for kind, k in kinds.items() if k)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return "; ".join(f"{len(k)} {kind}: {listed(k)}" for kind, k in kinds.items() if k)
 
 
 def _described(found: object) -> str:
     if isinstance(found, Mapping):
-        return f"a dict with the keys {_listed([str(key) for key in found])}"
+        return f"a dict with the keys {listed([str(key) for key in found])}"
     return f"a {type(found).__name__}"
