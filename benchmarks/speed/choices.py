@@ -45,7 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
         if scenario.execution != Execution() or scenario.rows is None:
             continue
         found = [
-            {"network": scenario.network, "by hand": name, "of the defaults": ratio}
+            {
+                "network": scenario.network,
+                "points": asked.points,
+                "by hand": name,
+                "of the defaults": ratio,
+            }
             for name, ratio in _ratios(scenario, asked)
         ]
         print("best by hand:", min(found, key=lambda row: row["of the defaults"]), flush=True)

@@ -99,6 +99,19 @@ def patching(found: Row) -> str:
     return table(heads, rows)
 
 
+def choices(found: Row) -> str:
+    """The best and the worst by hand, in CPU time over that of the defaults."""
+    rows = []
+    for network in dict.fromkeys(row["network"] for row in found["rows"]):
+        tried = [row for row in found["rows"] if row["network"] == network]
+        tried.sort(key=lambda row: row["of the defaults"])
+        ends = (tried[0], tried[-1])
+        said = [(row["by hand"], f"{row['of the defaults']:.2f}") for row in ends]
+        rows.append((network, tried[0]["points"], len(tried), *said[0], *said[1]))
+    heads = ["network", "points", "tried", "best by hand", "of the defaults' time"]
+    return table([*heads, "worst by hand", "of the defaults' time"], rows)
+
+
 def growth(found: Row) -> str:
     """Exponents: 1 is in proportion, 0 is for nothing."""
     who = {(row["what"], row["who"]): row for row in found["exponents"]}
@@ -134,6 +147,7 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "floor": ("utilization", f"{_RUN}utilization {_OUT}utilization.json", utilization),
     "profile": ("utilization", f"{_RUN}utilization {_OUT}utilization.json", operations),
     "patching": ("patching", f"{_RUN}patching {_OUT}patching.json", patching),
+    "choices": ("choices", f"{_RUN}choices {_OUT}choices.json", choices),
     "growth": ("growth", f"{_RUN}growth", growth),
     "peers": ("peers", f"{_RUN}peers", peers),
 }
