@@ -72,6 +72,10 @@ class Command:
     def parsed(self, parser: ArgumentParser, words: Sequence[str]) -> list[Group]:
         """Add the groups to a parser and return what the words say."""
         self.add_to(parser)
+        return self.of(parser, words)
+
+    def of(self, parser: ArgumentParser, words: Sequence[str]) -> list[Group]:
+        """Return what the words say to a parser that has the groups."""
         args = parser.parse_args(list(words))
         return [group.of(args) for group in self.groups]
 

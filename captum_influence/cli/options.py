@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from captum_influence.cli.groups import Group, count, names, number, option
@@ -328,8 +329,20 @@ class OutputOptions(Group):
         "--debug", action="store_true", default=False, help="show the traceback of an error"
     )
 
+    config: str | None = option(
+        "--config",
+        metavar="FILE",
+        help="options from here, as --save-config wrote them; those on the command line win",
+    )
+    save_config: str | None = option(
+        "--save-config",
+        metavar="FILE",
+        help="write the options there too, as the report's folder has them in config.json",
+    )
+
     subcommand: str = ""
     command: str = ""
+    said: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def show_progress(self) -> bool:

@@ -8,17 +8,20 @@ import os
 import sys
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
+from captum_influence.cli.config import holds_options
 from captum_influence.cli.options import OutputOptions
 from captum_influence.data.claims import claim, holds_report, staged
+from captum_influence.data.files import write_json
 from captum_influence.reports.finding import Finding
 
 __all__ = ["Report", "tell"]
 
-_PAGE, _FIGURES = "report.html", "figures"
+_PAGE, _FIGURES, _CONFIG = "report.html", "figures", "config.json"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Report:
         quiet: say nothing.
         opens: show the page in a browser.
         formats: what is written beside JSON and PNG, by the endings of files.
+        said: the options, for ``config.json``.
     """
 
     folder: Path
@@ -38,6 +42,7 @@ class Report:
     quiet: bool
     opens: bool = False
     formats: tuple[str, ...] = ()
+    said: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def claim(options: OutputOptions, kind: type[Finding], *beside: str) -> Report:
@@ -58,19 +63,24 @@ class Report:
         binary, text = kind.places("")
         if "csv" in options.formats:
             beside = (*beside, text.with_suffix(".csv").name)
-            if importlib.util.find_spec("pandas") is None:
-                raise ImportError("--format csv takes pandas: pip install pandas")
-        for name, module in (("Jinja", "jinja2"), ("safetensors", "safetensors")):
-            if importlib.util.find_spec(module) is None:
-                raise ImportError(f"a report takes {name}: pip install 'captum_influence[report]'")
-        names = (_PAGE, text.name, binary.name, _FIGURES, *beside)
+        _require(options.formats)
+        names = (_PAGE, text.name, binary.name, _FIGURES, _CONFIG, *beside)
         says = (text.name, f"captum_influence.{kind.__name__}")
         home = options.out or f"captum-influence-{options.subcommand}"
         if options.out is None and not options.force:
             homes = chain([home], (f"{home}-{number}" for number in count(2)))
             home = next(place for place in homes if not holds_report(place, *says))
         found = claim(home, names, *says, keep=not options.force)
-        return Report(found, options.command, options.quiet, options.opens, options.formats)
+        if options.save_config is not None:
+            _save(options.said, Path(options.save_config))
+        return Report(
+            folder=found,
+            command=options.command,
+            quiet=options.quiet,
+            opens=options.opens,
+            formats=options.formats,
+            said=options.said,
+        )
 
     def write(
         self,
@@ -103,12 +113,43 @@ class Report:
                 finding.to_csv(text.with_suffix(".csv"))
             for name, write in (beside or {}).items():
                 write(folder / name)
+            write_json(folder / _CONFIG, self.said)
         place = self.folder / _PAGE
         link = place.resolve().as_uri()  # which a terminal opens at a click
         if not self.quiet:
             print("\n".join([finding.headline, *further, link, f"The report: {place}"]))
         if self.opens and not webbrowser.open(link):
             tell(f"no browser could be started: open {link}")
+
+
+def _require(formats: Sequence[str]) -> None:
+    """Refuse to begin what couldn't be written in the end."""
+    if "csv" in formats and importlib.util.find_spec("pandas") is None:
+        raise ImportError("--format csv takes pandas: pip install pandas")
+    for name, module in (("Jinja", "jinja2"), ("safetensors", "safetensors")):
+        if importlib.util.find_spec(module) is None:
+            raise ImportError(f"a report takes {name}: pip install 'captum_influence[report]'")
+
+
+def _save(said: Mapping[str, Any], file: Path) -> None:
+    """Write options, if nothing else is there; of several processes, one does.
+
+    Raises:
+        ValueError: if something else is there, or it can't be written.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return
+    if file.exists() and not holds_options(file):
+        raise ValueError(
+            f"expected a new file or one of options as --save-config, got {str(file)!r}, which "
+            "this program didn't write: choose another name"
+        )
+    try:
+        write_json(file, said)
+    except OSError as error:
+        raise ValueError(
+            f"expected a file to write to as --save-config, got {str(file)!r}: {error.strerror}"
+        ) from error
 
 
 def tell(text: str) -> None:

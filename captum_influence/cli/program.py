@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from captum_influence import __version__
 from captum_influence.cli.completion import SHELLS, PrintCompletion
+from captum_influence.cli.config import as_json, as_words, read_config, texts
 from captum_influence.cli.groups import Command, Group
 from captum_influence.cli.options import OutputOptions
 from captum_influence.cli.syntax.classes import ESSENCE, EXPERT, PAIR, PROTOTYPE
@@ -160,9 +161,29 @@ def parsed(words: Sequence[str]) -> tuple[str, list[Group]]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # a new option must not change what an old command means
     )
-    groups = COMMANDS[name].parsed(own, words[1:])
-    told = shlex.join([PROGRAM, *words])
-    return name, [
-        replace(group, subcommand=name, command=told) if isinstance(group, OutputOptions) else group
-        for group in groups
-    ]
+    command = COMMANDS[name]
+    groups = command.parsed(own, words[1:])
+    said, told = texts(command, words[1:]), list(words)
+    if "config" in said:
+        file = said["config"]
+        # What is typed takes the place of what the file says, also where values would add up.
+        said = {**read_config(file, name, command), **said}
+        said = {key: value for key, value in said.items() if key != "config"}
+        told = [name, *as_words(command, said)]
+        groups = _of_file(command, own, told[1:], file)
+    made: dict[str, Any] = {
+        "subcommand": name,
+        "command": shlex.join([PROGRAM, *told]),
+        "said": as_json(name, said),
+    }
+    return name, [replace(g, **made) if isinstance(g, OutputOptions) else g for g in groups]
+
+
+def _of_file(
+    command: Command, parser: ArgumentParser, words: Sequence[str], file: str
+) -> list[Group]:
+    """Return the options that words say; those of the command line are known to be right."""
+    try:
+        return command.of(parser, words)
+    except ValueError as error:
+        raise ValueError(f"in {file}: {error}") from error

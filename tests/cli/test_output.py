@@ -22,6 +22,7 @@ def test_a_folder_is_named_by_the_subcommand(folder: Path) -> None:
 def test_an_earlier_runs_files_are_written_over_by_force(own: list[str]) -> None:
     assert main([*own, "--out", "made/on the way"]) == 0
     assert sorted(path.name for path in Path("made/on the way").iterdir()) == [
+        "config.json",
         "explanation.json",
         "explanation.safetensors",
         "figures",
