@@ -89,8 +89,8 @@ class LayerInfluence(DataInfluence):  # type: ignore[misc,unused-ignore]  # capt
         self.fisher = Fisher.ensure(options.get("fisher", "exact"))
         self.damping, self.normalize = options.get("damping"), options.get("normalize")
         self.seed, self.batch_size = options.get("seed", 0), batch_size
-        self._accepts = Accepts.of(network_of(model))
-        self._shard = joined_shard(device_of(model))  # first: data get an order, which all share
+        # Processes are joined first: data get an order, which all share.
+        self._shard, self._accepts = joined_shard(device_of(model)), Accepts.of(network_of(model))
         self._train = Batches.ordered(train_dataset, batch_size, self._accepts)
         own = options.get("hessian_dataset")
         hessian = self._train if own is None else self._in_any_order(own)
