@@ -1,5 +1,6 @@
 """The measure: distributional influence, its distributions and quantities."""
 
+from captum_influence.attr.box_score import BoxScore
 from captum_influence.attr.distributions import (
     Baselines,
     Distribution,
@@ -33,10 +34,12 @@ from captum_influence.attr.quantities import (
     Quantity,
     Unit,
 )
+from captum_influence.attr.region_score import RegionScore
 from captum_influence.attr.run import Run
 
 __all__ = [
     "Baselines",
+    "BoxScore",
     "ClassScore",
     "Computation",
     "Difference",
@@ -60,6 +63,7 @@ __all__ = [
     "PredictedClass",
     "Prompts",
     "Quantity",
+    "RegionScore",
     "RightRiemann",
     "Rule",
     "Run",
