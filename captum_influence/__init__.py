@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from captum_influence.attr import (
         Baselines,
-        BoxScore,
         ClassScore,
         Distribution,
         DistributionalInfluence,
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
         PredictedClass,
         Prompts,
         Quantity,
-        RegionScore,
         Run,
         Samples,
         StratifiedPath,
@@ -121,7 +119,6 @@ __all__ = [
     "Autocorrelation",
     "Baselines",
     "BiasReport",
-    "BoxScore",
     "Circuit",
     "ClassScore",
     "Combination",
@@ -170,7 +167,6 @@ __all__ = [
     "Quantity",
     "Randomization",
     "Ranking",
-    "RegionScore",
     "Relevance",
     "Replacement",
     "RetrainingResult",

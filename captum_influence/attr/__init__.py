@@ -1,6 +1,5 @@
 """The measure: distributional influence, its distributions and quantities."""
 
-from captum_influence.attr.box_score import BoxScore
 from captum_influence.attr.distributions import (
     Baselines,
     Distribution,
@@ -34,12 +33,10 @@ from captum_influence.attr.quantities import (
     Quantity,
     Unit,
 )
-from captum_influence.attr.region_score import RegionScore
 from captum_influence.attr.run import Run
 
 __all__ = [
     "Baselines",
-    "BoxScore",
     "ClassScore",
     "Computation",
     "Difference",
@@ -63,7 +60,6 @@ __all__ = [
     "PredictedClass",
     "Prompts",
     "Quantity",
-    "RegionScore",
     "RightRiemann",
     "Rule",
     "Run",

@@ -11,7 +11,7 @@ from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.data.labels import Names, class_name
 from captum_influence.network.predictions import top_predictions
-from captum_influence.units.measurement import Answer, answered
+from captum_influence.units.measurement import Answer, answered_at_start
 from captum_influence.visualization.numbers import number, percent
 
 __all__ = ["baseline_cautions", "warn_of"]
@@ -41,10 +41,9 @@ def baseline_cautions(
         delta: by how much contributions miss the quantity's change, if they were measured.
         names: of the classes.
     """
-    origin = distribution.reference((inputs,))
-    if origin is None:
+    there = answered_at_start(network, inputs, distribution, answer.quantity)
+    if there is None:
         return ()
-    there = answered(network, origin[0], answer.quantity)
     return tuple(_cautions(answer, there, delta, names))
 
 

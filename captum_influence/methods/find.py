@@ -53,6 +53,7 @@ class CompareOptions(TypedDict, total=False):
     class_names: Names
     display: Callable[[Tensor], Tensor | Display] | None
     picture: Tensor | None
+    tokenizer: Any
     shown: Shown
     internal_batch_size: int | None
     seed: int

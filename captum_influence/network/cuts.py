@@ -146,7 +146,7 @@ class Cut:
             TypeError: if it is scripted (such modules can't be observed).
         """
         module = self.module
-        if isinstance(forward_func, Module) and module is getattr(forward_func, "stands_for", None):
+        if isinstance(forward_func, Module) and module in _stood_for(forward_func):
             module = forward_func  # see network/outputs.py
         inside = set(forward_func.modules()) if isinstance(forward_func, Module) else None
         if isinstance(module, str):
@@ -339,6 +339,12 @@ def unwrapped(forward_func: Forward) -> Forward:
         inner: Any = forward_func._orig_mod
         return unwrapped(inner)
     return forward_func
+
+
+def _stood_for(forward_func: Any) -> list[Any]:
+    """Return the networks in whose place this one is called, see :class:`Standing`."""
+    inner = getattr(forward_func, "stands_for", None)
+    return [] if inner is None else [inner, *_stood_for(inner)]
 
 
 def _named(forward_func: Forward, name: str) -> Module:

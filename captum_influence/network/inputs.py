@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
-from captum_influence.network.outputs import Output, answering, scores_in
+from captum_influence.data.items import Accepts, leading_names
+from captum_influence.network.devices import device_of
+from captum_influence.network.outputs import (
+    Output,
+    Standing,
+    answering,
+    named_alike,
+    scores_in,
+)
 from captum_influence.network.reading import output_of
 
-__all__ = ["examples_of", "network_of", "one_input"]
+__all__ = ["beside_others", "examples_of", "network_of", "one_by_name", "one_input"]
 
 
 def network_of(model: nn.Module, output: Output = None) -> nn.Module:
@@ -61,6 +72,79 @@ def one_input(model: nn.Module, image: Tensor) -> Tensor:
     if inputs.ndim == 1 or (inputs.ndim == 3 and len(inputs) > 1):
         return inputs[None]
     return inputs if inputs.ndim != 3 else _batch_of_one(model, inputs)
+
+
+def one_by_name(network: nn.Module, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return which tensor of one input is explained, and all that the network is given by name.
+
+    Explained are the floats, such as a picture beside its question; else the token ids. Tensors
+    have a row for the one example, and lie where the network does.
+
+    Args:
+        network: the network.
+        given: tensors by the names of its arguments, such as a ``BatchEncoding``.
+
+    Raises:
+        TypeError: if there is no tensor to explain, or several.
+        ValueError: if it is more than one example, is empty, or holds NaN.
+    """
+    tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
+    if not tensors:
+        kinds = {name: type(value).__name__ for name, value in given.items()}
+        raise TypeError(
+            f'expected tensors by name, got {kinds}: say return_tensors="pt" to the tokenizer'
+        )
+    name, *more = leading_names(tensors, Accepts.of(getattr(network, "stands_for", network)))
+    if more:
+        raise TypeError(
+            f"expected one input of floats to explain, got {[name, *more]}: ask "
+            "DistributionalInfluence, which takes several"
+        )
+    alone = tensors[name].ndim == 1  # token ids without a batch
+    if not alone and len(tensors[name]) > 1:
+        raise ValueError(
+            f"expected one example, got a batch of {len(tensors[name])}: pass them one at a time, "
+            "as {name: tensor[:1] for name, tensor in inputs.items()}"
+        )
+    device = device_of(network)
+    placed = {n: (x[None] if alone and x.ndim else x).to(device) for n, x in tensors.items()}
+    if placed[name].numel() == 0 or not bool(placed[name].isfinite().all()):
+        raise ValueError(
+            f"the input {name!r} of shape {tuple(placed[name].shape)} is empty, or holds NaN or "
+            "infinity"
+        )
+    return name, {**given, **placed}
+
+
+def beside_others(network: nn.Module, name: str, others: Mapping[str, Any]) -> nn.Module:
+    """Return a network that takes one tensor, and is given the rest by name, the same for all rows.
+
+    Args:
+        network: the network.
+        name: of the tensor.
+        others: of one example; tensors have a row for it.
+    """
+    return named_alike(_Beside, network)(network, name, others)
+
+
+class _Beside(Standing):
+    def __init__(self, network: nn.Module, name: str, others: Mapping[str, Any]) -> None:
+        super().__init__(network)
+        self.__dict__["name"], self.__dict__["others"] = name, dict(others)
+
+    def standing_for(self, network: nn.Module) -> nn.Module:
+        return beside_others(network, self.__dict__["name"], self.__dict__["others"])
+
+    def forward(self, inputs: Tensor) -> Any:
+        others = {name: _for_rows(x, len(inputs)) for name, x in self.__dict__["others"].items()}
+        return self.stands_for(**{self.__dict__["name"]: inputs}, **others)
+
+
+def _for_rows(value: Any, rows: int) -> Any:
+    """Return a row for each of several rows; what is for all stays so."""
+    if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != 1:
+        return value
+    return value.expand(rows, *value.shape[1:])
 
 
 def examples_of(model: nn.Module, inputs: Tensor) -> Tensor:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, cast
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from captum_influence.network.cuts import tensors_in
 
-__all__ = ["Output", "answering", "rebuilt", "scores_in", "tensor_of"]
+__all__ = ["Output", "Standing", "answering", "named_alike", "rebuilt", "scores_in", "tensor_of"]
 
 Output = str | int | Callable[[Any], Tensor] | None
 """A key or a field, a place in a tuple, or a function of what the network returns; None: found."""
@@ -62,41 +63,69 @@ def answering(network: nn.Module, output: Output = None) -> nn.Module:
     """
     if isinstance(network, _Answering) and network.__dict__["output"] == output:
         return network  # a verb that asks another hands both on
+    return named_alike(_Answering, network)(network, output)
+
+
+def named_alike(kind: type[Stands], network: nn.Module) -> type[Stands]:
+    """Return a class of networks in another's place, called like the class of the other."""
     # Results name the network by its class, and it is the network's answer that they are about.
-    kind = cast(type[_Answering], type(type(network).__name__, (_Answering,), {}))
-    return kind(network, output)
+    found: type[Stands] = type(type(network).__name__, (kind,), {})
+    return found
 
 
 def rebuilt(network: nn.Module, change: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """Return a changed network that answers as it did: what :func:`answering` put round it stays.
+    """Return a changed network that is called as it was: what stands for another still does.
 
     Args:
         network: the network, or what stands for it.
         change: returns another in its place, given the network itself.
     """
-    if isinstance(network, _Answering):
-        return answering(change(network.__dict__["stands_for"]), network.__dict__["output"])
+    if isinstance(network, Standing):
+        return network.standing_for(rebuilt(network.stands_for, change))
     return change(network)
 
 
-class _Answering(nn.Module):
-    def __init__(self, network: nn.Module, output: Output) -> None:
+class Standing(nn.Module):
+    """A network in the place of another: called differently, or answering something else.
+
+    Its layers, their names and their parameters are those of the other. A subclass answers
+    :meth:`forward` and :meth:`standing_for`.
+    """
+
+    stands_for: nn.Module
+
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         # Not as a child, which would put its name before those of the layers. The same
         # dictionaries, not copies: a copy whose layer is replaced runs the new one.
         for shared in ("_modules", "_parameters", "_buffers"):
             self.__dict__[shared] = network.__dict__[shared]
         self.__dict__["stands_for"] = network
-        self.__dict__["output"] = output
         self.training = network.training
 
-    def train(self, mode: bool = True) -> _Answering:
-        self.__dict__["stands_for"].train(mode)
+    @abstractmethod
+    def standing_for(self, network: nn.Module) -> nn.Module:
+        """Return the same in the place of another network."""
+
+    def train(self, mode: bool = True) -> Standing:
+        self.stands_for.train(mode)
         self.training = mode
         return self
 
+
+Stands = TypeVar("Stands", bound=Standing)
+
+
+class _Answering(Standing):
+    def __init__(self, network: nn.Module, output: Output) -> None:
+        super().__init__(network)
+        self.__dict__["output"] = output
+
+    def standing_for(self, network: nn.Module) -> nn.Module:
+        return answering(network, self.__dict__["output"])
+
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return tensor_of(self.__dict__["stands_for"](*args, **kwargs), self.__dict__["output"])
+        return tensor_of(self.stands_for(*args, **kwargs), self.__dict__["output"])
 
 
 def _named(returned: Any, output: str | int | Callable[[Any], Tensor]) -> Tensor:

@@ -32,6 +32,7 @@ class Shown:
         focus: ``"quantity"``: maps show what raises the quantity through the unit, each entry of
             the unit weighed by its own influence; ``"unit"``: what raises the unit anywhere.
         overlay: whether a picture also gets one map of the whole answer, see :class:`Overlay`.
+        tokenizer: of token ids, which are shown by its ``decode``; None: by their numbers.
         loader: yields inputs, or (inputs, labels), out of which units' top examples are taken.
 
     Raises:
@@ -45,6 +46,7 @@ class Shown:
     smoothing: float | None = None
     focus: Focus = "quantity"
     overlay: bool = True
+    tokenizer: Any = None
     loader: Iterable[Any] | None = None
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.origins import at_start, first_floats
 from captum_influence.attr.quantities import Quantity, Unit
 from captum_influence.attr.run import Run
 from captum_influence.network.cuts import Cut
@@ -21,7 +22,7 @@ from captum_influence.units.ranking import By, UnitValues
 from captum_influence.units.replacement import Replacement
 from captum_influence.units.units_of import UnitsOf
 
-__all__ = ["Answer", "Measurement", "answered"]
+__all__ = ["Answer", "Measurement", "answered", "answered_at_start"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,23 @@ def answered(model: nn.Module, inputs: Tensor, quantity: Quantity) -> Answer:
     output = output_of(model, inputs)
     fixed = quantity.resolve(output)
     return Answer(output, fixed(output).detach(), fixed)
+
+
+def answered_at_start(
+    model: nn.Module, inputs: Tensor, distribution: Distribution, quantity: Quantity
+) -> Answer | None:
+    """Return a network's answer where a distribution starts; None if it starts nowhere.
+
+    Args:
+        model: the network.
+        inputs: the explained ones.
+        distribution: over which inputs.
+        quantity: resolved on the explained inputs.
+    """
+    there = at_start(model, inputs, distribution)
+    if there is None:
+        return None
+    return Answer(there.output, quantity(there.output).detach(), quantity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +130,8 @@ class Measurement:
         """Return the activations that displacements count from; None: zero."""
         if self.replacement is not None:
             return self.replacement.like(here).expand_as(here)
-        begin = self.distribution.reference((inputs,))
-        return None if begin is None else activations(self.model, begin[0], self.cut)
+        start = at_start(self.model, inputs, self.distribution, self.cut)
+        return None if start is None else one_tensor(start.cuts[0], self.cut)
 
     def maps(
         self,
@@ -123,6 +141,8 @@ class Measurement:
         over: Distribution | None = None,
     ) -> Tensor:
         """Return what each entry of one input does to or through each unit: (units, ...).
+
+        Of token ids, what the entries of their embedding do.
 
         All units are answered in one pass: a second slice, from the input to the layer.
 
@@ -135,7 +155,7 @@ class Measurement:
         selectors = [axis.selector(index) for index in indices]
         measure = DistributionalInfluence(
             self.model,
-            Cut(self.model, "input"),
+            first_floats(self.model, inputs),
             distribution=over or self.distribution,
             quantity=self._meanings(inputs, selectors),
             measure_at=self.cut,

@@ -39,6 +39,7 @@ class SurveyOptions(TypedDict, total=False):
     percentile: float
     smoothing: float | None
     focus: Focus
+    tokenizer: Any
     shown: Shown
     internal_batch_size: int | None
     seed: int

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence.attr.distributions import Distribution
+from captum_influence.attr.origins import begins_somewhere
 from captum_influence.data.batches import images_of
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
@@ -197,7 +198,7 @@ def at_baseline(replace: Replace | Replacement | None, over: Distribution, input
 
     They do unless it is said what a removal puts in a unit's place.
     """
-    return replace is None and over.reference((inputs,)) is not None
+    return replace is None and begins_somewhere(over, inputs)
 
 
 def _constant(replace: Replace) -> Constant:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
@@ -16,13 +16,12 @@ from captum_influence.explanations.counterfactuals.result import Counterfactual
 from captum_influence.explanations.counterfactuals.search import SearchName
 from captum_influence.explanations.counterfactuals.trial import ClassLike, Trial, Wanted, trial_of
 from captum_influence.network.cuts import layer_name
-from captum_influence.network.inputs import network_of, one_input
-from captum_influence.network.outline import last_with_places
 from captum_influence.network.predictions import named_predictions
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.many.find import of_many
+from captum_influence.units.given import GivenLike, chosen_for
 from captum_influence.units.interpreted import InterpretedUnit
-from captum_influence.units.options import Chosen, Options
+from captum_influence.units.options import Options
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.units_of import LayerLike
 
@@ -49,7 +48,7 @@ class CounterfactualOptions(Options, total=False):
 @of_many(each="true", labelled=True)
 def counterfactual(
     model: nn.Module,
-    image: Tensor,
+    image: GivenLike,
     layer: LayerLike | None = None,
     *,
     true: ClassLike,
@@ -70,7 +69,8 @@ def counterfactual(
 
     Args:
         model: the network, in eval mode.
-        image: one input, with or without the batch dimension; a series with it.
+        image: one input, with or without the batch dimension; a series with it; of text, token
+            ids or what a tokenizer returns, as :func:`explain` takes it.
         layer: a module, a dotted name, a Cut or :class:`UnitsOf`; None: the last layer with several
             places for each channel.
         true: the class that the network should say, by number or name.
@@ -99,23 +99,21 @@ def counterfactual(
         ('house', 'fish')
     """
     asked, began = Asked.of(counterfactual, locals()), time.perf_counter()
-    if layer is None:
-        layer = last_with_places(network_of(model), one_input(network_of(model), image))
-    chosen = Chosen.of("counterfactual", layer, options, known=CounterfactualOptions)
+    known = CounterfactualOptions
+    chosen, given = chosen_for("counterfactual", model, image, layer, options, known=known)
     wanted = Wanted(
-        true=true,
-        predicted=predicted,
+        true=given.numbered(true),
+        predicted=given.numbered(predicted),
         until=until,
         max_units=max_units,
-        distribution=distribution,
+        distribution=given.distribution(distribution),
         search=options.get("search", "greedy" if distribution is None else "prefix"),
         controls=options.get("controls", 20),
         wrong=options.get("wrong_classes", True),
     )
-    network, names = network_of(model, chosen.run.output), chosen.shown.class_names
-    trial = trial_of(network, image, chosen, wanted, replace)
+    trial = trial_of(given.network, given.inputs, chosen, wanted, replace)
     seen = trial.seen() if options.get("interpret", True) else ()
-    return _finding(asked, trial, seen, names, began)
+    return _finding(asked, trial, seen, chosen.shown.class_names, began)
 
 
 def _finding(

@@ -31,7 +31,6 @@ from captum_influence.explanations.counterfactuals.search import (
     SearchName,
 )
 from captum_influence.explanations.effects import Effects, removal_effects
-from captum_influence.network.inputs import one_input
 from captum_influence.network.modes import without_graph
 from captum_influence.network.substitution import Reruns, class_scores, reruns
 from captum_influence.reports.display import Display
@@ -151,16 +150,15 @@ class Trial:
 
 def trial_of(
     network: nn.Module,
-    image: Tensor,
+    inputs: Tensor,
     chosen: Chosen,
     wanted: Wanted,
     replace: Replace | Replacement | None,
 ) -> Trial:
-    """Look for the units of one input, and return what was found."""
+    """Look for the units of one input (1, ...), and return what was found."""
     loader = None if chosen.shown.loader is None else repeatable(chosen.shown.loader)
     cut, run = chosen.units.cut, chosen.run
     with run.seeded():
-        inputs = one_input(network, image)
         display = _display(inputs[0], chosen.shown)
         replacement = Replacement.with_loader(replace, network, cut, loader, run.seed)
         with reruns(network, cut, inputs) as runs:
@@ -248,6 +246,7 @@ def _verified(search: Search, units: Selection) -> Tensor:
 
 def _display(one: Tensor, shown: Shown) -> Display | None:
     """Return how the input is shown; None of a row of features, unless it is said."""
-    if one.ndim == 1 and shown.display is None and shown.picture is None:
+    features = one.ndim == 1 and one.is_floating_point()
+    if features and shown.display is None and shown.picture is None:
         return None
     return display_of(one, shown, explained=True)

@@ -26,8 +26,6 @@ from captum_influence.explanations.overlays import (
     geometry_of,
 )
 from captum_influence.network.cuts import layer_name
-from captum_influence.network.inputs import network_of, one_input
-from captum_influence.network.outline import last_with_places
 from captum_influence.network.predictions import Prediction, top_predictions
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.display import Display
@@ -35,6 +33,7 @@ from captum_influence.reports.many.find import of_many
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
 from captum_influence.units.geometry import Geometry
+from captum_influence.units.given import GivenLike, chosen_for
 from captum_influence.units.interpreted import InterpretedUnit
 from captum_influence.units.measurement import Answer, Measurement, answered
 from captum_influence.units.options import Chosen, Options
@@ -42,7 +41,7 @@ from captum_influence.units.ranking import UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replace, Replacement, at_baseline
 from captum_influence.units.shown.choice import display_of
 from captum_influence.units.shown.pictures import PictureDisplay
-from captum_influence.units.targets import TargetLike, question
+from captum_influence.units.targets import TargetLike
 from captum_influence.units.units_of import LayerLike
 
 __all__ = ["explain"]
@@ -53,7 +52,7 @@ _POINTS = 4  # of the path from the blurred picture, for the units' maps
 @of_many(each="target")
 def explain(
     model: nn.Module,
-    image: Tensor,
+    image: GivenLike,
     layer: LayerLike | None = None,
     target: TargetLike = None,
     *,
@@ -76,7 +75,8 @@ def explain(
     Args:
         model: the network, in eval mode.
         image: what it takes: (channels, height, width), with or without a batch dimension of one;
-            or a series (1, channels, steps).
+            or a series (1, channels, steps); of text, token ids (1, tokens), or what a tokenizer
+            returns, whose masks go to the network by name, as does what stands beside a picture.
         layer: a module, a dotted name, a Cut or :class:`UnitsOf`; None: the last layer with several
             places for each channel.
         target: the class to explain, by number or name, or a quantity; None: the predicted class.
@@ -102,16 +102,12 @@ def explain(
         2
     """
     asked, began = Asked.of(explain, locals()), time.perf_counter()
-    if layer is None:
-        layer = last_with_places(network_of(model), one_input(network_of(model), image))
-    chosen = Chosen.of("explain", layer, options)
-    network, names = network_of(model, chosen.run.output), chosen.shown.class_names
-    wanted = question(target, versus=versus, quantity=quantity, names=names)
+    chosen, given = chosen_for("explain", model, image, layer, options, target or quantity)
+    wanted, over = given.question(target, versus, quantity), given.distribution(distribution)
     with chosen.run.seeded():
-        inputs = one_input(network, image)
-        said = _measured(network, inputs, chosen, wanted, distribution, replace, top)
+        said = _measured(given.network, given.inputs, chosen, wanted, over, replace, top)
     warn_of(said.cautions)
-    return _explanation(asked, network, chosen, said, top, began)
+    return _explanation(asked, given.network, chosen, said, top, began)
 
 
 def _explanation(

@@ -1,1 +1,1 @@
-"""How inputs are shown: pictures and series."""
+"""How inputs are shown: pictures, series and texts."""

@@ -1,4 +1,4 @@
-"""Which display an input gets: a picture's or a series', or the user's own."""
+"""Which display an input gets: a picture's, a series' or a text's, or the user's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
 from captum_influence.units.shown.pictures import PictureDisplay
 from captum_influence.units.shown.series import SeriesDisplay
+from captum_influence.units.shown.texts import TextDisplay
 
 __all__ = ["display_of", "pictures_of", "rescaled"]
 
@@ -30,13 +31,15 @@ def display_of(one: Tensor, shown: Shown, *, explained: bool = False) -> Display
         made = shown.display(one)
     if isinstance(made, Display):
         return made
+    if made is None and one.ndim == 1 and not one.is_floating_point():
+        return TextDisplay.of(one, shown.tokenizer, shown.percentile)
     if made is None and one.ndim == 2:
         return SeriesDisplay(one.detach().float().cpu(), shown.percentile)
     if made is None and one.ndim != 3:
         raise ValueError(
-            f"expected a picture (channels, height, width) or a series (channels, steps), got an "
-            f"input of shape {tuple(one.shape)}: say with display= how it is shown, as a function "
-            "from one input to a Display"
+            f"expected a picture (channels, height, width), a series (channels, steps) or token "
+            f"ids (tokens,), got an input of shape {tuple(one.shape)}: say with display= how it is "
+            "shown, as a function from one input to a Display"
         )
     picture = rescaled(one) if made is None else _checked(made, one, explained)
     return PictureDisplay.of(picture, shown.percentile, shown.smoothing)

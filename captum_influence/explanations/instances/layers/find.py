@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution
@@ -15,13 +15,13 @@ from captum_influence.attr.quantities import Quantity
 from captum_influence.explanations.instances.find import explain
 from captum_influence.explanations.instances.layers.result import LayerExplanations
 from captum_influence.network.cuts import Cut
-from captum_influence.network.inputs import network_of, one_input
 from captum_influence.reports.asked import Asked
+from captum_influence.units.given import GivenInput, GivenLike, chosen_for
 from captum_influence.units.interpreted import InterpretedUnit
-from captum_influence.units.measurement import answered
-from captum_influence.units.options import Chosen, Options
+from captum_influence.units.measurement import answered, answered_at_start
+from captum_influence.units.options import Options
 from captum_influence.units.replacement import Replace, Replacement
-from captum_influence.units.targets import TargetLike, question
+from captum_influence.units.targets import TargetLike
 from captum_influence.units.units_of import LayerLike, UnitsOf
 
 __all__ = ["explain_layers"]
@@ -29,7 +29,7 @@ __all__ = ["explain_layers"]
 
 def explain_layers(
     model: nn.Module,
-    image: Tensor,
+    image: GivenLike,
     layers: Sequence[LayerLike],
     target: TargetLike = None,
     *,
@@ -72,22 +72,20 @@ def explain_layers(
     """
     asked, began = Asked.of(explain_layers, locals()), time.perf_counter()
     _check(layers)
-    chosen = Chosen.of("explain_layers", layers[0], options)
-    wanted = question(target, versus=versus, quantity=quantity, names=chosen.shown.class_names)
-    alone: dict[str, Any] = {
-        "distribution": distribution,
-        "replace": replace,
-        "top": top,
-        **_without_overlay(options),
-    }
-    each = [explain(model, image, layer, wanted, **alone) for layer in layers]
+    chosen, given = chosen_for(
+        "explain_layers", model, image, layers[0], options, target or quantity
+    )
+    alone: dict[str, Any] = {"distribution": distribution, "replace": replace, "top": top}
+    alone |= {"target": target, "versus": versus, "quantity": quantity, **_without_overlay(options)}
+    each = [explain(model, image, layer, **alone) for layer in layers]
     found = {one.layer: one for one in each}
     if len(found) < len(each):
         raise ValueError(f"expected each layer once, got {[one.layer for one in each]}")
     change = None
     if chosen.by == "contribution" and distribution is not None and replace is None:
         with chosen.run.seeded():
-            change = _change(network_of(model, chosen.run.output), image, wanted, distribution)
+            wanted = given.question(target, versus, quantity)
+            change = _change(given, wanted, distribution)
     rows = [_placed(row, name, change) for name, one in found.items() for row in one.units]
     # Influences of different layers are slopes in different units: their shares are compared.
     rows.sort(key=lambda row: -(row.unit.value if chosen.by == "contribution" else row.unit.share))
@@ -120,14 +118,11 @@ def _placed(row: InterpretedUnit, layer: str, change: float | None) -> Interpret
     return dataclasses.replace(row, unit=dataclasses.replace(row.unit, layer=layer, share=share))
 
 
-def _change(
-    network: nn.Module, image: Tensor, quantity: Quantity, path: Distribution
-) -> float | None:
+def _change(given: GivenInput, quantity: Quantity, path: Distribution) -> float | None:
     """Return how far the quantity moves from the distribution's reference, if there is one."""
-    inputs = one_input(network, image)
-    origin = path.reference((inputs,))
-    if origin is None:
+    here = answered(given.network, given.inputs, quantity)
+    over = given.distribution(path) or path
+    there = answered_at_start(given.network, given.inputs, over, here.quantity)
+    if there is None:
         return None
-    here = answered(network, inputs, quantity)
-    there = answered(network, origin[0], here.quantity)
     return float((here.value.double() - there.value.double()).mean()) or None
