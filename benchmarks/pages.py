@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "essence": "--prototype-steps 0",
     "pair": "",
     "expert": "",
+    "profile": "",
     "prototype": "--steps 8",
     "train-influence": "",
 }

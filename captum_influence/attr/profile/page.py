@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captum_influence.attr.profile.one_pass import Group
 from captum_influence.reports.page import Page
-from captum_influence.reports.parts import Chart, chart
+from captum_influence.reports.parts import Bar, Chart, bars, chart
 from captum_influence.visualization.style import (
     BLUE,
     LIGHT,
@@ -56,16 +57,31 @@ class _Section:
     rows: Sequence[tuple[Group, int, Sequence[UnitStatistic]]]
 
 
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A group and a unit that it rests on."""
+
+    group: Group
+    count: int
+    unit: UnitStatistic
+    bar: Bar
+
+
 def profile_page(profile: InfluenceProfile, command: str | None = None) -> Page:
     """Return the page of a profile."""
     facts = profile.facts
+    layer, quantity = _answering(profile)
     content = {
         "window": f"{facts['measure']}s at {', '.join(profile.layers)}",
         "eyebrow": f"{', '.join(profile.layers)} · {', '.join(facts['quantities'])}",
         "title": profile.headline,
         "lead": "",
+        "rows": _rows(profile, layer, quantity),
+        "layer": profile.layers[layer],
+        "asks": f"{profile.measure} {facts['quantities'][quantity]}",
         "sections": list(_sections(profile)),
         "measure": facts["measure"],
+        "drawn": min(_DRAWN, len(profile.groups)),
         "tabled": min(_TABLED, len(profile.groups)),
         "groups": len(profile.groups),
         "method": _method(facts),
@@ -95,6 +111,32 @@ def _facts(profile: InfluenceProfile) -> Iterator[tuple[str, str]]:
     yield "inputs", profile.facts["distribution"]
     yield "groups", f"{len(profile.groups)}, by {profile.facts['group_by']}"
     yield "versions", ", ".join(f"{k} {v}" for k, v in profile.asked.versions.items())
+
+
+def _answering(profile: InfluenceProfile) -> tuple[int, int]:
+    """Return the layer and the quantity that the headline is about."""
+
+    def largest(cell: tuple[int, int]) -> float:
+        where: dict[str, Any] = {"layer": cell[0], "quantity": cell[1]}
+        return max(profile.top(1, group, **where)[0].mean for group in profile.groups)
+
+    return max(product(range(len(profile.layers)), range(profile.quantities)), key=largest)
+
+
+def _rows(profile: InfluenceProfile, layer: int, quantity: int) -> list[_Row]:
+    """Return the first unit of each group, or the first few of a single one."""
+    groups = profile.groups[:_DRAWN]
+    each = 1 if len(groups) > 1 else _TOP
+    found = [
+        (group, unit)
+        for group in groups
+        for unit in profile.top(each, group, layer=layer, quantity=quantity)
+    ]
+    drawn = bars([unit.mean for _, unit in found])
+    return [
+        _Row(group, profile.count(group), unit, bar)
+        for (group, unit), bar in zip(found, drawn, strict=True)
+    ]
 
 
 def _sections(profile: InfluenceProfile) -> Iterator[_Section]:
