@@ -7,7 +7,7 @@ from pathlib import Path
 import captum_influence
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "_ext"))  # where the extensions mathml and notebooks are
+sys.path.insert(0, str(HERE / "_ext"))  # where the extensions mathml, notebooks and options are
 
 project = "captum_influence"
 author = "The captum_influence authors"
@@ -18,6 +18,7 @@ extensions = [
     "mathml",
     "myst_nb",
     "notebooks",
+    "options",
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
     "sphinx.ext.napoleon",
