@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from captum_influence.attr import (
         Baselines,
+        BoxScore,
         ClassScore,
         Distribution,
         DistributionalInfluence,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         PredictedClass,
         Prompts,
         Quantity,
+        RegionScore,
         Run,
         Samples,
         StratifiedPath,
@@ -119,6 +121,7 @@ __all__ = [
     "Autocorrelation",
     "Baselines",
     "BiasReport",
+    "BoxScore",
     "Circuit",
     "ClassScore",
     "Combination",
@@ -167,6 +170,7 @@ __all__ = [
     "Quantity",
     "Randomization",
     "Ranking",
+    "RegionScore",
     "Relevance",
     "Replacement",
     "RetrainingResult",

@@ -1,5 +1,7 @@
 """The measure: distributional influence, its distributions and quantities."""
 
+from captum_influence.attr.detection.box_score import BoxScore
+from captum_influence.attr.detection.region_score import RegionScore
 from captum_influence.attr.distributions import (
     Baselines,
     Distribution,
@@ -37,6 +39,7 @@ from captum_influence.attr.run import Run
 
 __all__ = [
     "Baselines",
+    "BoxScore",
     "ClassScore",
     "Computation",
     "Difference",
@@ -60,6 +63,7 @@ __all__ = [
     "PredictedClass",
     "Prompts",
     "Quantity",
+    "RegionScore",
     "RightRiemann",
     "Rule",
     "Run",
