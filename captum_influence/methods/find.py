@@ -32,6 +32,7 @@ from captum_influence.reports.many.find import of_many
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
 from captum_influence.units.geometry import Geometry
+from captum_influence.units.given import GivenInput, GivenLike, are_ids
 from captum_influence.units.options import check_options, collected
 from captum_influence.units.shown.choice import pictures_of
 from captum_influence.units.targets import numbered
@@ -66,7 +67,7 @@ class CompareOptions(TypedDict, total=False):
 @of_many(each="target")
 def compare(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: GivenLike,
     layer: nn.Module | str | Cut | None = None,
     target: ClassLike | Sequence[ClassLike] | Tensor | None = None,
     methods: Literal["default"] | Sequence[str] = "default",
@@ -84,7 +85,8 @@ def compare(
         model: the network, with scores (examples, classes).
         inputs: (examples, channels, height, width), or one picture without the examples; sequences
             (examples, steps, features) and rows (examples, features) count as pictures of that
-            size, or of one line.
+            size, or of one line. Of a text, its token ids or what a tokenizer returns: methods are
+            asked about what embeds the tokens, (1, tokens, features).
         layer: where layer methods look; None: the last layer with several places for each channel.
         target: a class, by number or name, or one per example; None: the predicted one.
         methods: names out of ``catalogue.METHODS``; ``"default"``: all.
@@ -109,9 +111,9 @@ def compare(
         torch.Size([1, 1, 64, 64])
     """
     asked = Asked.of(compare, locals())
-    shown, run = _told(inputs, options)
-    network, classes = network_of(model, run.output), numbered(target, shown.class_names)
-    question, output = _question(network, inputs, layer, classes, points, run)
+    given, layer, run = _told(model, inputs, layer, options)
+    network, shown = given.network, given.shown
+    question, output = _question(given, layer, target, points, run)
     geometry, example = _geometry(question), _example(question.inputs, options)
     answers, reasons = _answers(_chosen(methods), question, geometry, run)
     marks = _marks(scores or {}, answers, question, run)
@@ -261,17 +263,24 @@ def _geometry(question: MethodQuestion) -> Geometry | None:
         return None
 
 
-def _told(inputs: Tensor, options: CompareOptions) -> tuple[Shown, Run]:
-    """Return how it is shown, and how it is run."""
+def _told(
+    model: nn.Module, inputs: GivenLike, layer: nn.Module | str | Cut | None, options: Any
+) -> tuple[GivenInput, str | Cut | nn.Module | None, Run]:
+    """Return the inputs as floats, the layer of the network that takes them, and how it is run."""
     check_options("compare", options, CompareOptions)
+    shown: Shown = collected("compare", "shown", Shown, options)
+    run: Run = collected("compare", "run", Run, options)
+    network = network_of(model, run.output)
+    if isinstance(inputs, Mapping) or are_ids(network, inputs):
+        named = layer if layer is None else Cut.ensure(layer).by_name(network)  # it is of a copy
+        return GivenInput.of(model, inputs, shown, run.output).embedded(), named, run
     if not isinstance(inputs, Tensor) or inputs.ndim not in (2, 3, 4):
         raise TypeError(
             "expected inputs as one tensor (examples, channels, height, width), (examples, steps, "
-            f"features) or (examples, features), got {getattr(inputs, 'shape', type(inputs))}"
+            "features) or (examples, features), or a text as its tokenizer returns it, got "
+            f"{getattr(inputs, 'shape', type(inputs))}"
         )
-    shown: Shown = collected("compare", "shown", Shown, options)
-    run: Run = collected("compare", "run", Run, options)
-    return shown, run
+    return GivenInput(network=network, inputs=inputs, shown=shown), layer, run
 
 
 def _example(inputs: Tensor, options: CompareOptions) -> int:
@@ -283,17 +292,13 @@ def _example(inputs: Tensor, options: CompareOptions) -> int:
 
 
 def _question(
-    network: nn.Module,
-    inputs: Tensor,
-    layer: nn.Module | str | Cut | None,
-    target: Any,
-    points: int,
-    run: Run,
+    given: GivenInput, layer: nn.Module | str | Cut | None, target: Any, points: int, run: Run
 ) -> tuple[MethodQuestion, Tensor]:
     """Return the question, put to a copy of the network, and the copy's scores."""
     if points < 1:
         raise ValueError(f"expected a positive number of points, got {points}")
-    inputs = examples_of(network, inputs)
+    network, inputs = given.network, examples_of(given.network, given.inputs)
+    target = numbered(given.numbered(target), given.shown.class_names)
     named = last_with_places(network, inputs[:1]) if layer is None else layer
     cut = Cut.ensure(named).by_name(network)
     refuse_basis(cut, "compare")

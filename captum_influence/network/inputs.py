@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -18,7 +19,14 @@ from captum_influence.network.outputs import (
 )
 from captum_influence.network.reading import output_of
 
-__all__ = ["beside_others", "examples_of", "network_of", "one_by_name", "one_input"]
+__all__ = [
+    "behind_embedding",
+    "beside_others",
+    "examples_of",
+    "network_of",
+    "one_by_name",
+    "one_input",
+]
 
 
 def network_of(model: nn.Module, output: Output = None) -> nn.Module:
@@ -138,6 +146,49 @@ class _Beside(Standing):
     def forward(self, inputs: Tensor) -> Any:
         others = {name: _for_rows(x, len(inputs)) for name, x in self.__dict__["others"].items()}
         return self.stands_for(**{self.__dict__["name"]: inputs}, **others)
+
+
+def behind_embedding(network: nn.Module, name: str, ids: Tensor) -> nn.Module:
+    """Return a copy of a network that takes what embeds its token ids, (rows, tokens, features).
+
+    Args:
+        network: takes token ids.
+        name: of the module that embeds them.
+        ids: (1, tokens), of which a network may read more than their embedding, such as the pads.
+    """
+    copied = copy.deepcopy(network)
+    above, _, own = name.rpartition(".")
+    setattr(copied.get_submodule(above), own, _Handed(copied.get_submodule(name)))
+    return named_alike(_Embedded, network)(copied, name, ids)
+
+
+class _Handed(nn.Module):
+    """In the place of an embedding, whose weight may have other readers: hands on what it gets."""
+
+    def __init__(self, embedding: nn.Module) -> None:
+        super().__init__()
+        self.weight = embedding.weight
+        self.value: Tensor | None = None
+
+    def forward(self, ids: Tensor) -> Tensor | None:
+        return self.value
+
+
+class _Embedded(Standing):
+    def __init__(self, network: nn.Module, name: str, ids: Tensor) -> None:
+        super().__init__(network)
+        self.__dict__["name"], self.__dict__["ids"] = name, ids
+
+    def standing_for(self, network: nn.Module) -> nn.Module:
+        return named_alike(_Embedded, network)(network, self.__dict__["name"], self.__dict__["ids"])
+
+    def forward(self, embedded: Tensor) -> Any:
+        handed = cast("_Handed", self.stands_for.get_submodule(self.__dict__["name"]))
+        handed.value = embedded
+        try:
+            return self.stands_for(_for_rows(self.__dict__["ids"], len(embedded)))
+        finally:
+            handed.value = None  # a tensor of a graph would keep the network from being copied
 
 
 def _for_rows(value: Any, rows: int) -> Any:

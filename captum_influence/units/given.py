@@ -12,22 +12,30 @@ from torch import Tensor, nn
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.inputs import Inputs, NamedInputs, names_inputs
+from captum_influence.attr.origins import first_floats
 from captum_influence.attr.positions import settled
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
 from captum_influence.attr.tokens import shown as shown_tokens
 from captum_influence.attr.tokens import text_tokenizer, token_ids
 from captum_influence.data.items import Accepts
-from captum_influence.network.inputs import beside_others, network_of, one_by_name, one_input
+from captum_influence.network.inputs import (
+    behind_embedding,
+    beside_others,
+    network_of,
+    one_by_name,
+    one_input,
+)
 from captum_influence.network.outline import last_with_places
 from captum_influence.network.outputs import Output, answering, tensor_of
 from captum_influence.network.reading import output_of
+from captum_influence.network.slices import Slice
 from captum_influence.reports.shown import Shown
 from captum_influence.units.options import Chosen, Options, check_options, collected
 from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike
 
-__all__ = ["GivenInput", "GivenLike", "chosen_for"]
+__all__ = ["GivenInput", "GivenLike", "are_ids", "chosen_for"]
 
 GivenLike = Tensor | Mapping[str, Any]
 """One input: a tensor; token ids; or tensors by name, of which one is explained."""
@@ -104,7 +112,7 @@ class GivenInput:
             ValueError: if it is a batch, is empty, or holds NaN.
         """
         network = network_of(model, output)
-        if not isinstance(given, Mapping) and not _are_ids(network, given):
+        if not isinstance(given, Mapping) and not are_ids(network, given):
             return GivenInput(network=network, inputs=one_input(network, given), shown=shown)
         by_name = given if isinstance(given, Mapping) else {_first_name(model): given}
         name, named = one_by_name(network, by_name)
@@ -144,6 +152,25 @@ class GivenInput:
             ValueError: if they have other masks, or leave the explained one out.
         """
         return over.located(self._located) if over is not None and self.named else over
+
+    def embedded(self) -> GivenInput:
+        """Return the same asked of a copy of the network that takes what embeds the token ids.
+
+        Its inputs are (1, tokens, features).
+
+        Raises:
+            ValueError: if nothing embeds them.
+        """
+        if self.inputs.is_floating_point():
+            return self
+        cut = first_floats(self.network, self.inputs)
+        slice_ = Slice(self.network, [cut])
+        with slice_.opened():
+            inputs = slice_.read((self.inputs,), (), cuts=slice_.cuts).cuts[0][0].detach()
+        name = str(cut.by_name(self.network).module)
+        return replace(
+            self, network=behind_embedding(self.network, name, self.inputs), inputs=inputs
+        )
 
     def _located(self, start: Any, *, is_set: bool = False) -> Any:
         values = start.values if isinstance(start, Inputs) else start
@@ -189,7 +216,7 @@ class GivenInput:
         return replace(self, shown=shown)
 
 
-def _are_ids(network: nn.Module, given: Tensor) -> bool:
+def are_ids(network: nn.Module, given: Tensor) -> bool:
     """Return whether an input is token ids: whole numbers, for a network that embeds them."""
     if not isinstance(given, Tensor) or given.is_floating_point() or given.ndim not in (1, 2):
         return False

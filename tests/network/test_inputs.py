@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from captum_influence.network.inputs import examples_of, network_of, one_input
+from captum_influence.network.inputs import (
+    behind_embedding,
+    examples_of,
+    network_of,
+    one_input,
+)
 from captum_influence.testing.state import preserved, unchanged
 
 
@@ -115,3 +120,15 @@ def test_it_has_no_history(model, image) -> None:
 def test_what_is_not_one_input_is_refused(model, value, error, message) -> None:
     with pytest.raises(error, match=message):
         one_input(model, value)
+
+
+def test_behind_its_embedding_a_network_says_the_same() -> None:
+    embedding = nn.Embedding(5, 4)
+    network = nn.Sequential(embedding, nn.Flatten(), nn.Linear(12, 2))
+    ids = torch.tensor([[1, 2, 3]])
+    behind = behind_embedding(network, "0", ids)
+    with preserved(network):
+        embedded = embedding(ids).expand(2, -1, -1)
+        torch.testing.assert_close(behind(embedded), network(ids).expand(2, -1))
+    assert [name for name, _ in behind.named_modules()][1:] == ["0", "1", "2"]
+    assert network[0] is embedding
