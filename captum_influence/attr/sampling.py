@@ -14,6 +14,7 @@ from captum_influence.attr.calls import Call
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.inputs import names_inputs
 from captum_influence.attr.integral.engine import read
+from captum_influence.attr.integral.last_scores import scored_like
 from captum_influence.attr.integral.problem import Options, Problem
 from captum_influence.attr.points import Tensors
 from captum_influence.network.cuts import Cut, Forward, unwrapped
@@ -78,7 +79,7 @@ class Sampling:
             inputs, arguments = other.split(self.moved, problem.slice.admitted)
             if self.sample_at is None:
                 return inputs
-            settled = problem.slice.settled(inputs, arguments)
+            settled = scored_like(problem.slice.settled(inputs, arguments), problem)
             there = replace(problem, inputs=inputs, arguments=settled)
             cut = problem.slice.sample_at
             return read(there, inputs, options, cuts=[cut], cuts_only=True).cuts[0] if cut else ()

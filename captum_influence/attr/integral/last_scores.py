@@ -11,9 +11,10 @@ from captum_influence.attr.integral.problem import Problem
 from captum_influence.data.items import Accepts
 from captum_influence.network.cuts import Forward
 from captum_influence.network.outputs import tensor_of
+from captum_influence.network.passes.arguments import Arguments
 from captum_influence.network.passes.known import Known
 
-__all__ = ["last_scores_only"]
+__all__ = ["last_scores_only", "scored_like"]
 
 _KEYWORD = "logits_to_keep"  # of transformers: how many positions, from the end, are scored
 
@@ -24,22 +25,28 @@ def last_scores_only(problem: Problem, forward: Forward) -> Problem:
     Scores of a large vocabulary at each position are most of the memory of a pass. Nothing is
     changed where a layer would then hand on something else, as the last one does.
     """
-    arguments, slice_ = problem.arguments, problem.slice
+    slice_ = problem.slice
     reads = all(quantity.reads_end for quantity in problem.quantities)
     if not reads or slice_.measure_at is not None or not _is_free(problem, Accepts.of(forward)):
         return problem
-    keywords = {**arguments.bound.keywords, _KEYWORD: 1}
-    shorter = replace(
-        problem,
-        arguments=replace(arguments, bound=replace(arguments.bound, keywords=keywords)),
-    )
+    shorter = replace(problem, arguments=_shorter(problem.arguments))
     key = (
         tuple((x.shape[1:], x.dtype, x.device) for x in problem.inputs),
         tuple((id(c.module), c.side, c.call, str(c.select), id(c.basis)) for c in slice_.cuts),
-        frozenset(arguments.bound.keywords),
+        frozenset(problem.arguments.bound.keywords),
     )
     same = _known.get(forward, key, lambda: _same(problem, shorter))
     return shorter if same else problem
+
+
+def scored_like(arguments: Arguments, problem: Problem) -> Arguments:
+    """Return other arguments of the problem's network, with as few positions scored as its own."""
+    return _shorter(arguments) if _KEYWORD in problem.arguments.bound.keywords else arguments
+
+
+def _shorter(arguments: Arguments) -> Arguments:
+    keywords = {_KEYWORD: 1, **arguments.bound.keywords}
+    return replace(arguments, bound=replace(arguments.bound, keywords=keywords))
 
 
 def _is_free(problem: Problem, accepts: Accepts) -> bool:

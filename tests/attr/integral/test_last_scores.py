@@ -60,6 +60,19 @@ def test_the_last_token_alone_is_scored(scored: list[int]) -> None:
     assert set(scored) == {1}
 
 
+def test_finding_out_scores_all_positions_of_one_row_at_most() -> None:
+    model, batch = transformed.built("GPT-2"), transformed.batch("GPT-2")
+    shapes: list[tuple[int, int]] = []
+    model.get_submodule("lm_head").register_forward_hook(
+        lambda module, args, output: shapes.append((output.shape[0], output.shape[1]))
+    )
+    prompts = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    path = LinearPath(Inputs(transformed.corrupted("GPT-2", prompts)), n=3)
+    DistributionalInfluence(model, LAYER, distribution=path, quantity=NextToken(3)).attribute(batch)
+    assert {rows for rows, positions in shapes if positions > 1} == {1}
+    assert any(rows > 1 for rows, positions in shapes if positions == 1)
+
+
 def test_what_needs_more_gets_it(scored: list[int]) -> None:
     model, batch = transformed.built("GPT-2"), transformed.batch("GPT-2")
     _asked(model, NextToken(3) - NextToken(5, at=2), batch, scored)
