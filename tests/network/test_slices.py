@@ -3,6 +3,7 @@
 Truth: the gradient of the rest of the network with respect to the tensor, written by hand.
 """
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from captum_influence import Cut, DistributionalInfluence, Point
 from captum_influence.network import Slice
+from captum_influence.network.substitution import reruns
 
 X = torch.sin(torch.arange(12, dtype=torch.float64)).reshape(4, 3)
 
@@ -321,3 +323,29 @@ def test_a_slice_reads_and_overwrites() -> None:
     assert torch.allclose(reading.cuts[0][0], model[0](X))
     assert torch.allclose(reading.output, model(X.clone()))
     assert torch.allclose(again.output, model[5:](2 * reading.cuts[1][0]))
+
+
+class Boxes(nn.Sequential):
+    """Returns for each picture what it finds there, as detectors do."""
+
+    def forward(self, x: Tensor) -> list[dict[str, Tensor]]:
+        return [{"scores": scores} for scores in super().forward(x)]
+
+
+def test_where_a_replay_finds_fewer_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector drops what is below its threshold, where rounding may put a box."""
+    network, x = Boxes(nn.Linear(3, 4), nn.Linear(4, 5)).eval(), torch.rand(2, 3)
+    whole, replays = Slice.read, []
+
+    def fewer(self: Slice, *args: Any, overwrite: Any = None, **settings: Any) -> Any:
+        reading = whole(self, *args, overwrite=overwrite, **settings)
+        if overwrite is None:
+            return reading
+        replays.append(reading)
+        output = [{"scores": one["scores"][1:]} for one in reading.output]
+        return dataclasses.replace(reading, output=output)
+
+    monkeypatch.setattr(Slice, "read", fewer)
+    with reruns(network, Cut("1", "input"), x) as runs:
+        assert replays
+        assert torch.equal(runs.output[1]["scores"], network(x)[1]["scores"])
