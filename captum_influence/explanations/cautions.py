@@ -50,7 +50,8 @@ def baseline_cautions(
 def warn_of(cautions: tuple[str, ...]) -> None:
     """Warn of each, as from the caller of the verb."""
     for caution in cautions:
-        warnings.warn(caution, UserWarning, stacklevel=3)
+        # This function, the verb, and what lets the verb take many inputs stand in between.
+        warnings.warn(caution, UserWarning, stacklevel=4)
 
 
 def _cautions(here: Answer, there: Answer, delta: float | None, names: Names) -> Iterator[str]:
