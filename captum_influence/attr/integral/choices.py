@@ -19,9 +19,8 @@ __all__ = ["chosen", "rows_that_fit"]
 # 8 MB, rows are nearly free, and more than 64 of them pay.
 _BLOCK_BYTES, _SMALL_BYTES = 48 * 2**20, 8 * 2**20
 _FEWEST_ROWS, _MANY_ROWS = 6, 64
-# More than so much in the graph of a micro-batch only takes memory; with fewer than 2 rows nothing
-# is shared.
-_KEPT_BYTES, _SHARED_ROWS = 384 * 2**20, 2
+# What the graph of a micro-batch may keep, unless that were fewer than those 6 rows.
+_KEPT_BYTES = 384 * 2**20
 # Each pass turns the weights into the layout of the points: that pays where a weight is used at so
 # many places. Found on ResNet-18 and VGG11, where it begins to pay at 430 to 540 of them.
 _PLACES = 512
@@ -160,16 +159,16 @@ class _Choice:
 def rows_that_fit(sizes: Sizes, device: torch.device) -> int:
     """Return how many rows run fastest at once and fit.
 
-    On a CPU that is 48 MB of the largest activation, 6 to 64 rows, and more than 64 only as long
-    as that activation stays below 8 MB; but no more than keep 384 MB of activations behind the
-    cuts, or 2. A CUDA device takes up to 512 rows, as long as the activations behind the cuts,
-    their gradients and two of the largest stay within half of its free memory.
+    On a CPU that is 48 MB of the largest activation and 384 MB of all behind the cuts, 6 to 64
+    rows, and more than 64 only as long as the largest stays below 8 MB. A CUDA device takes up to
+    512 rows, as long as the activations behind the cuts, their gradients and two of the largest
+    stay within half of its free memory.
     """
     if device.type != "cuda":
         largest = max(sizes.anywhere, 1)
         most = max(_MANY_ROWS, _SMALL_BYTES // largest)
-        fastest = min(max(_BLOCK_BYTES // largest, _FEWEST_ROWS), most)
-        return min(fastest, max(_KEPT_BYTES // max(sizes.kept, 1), _SHARED_ROWS))
+        fitting = min(_BLOCK_BYTES // largest, _KEPT_BYTES // max(sizes.kept, 1))
+        return min(max(fitting, _FEWEST_ROWS), most)
     free = torch.cuda.mem_get_info(device)[0]
     return min(max(free // 2 // max(2 * sizes.kept + 2 * sizes.anywhere, 1), 1), 512)
 
