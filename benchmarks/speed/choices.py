@@ -1,9 +1,10 @@
 """``python -m benchmarks.speed.choices``: what we choose, against every choice by hand.
 
-Memory layout, pooled allocation and rows at once, in all combinations, and what torch.compile makes
-of the defaults, each in a process of its own and in turn with a process of the defaults: one layer
-of each network. 1 is as fast as the defaults, below it the hand was better. With words, only the
-networks that contain one of them; the first round, which also chooses and compiles, isn't counted.
+Memory layout, pooled allocation and rows at once, in all combinations, and what torch.compile and
+folded BatchNorms make of the defaults, each in a process of its own and in turn with a process of
+the defaults: one layer of each network. 1 is as fast as the defaults, below it the hand was better.
+With words, only the networks that contain one of them; the first round, which also chooses and
+compiles, isn't counted.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor, nn
 
 from benchmarks.provenance import keep
 from benchmarks.speed.apart import apart
@@ -24,6 +26,7 @@ from benchmarks.speed.scenarios import Scenario, find
 from benchmarks.timing import Run
 from captum_influence import ClassScore, DistributionalInfluence
 from captum_influence.attr import Execution
+from captum_influence.network import fold_batchnorm
 
 NETWORKS = ("middle", "ResNet-50: one layer", "ViT-S: one layer", "small VGG: one layer")
 LAYOUTS: tuple[Literal["preserve", "channels_last"], ...] = ("preserve", "channels_last")
@@ -36,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--points", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--rows", type=int, nargs="+", default=[4, 8, 16, 32])
+    parser.add_argument("--by-hand", nargs="+", help="only these, as the lines name them")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     asked = parser.parse_args(arguments)
@@ -61,12 +65,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _ratios(scenario: Scenario, asked: argparse.Namespace) -> Iterator[tuple[str, float]]:
     """Yield what was chosen by hand, and its CPU time over that of the defaults."""
-    for name, execution, rows in _by_hand(asked.rows):
-        hand = partial(_run, scenario, asked.points, execution, rows)
-        ours = partial(_run, scenario, asked.points, Execution(), None)
-        ratio = float(apart(hand, ours, rounds=asked.rounds)["ratio"])
-        print(f"{scenario.network:10} {name:40} {ratio:.2f}", flush=True)
-        yield name, ratio
+    ours = partial(_run, scenario.build, scenario.layers[0], asked.points)
+    hands = {
+        name: partial(ours, execution=execution, rows=rows)
+        for name, execution, rows in _by_hand(asked.rows)
+    }
+    if any(isinstance(module, nn.BatchNorm2d) for module in scenario.build()[0].modules()):
+        hands["folded"] = partial(_run, partial(_folded, scenario), *ours.args[1:])
+    for name, hand in hands.items():
+        if not asked.by_hand or name in asked.by_hand:
+            ratio = float(apart(hand, ours, rounds=asked.rounds)["ratio"])
+            print(f"{scenario.network:10} {name:40} {ratio:.2f}", flush=True)
+            yield name, ratio
 
 
 def _by_hand(rows: Sequence[int]) -> Iterator[tuple[str, Execution, int | None]]:
@@ -76,11 +86,20 @@ def _by_hand(rows: Sequence[int]) -> Iterator[tuple[str, Execution, int | None]]
     yield "compiled", Execution(compile="default"), None
 
 
-def _run(scenario: Scenario, points: int, execution: Execution, rows: int | None) -> Run:
+def _folded(scenario: Scenario) -> tuple[nn.Module, Tensor]:
     model, x = scenario.build()
-    influence = DistributionalInfluence(
-        model, scenario.layers[0], quantity=ClassScore(0), execution=execution
-    )
+    return fold_batchnorm(model), x
+
+
+def _run(
+    build: Callable[[], tuple[nn.Module, Tensor]],
+    layer: str,
+    points: int,
+    execution: Execution | None = None,
+    rows: int | None = None,
+) -> Run:
+    model, x = build()
+    influence = DistributionalInfluence(model, layer, quantity=ClassScore(0), execution=execution)
     return lambda: [influence.attribute(x, n_steps=points, internal_batch_size=rows)]
 
 
