@@ -21,6 +21,7 @@ __all__ = [
     "LayerGradient",
     "LinearGradient",
     "MatrixGradient",
+    "TransposedLinearGradient",
     "gradient_of",
 ]
 
@@ -137,6 +138,25 @@ class LinearGradient(MatrixGradient):
 
     def outputs(self, record: Record) -> Tensor:
         return torch.cat([g.reshape(len(g), 1, -1, g.shape[-1]) for g in record.gradients], 2)
+
+
+@dataclass(frozen=True, eq=False)
+class TransposedLinearGradient(LinearGradient):
+    """GPT-2's ``Conv1D``: a linear layer whose weight is (in, out)."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        width, out = self.module.get_parameter("weight").shape
+        return 1, out, width + (self.module.bias is not None)
+
+    def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
+        _, out, width = self.shape
+        columns = flat.reshape(-1, out, width).mT  # (batch, in, out)
+        rows = self.module.get_parameter("weight").shape[0]
+        found = {"weight": columns[:, :rows]}
+        if self.module.bias is not None:
+            found["bias"] = columns[:, -1]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,7 +321,14 @@ def gradient_of(name: str, module: Module) -> LayerGradient | str:
     for types, made in _KINDS:
         if isinstance(module, types):
             return _obstacle(module) or made(name, module)
-    return f"no per-example gradient is known for {type(module).__name__}"
+    # transformers has classes of its own, a norm for each architecture. They are told by their
+    # names: one that does something else is refused when gradients are compared with autograd's.
+    kind = type(module).__name__
+    if kind == "Conv1D":
+        return _obstacle(module) or TransposedLinearGradient(name, module)
+    if kind.endswith(("RMSNorm", "T5LayerNorm")):
+        return _obstacle(module) or ElementGradient(name, module)
+    return f"no per-example gradient is known for {kind}"
 
 
 def _obstacle(module: Module) -> str:

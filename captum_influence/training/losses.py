@@ -124,12 +124,18 @@ class ExampleLoss:
         plain = isinstance(function, nn.CrossEntropyLoss) and self._form.is_entropy
         return plain and function.weight is None
 
-    def counts(self, output: Tensor, target: Any) -> Tensor:
-        """Return 1 for each example that cross-entropy counts, 0 for one that it ignores."""
-        if not isinstance(target, Tensor) or target.is_floating_point():
-            return output.new_ones(len(output))
-        kept: Tensor = target.ne(self._form.function.ignore_index)
-        return kept.to(output)
+    def shares(self, output: Tensor, target: Any) -> Tensor:
+        """Return by what an example's loss weighs cross-entropy, (batch, 1, *positions).
+
+        0 where it is ignored, else 1, or one over the number of positions that a mean is over.
+        """
+        kept = output.new_ones(len(output), 1, *output.shape[2:])
+        if isinstance(target, Tensor) and not target.is_floating_point():
+            kept = target.ne(self._form.function.ignore_index).to(output).reshape(kept.shape)
+        if self._form.reduction != "mean":
+            return kept
+        counted = self._form.counted(kept.flatten(1), target)
+        return kept / counted.reshape(-1, *[1] * (kept.ndim - 1))
 
 
 _ENTROPIES = (nn.CrossEntropyLoss, nn.NLLLoss)
@@ -289,19 +295,10 @@ class SampledFisher(Fisher):
     def vectors(
         self, loss: ExampleLoss, output: Tensor, target: Any, generator: torch.Generator
     ) -> Iterator[Tensor]:
-        flat = output.reshape(len(output), -1)
-        root = None if _plain_softmax(loss, output) else _roots(loss, output, target)
-        counts = loss.counts(output, target).unsqueeze(1) if root is None else None
+        mixed = _mixing(loss, output, target)
         for _ in range(self.draws):
-            noise = torch.randn(flat.shape, generator=generator, dtype=torch.float64)
-            noise = noise.to(flat) / self.draws**0.5
-            if root is None:
-                p = output.detach().softmax(1)
-                mixed = p.sqrt() * noise - p * (p.sqrt() * noise).sum(1, keepdim=True)
-                mixed = mixed * counts
-            else:
-                mixed = (root @ noise.unsqueeze(2)).squeeze(2)
-            yield mixed.reshape(output.shape)
+            noise = torch.randn(output.shape, generator=generator, dtype=torch.float64)
+            yield mixed(noise.to(output) / self.draws**0.5)
 
 
 @dataclass(frozen=True)
@@ -320,13 +317,29 @@ def _plain_softmax(loss: ExampleLoss, output: Tensor) -> bool:
     return loss.is_softmax and output.ndim == 2
 
 
+def _mixing(loss: ExampleLoss, output: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
+    """Return the product of S, with SSᵀ = the loss Hessian, and noise shaped like the output."""
+    if not loss.is_softmax or output.ndim < 2:
+        roots = _roots(loss, output, target)
+        return lambda noise: (roots @ noise.reshape(len(noise), -1, 1)).reshape(output.shape)
+    # Given the output, positions are independent: each has the closed form of one alone. A matrix
+    # over all classes and positions would be too large for a language model.
+    p, shares = output.detach().softmax(1), loss.shares(output, target)
+
+    def mixed(noise: Tensor) -> Tensor:
+        spread = p.sqrt() * noise
+        return shares.sqrt() * (spread - p * spread.sum(1, keepdim=True))
+
+    return mixed
+
+
 def _roots(loss: ExampleLoss, output: Tensor, target: Any) -> Tensor:
     """Return S with SSᵀ = the loss Hessian (its positive part), shape (batch, n, n)."""
     if _plain_softmax(loss, output):
         p = output.detach().softmax(1)
         root = p.sqrt()
         roots = root.diag_embed() - p.unsqueeze(2) * root.unsqueeze(1)
-        return roots * loss.counts(output, target).reshape(-1, 1, 1)
+        return roots * loss.shares(output, target).unsqueeze(2)
     hessian = loss.hessian(output, target)
     values, vectors = torch.linalg.eigh((hessian + hessian.mT) / 2)
     scaled: Tensor = vectors * values.clamp(min=0).sqrt().unsqueeze(1)

@@ -44,7 +44,34 @@ class ByKeyword(nn.Module):
         return self.linear(input=x).relu_()
 
 
+class Conv1D(nn.Module):
+    """As in transformers, by whose name it is known: the weight is (in, out)."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.weight, self.bias = (
+            nn.Parameter(torch.randn(shape)),
+            nn.Parameter(torch.randn(shape[1])),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight + self.bias
+
+
+class OwnRMSNorm(nn.Module):
+    """As transformers has one for each architecture: no subclass of torch's."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (1 + self.weight) * x / x.square().mean(-1, keepdim=True).sqrt()
+
+
 EXAMPLES = {
+    "Conv1D": (Conv1D(5, 3), _image(7, 5)),
+    "an RMSNorm of one's own": (OwnRMSNorm(5), _image(7, 5)),
     "linear": (nn.Linear(5, 3), _image(5)),
     "linear without bias": (nn.Linear(5, 3, bias=False), _image(5)),
     "linear 3-D": (nn.Linear(5, 3), _image(7, 5)),

@@ -94,6 +94,21 @@ def test_sampled_vectors_do_so_on_average(name: str) -> None:
     assert (found - wanted).norm() < 0.08 * wanted.norm()
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_positions_have_sampled_vectors_of_their_own(reduction: str) -> None:
+    """Without a matrix over all classes and positions, which no language model could have."""
+    loss = ExampleLoss(nn.CrossEntropyLoss(reduction=reduction))
+    output = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0)).double()
+    target = torch.tensor([[0, -100, 3], [2, 1, 1]])
+    generator = torch.Generator().manual_seed(0)
+    found = sum(
+        v.flatten(1)[:, :, None] * v.flatten(1)[:, None, :]
+        for v in SampledFisher(draws=8000).vectors(loss, output, target, generator)
+    )
+    wanted = loss.hessian(output, target)
+    assert (found - wanted).norm() < 0.08 * wanted.norm()
+
+
 def test_the_empirical_vector_is_the_gradient_of_the_loss() -> None:
     function, target = LOSSES["cross-entropy"]
     loss, output = ExampleLoss(function), _output()

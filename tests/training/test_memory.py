@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import pytest
 import torch
@@ -39,13 +40,16 @@ def _held() -> int:
     return sum(storages.values())
 
 
-def _largest(length: int, curvature: str) -> int:
+def _influence(length: int, curvature: str) -> tuple[LayerInfluence, _Drawn]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(WIDTH, 16), nn.Tanh(), nn.Linear(16, 3))
     data = _Drawn(length)
-    influence = LayerInfluence(
-        model, data, loss_fn=nn.CrossEntropyLoss(), batch_size=8, curvature=curvature
-    )
+    loss = nn.CrossEntropyLoss()
+    return LayerInfluence(model, data, loss_fn=loss, batch_size=8, curvature=curvature), data
+
+
+def _largest(length: int, curvature: str) -> int:
+    influence, data = _influence(length, curvature)
     queries = torch.randn(4, WIDTH), torch.tensor([0, 1, 2, 0])
     gc.collect()
     before = _held()
@@ -59,3 +63,20 @@ def test_held_tensors_do_not_grow_with_the_training_data(curvature: str) -> None
     few, many = _largest(32, curvature), _largest(320, curvature)
     assert few > 0
     assert many <= few + 2048  # ten times the data would be ten times 32 * 24 * 4 bytes = 3072
+
+
+def _largest_of_index(length: int, folder: Path) -> int:
+    influence, data = _influence(length, "ekfac")
+    influence.fit()
+    gc.collect()
+    before, data.largest = _held(), 0
+    influence.index(folder)
+    return data.largest - before
+
+
+def test_building_an_index_holds_sixteen_batches_of_entries(tmp_path: Path) -> None:
+    few, many = (_largest_of_index(n, tmp_path / str(n)) for n in (128, 1280))
+    entries = 16 * 8 * (17 * 25 + 3 * 17) * 2  # batches, examples, numbers, bytes
+    assert few > entries / 2
+    assert many <= few + 2048
+    assert many <= 1.5 * entries
