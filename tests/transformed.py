@@ -21,7 +21,7 @@ LLAMA = {**SIZES, "num_key_value_heads": 1, "max_position_embeddings": 32, "head
 SEES = {**SIZES, "image_size": 16, "patch_size": 8}
 GPT2 = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32, "bos_token_id": 0}
 T5 = {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2}
-SWIN = {"image_size": 32, "patch_size": 4, "embed_dim": 8, "depths": [1, 1], "num_heads": [2, 2]}
+SWIN = {"image_size": 32, "patch_size": 4, "embed_dim": 8, "depths": [2, 1], "num_heads": [2, 2]}
 READS = {**SIZES, "max_position_embeddings": 32, "bos_token_id": 0, "eos_token_id": 39}
 LABELS = {"num_labels": CLASSES}
 

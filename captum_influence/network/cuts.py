@@ -93,6 +93,7 @@ class Cut:
     shared: bool = field(default=False, kw_only=True)
     select: int | str | Callable[[Any], Tensor] | Among | None = field(default=None, kw_only=True)
     basis: Basis | None = field(default=None, kw_only=True)
+    windows: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.module, (Module, str)):
@@ -117,6 +118,13 @@ class Cut:
                 "expected shared=True or a basis, got both: others read the tensor, nobody reads "
                 "its codes. Cut at the output of the module that returns it"
             )
+        if not isinstance(self.windows, int) or self.windows < 1:
+            raise ValueError(f"expected windows as an int from 1, got {self.windows!r}")
+        if self.windows > 1 and (self.shared or self.basis is not None):
+            raise ValueError(
+                "expected windows, or else shared=True or a basis, got both: cut at the output of "
+                "the block, where each example has one row"
+            )
 
     @staticmethod
     def ensure(value: Cut | Module | str, side: Side = "output") -> Cut:
@@ -126,7 +134,8 @@ class Cut:
     @property
     def place(self) -> Hashable:
         """What tells it from other cuts of a network."""
-        return id(self.module), self.side, self.call, self.shared, str(self.select), self.basis
+        how = (self.side, self.call, self.shared, str(self.select), self.basis, self.windows)
+        return id(self.module), *how
 
     def code(self, write: Callable[[object, str], str]) -> str:
         """Return the Python that builds it; ``write`` returns that of an inner value."""
@@ -136,6 +145,7 @@ class Cut:
         given += ["shared=True"] if self.shared else []
         given += [] if self.select is None else [f"select={write(self.select, 'select')}"]
         given += [] if self.basis is None else [f"basis={write(self.basis, 'basis')}"]
+        given += [] if self.windows == 1 else [f"windows={self.windows}"]
         return f"Cut({', '.join(given)})"
 
     def within(self, forward_func: Forward) -> Cut:

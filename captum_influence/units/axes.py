@@ -60,7 +60,7 @@ class Axis:
             axis: a name; ``("position", "head")`` for each head at each position; the dimension
                 that tells units apart (0 is the batch); or a grouping, see :func:`rank_units`.
             shape: of one example's units.
-            heads: into how many heads the last dimension of (N, T, C) falls, for ``"head"``.
+            heads: into how many heads the last dimension of (N, ..., C) falls, for ``"head"``.
             channel: the dimension that counts channels; None: by the number of dimensions.
 
         Raises:
@@ -258,9 +258,9 @@ def _dimension(axis: int, shape: tuple[int, ...]) -> Axis:
 def _heads(shape: tuple[int, ...], heads: int | None) -> Axis:
     if heads is None and len(shape) == 3:  # (N, heads, T, T) or (N, heads, T, d)
         return Axis("head", shape, (0,))
-    if heads is None or heads < 1 or len(shape) not in (1, 2) or shape[-1] % heads:
+    if heads is None or heads < 1 or shape[-1] % heads:
         raise ValueError(
             'axis="head" expects a layer (N, heads, ..., ...), or heads= that divides the last '
-            f"dimension of (N, T, C); got units of shape {shape} and heads={heads}"
+            f"dimension of (N, ..., C); got units of shape {shape} and heads={heads}"
         )
     return Axis("head", shape, (len(shape) - 1,), heads)

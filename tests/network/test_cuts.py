@@ -217,6 +217,17 @@ def test_what_is_no_layer_is_refused() -> None:
         Cut(7)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("windows", [0, 1.5])
+def test_windows_are_counted_from_one(windows: Any) -> None:
+    with pytest.raises(ValueError, match="windows as an int from 1"):
+        Cut("1.0", windows=windows)
+
+
+def test_windows_are_neither_shared_nor_in_a_basis() -> None:
+    with pytest.raises(ValueError, match="cut at the output of the block"):
+        Cut("1.0", "input", shared=True, windows=2)
+
+
 def _asking(model: nn.Module, inputs: Any, *, cut: Cut) -> Asked:
     return Asked.of(_asking, locals())
 
@@ -228,6 +239,7 @@ def _asking(model: nn.Module, inputs: Any, *, cut: Cut) -> Asked:
         (Cut("1.0", "input", call=0), "Cut('1.0', 'input', call=0)"),
         (Cut("1.0", select="h"), "Cut('1.0', select='h')"),
         (Cut("1.0", select=tensors_in), "Cut('1.0', select=tensors_in)"),
+        (Cut("1.0", "input", windows=4), "Cut('1.0', 'input', windows=4)"),
     ],
 )
 def test_a_cut_is_printed_as_it_is_written(cut: Cut, code: str) -> None:

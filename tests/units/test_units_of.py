@@ -3,9 +3,18 @@
 import attending
 import pytest
 import torch
-from torch import nn
+import transformed
+from torch import Tensor, nn
 
-from captum_influence import Anatomy, Cut
+from captum_influence import (
+    Anatomy,
+    Cut,
+    DistributionalInfluence,
+    Point,
+    counterfactual,
+    explain,
+    rank_units,
+)
 from captum_influence.network.anatomy.parts import Neurons
 from captum_influence.units.units_of import UnitsOf
 
@@ -59,3 +68,45 @@ def test_neurons_and_heads_are_layers_whose_units_are_named() -> None:
     pairs = UnitsOf(block.attentions[0], axis=("position", "head")).along((5, 8), model, x)
     assert (pairs.sizes, pairs.label((3, 1))) == ((5, 4), "head 1 at position 3")
     assert UnitsOf(block.neurons).along((5, 12), model, x).sizes == (12,)
+
+
+def test_heads_of_windows_are_units_that_are_removed_as_by_hand() -> None:
+    model, batch = transformed.built("Swin", "sdpa"), transformed.batch("Swin")
+    picture = batch["pixel_values"]
+    attention = Anatomy.of(model, batch).attentions[1]
+    found = explain(model, picture[0], attention, 1, versus=2, overlay=False)
+    lost = _without(model, picture[:1], attention.output, (), 0)
+    for shown, alone in zip(found.units, found.effects.alone, strict=True):
+        (head,) = shown.unit.index
+        by_hand = lost - _without(model, picture[:1], attention.output, (head,), 4)
+        assert float(alone) == pytest.approx(by_hand, abs=1e-9)
+    measure = DistributionalInfluence(model, attention.cut, distribution=Point(), quantity=1)
+    influence = measure.attribute(picture)
+    ranked = rank_units(influence, axis="head", heads=2)
+    summed = influence.unflatten(-1, (2, -1)).sum((1, 2, 4)).mean(0)  # windows, positions, features
+    for unit in ranked.units:
+        assert unit.value == pytest.approx(float(summed[unit.index[0]]), abs=1e-12)
+    other = counterfactual(model, picture[0], attention, true=_other(model, picture), max_units=1)
+    assert other.layer == f"{attention.output} (input)"
+
+
+def _other(model: nn.Module, picture: Tensor) -> int:
+    return (int(model(picture[:1]).logits.argmax()) + 1) % 3
+
+
+def _without(
+    model: nn.Module, picture: Tensor, name: str, heads: tuple[int, ...], size: int
+) -> float:
+    """Return a score's lead, with heads' features zero for all windows at once."""
+
+    def zeroed(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        kept = args[0].clone()
+        for head in heads:
+            kept[..., head * size : (head + 1) * size] = 0
+        return (kept, *args[1:])
+
+    handle = model.get_submodule(name).register_forward_pre_hook(zeroed)
+    with torch.no_grad():
+        scores = model(picture).logits[0]
+    handle.remove()
+    return float(scores[1] - scores[2])

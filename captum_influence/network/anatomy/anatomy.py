@@ -114,7 +114,8 @@ def _in_words(block: Block) -> list[str]:
     words = []
     for one in block.attentions:
         shared = "" if one.key_heads == one.heads else f", {one.key_heads} of keys,"
-        words.append(f"{one.heads} heads of {one.size}{shared} at {one.output}")
+        within = "" if one.windows == 1 else f" in {one.windows} windows"
+        words.append(f"{one.heads} heads of {one.size}{shared}{within} at {one.output}")
     if block.neurons is not None:
         words.append(f"{block.neurons.count} neurons at {block.neurons.output}")
     return words

@@ -12,16 +12,23 @@ __all__ = ["Attention", "Block", "Columns", "Neurons", "Stream"]
 
 @dataclass(frozen=True)
 class Columns:
-    """Some of the features that a module returns: ``output[..., start:stop]``."""
+    """Some of the features that a module returns: ``output[..., start:stop]``.
+
+    Attributes:
+        module: its name.
+        start, stop: which.
+        windows: how many rows each example has there.
+    """
 
     module: str
     start: int
     stop: int
+    windows: int = 1
 
     @property
     def cut(self) -> Cut:
         """Where the module's output passes, all of its features."""
-        return Cut(self.module)
+        return Cut(self.module, windows=self.windows)
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Attention:
         size: features of a head.
         output: the projection, a module.
         query, key, value: where they come from; None where no module's output is just them.
+        windows: within how many windows of each example it mixes positions, as Swin does; the
+            count is that of the size of input that was watched.
     """
 
     name: str
@@ -45,11 +54,29 @@ class Attention:
     query: Columns | None
     key: Columns | None
     value: Columns | None
+    windows: int = 1
 
     @property
     def cut(self) -> Cut:
-        """What the heads give: (examples, positions, heads · size), before the projection."""
-        return Cut(self.output, "input")
+        """What the heads give, before the projection: (examples, positions, heads · size).
+
+        Of several windows it is (examples, windows, positions of a window, heads · size).
+        """
+        return Cut(self.output, "input", windows=self.windows)
+
+    @property
+    def written(self) -> Cut:
+        """What the projection returns, which is added to the stream."""
+        return Cut(self.output, windows=self.windows)
+
+    @property
+    def read(self) -> tuple[Cut, ...]:
+        """Where the stream is read for it, each as a branch."""
+        found = [c for c in (self.query, self.key, self.value) if c is not None]
+        if not found:
+            return (Cut(self.name, "input", windows=self.windows),)
+        names = {columns.module: columns.windows for columns in found}
+        return tuple(Cut(name, "input", windows=windows) for name, windows in names.items())
 
 
 @dataclass(frozen=True)
@@ -114,7 +141,7 @@ class Stream:
         """Yield what is added to the stream, in order: the embedding, attentions, perceptrons."""
         yield self.embedding
         for block in self.blocks:
-            yield from (Cut(attention.output) for attention in block.attentions)
+            yield from (attention.written for attention in block.attentions)
             if block.neurons is not None:
                 yield Cut(block.neurons.output)
 
@@ -122,8 +149,6 @@ class Stream:
         """Yield where it is read, in order, each as a branch: others go on with what was there."""
         for block in self.blocks:
             for attention in block.attentions:
-                sources = (attention.query, attention.key, attention.value)
-                names = [s.module for s in sources if s is not None] or [attention.name]
-                yield from (Cut(name, "input") for name in dict.fromkeys(names))
+                yield from attention.read
             if block.neurons is not None:
                 yield from (Cut(name, "input") for name in block.neurons.inputs)

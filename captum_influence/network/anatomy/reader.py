@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -67,19 +68,36 @@ class Reader:
             )
         output, (heads, size) = found[0], (mixing.mixed.shape[-3], mixing.mixed.shape[-1])
         _check_sum(output, heads)
-        sources = [self._columns(t) for t in (mixing.query, mixing.key, mixing.value)]
+        windows = self._windows(mixing)
+        sources = [self._columns(t, windows) for t in (mixing.query, mixing.key, mixing.value)]
         key = sources[1]
         attention = Attention(
-            mixing.name,
-            heads,
-            heads if key is None else (key.stop - key.start) // size,
-            size,
-            output.name,
-            *sources,
+            name=mixing.name,
+            heads=heads,
+            key_heads=heads if key is None else (key.stop - key.start) // size,
+            size=size,
+            output=output.name,
+            query=sources[0],
+            key=key,
+            value=sources[2],
+            windows=self._windows_at(output, windows),
         )
         return _Seen(attention, output.at, output.returned.shape[-1])
 
-    def _columns(self, tensor: Tensor | None) -> Columns | None:
+    def _windows(self, mixing: Mixing) -> int:
+        """Return within how many windows of each example positions are mixed."""
+        examples = len(self.watch.calls[-1].given[0])  # the network itself is the last to end
+        rows = math.prod(mixing.mixed.shape[:-3])
+        return rows // examples if rows % examples == 0 else 1
+
+    def _windows_at(self, projection: Projection, windows: int) -> int:
+        """Return how many rows each example has where a projection reads them."""
+        call, examples = self._call(projection.name), len(self.watch.calls[-1].given[0])
+        # A module may lay positions of all examples in one dimension; a function is given all.
+        given = call.given[0] if call is not None and call.given else projection.given
+        return windows if len(given) == windows * examples else 1
+
+    def _columns(self, tensor: Tensor | None, windows: int) -> Columns | None:
         """Return which features of which module a tensor was made of; None if it isn't just one."""
         found = [] if tensor is None else list(self.watch.origins(tensor))
         if len(found) != 1:
@@ -91,7 +109,8 @@ class Reader:
         columns = every[..., start : start + width]
         if not _equal_sorted(columns, part):
             return None  # they lie between others, as where each head has its own three
-        return Columns(projection.name, start, start + width)
+        rows = self._windows_at(projection, windows)
+        return Columns(projection.name, start, start + width, rows)
 
     def _check_once(self, seen: Sequence[_Seen]) -> None:
         names = [one.attention.output for one in seen]

@@ -17,6 +17,7 @@ from torch.nn import Module
 from captum_influence.network.cuts import Cut, Tensors, picked, substituted
 from captum_influence.network.passes.codes import acting_on_codes
 from captum_influence.network.passes.holding import noted
+from captum_influence.network.passes.windows import acting_on_windows
 
 __all__ = ["Fill", "Mark", "Measured", "Overwrite", "Read", "Root", "Visit", "handed_on"]
 
@@ -84,7 +85,8 @@ class Visit(ABC):
         if self._calls - 1 != (self.cut.call or 0):
             return None
         tensors = picked(value, self.cut)
-        changed = acting_on_codes(self.act, self.cut)(tensors)
+        act = acting_on_windows(acting_on_codes(self.act, self.cut), self.cut)
+        changed = act(tensors)
         same = all(new is old for old, new in zip(tensors, changed, strict=True))
         return value if same else substituted(value, tensors, changed)
 

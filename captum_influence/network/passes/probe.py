@@ -20,7 +20,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from captum_influence.network.cuts import Among, Cut, Tensors, tensors_in
 from captum_influence.network.passes.arguments import Arguments, Bound
 from captum_influence.network.passes.buffers import Place, changed_by
-from captum_influence.network.passes.rows import AsManyRows, Layout, layout
+from captum_influence.network.passes.rows import AsManyRows, Layout, layout, rows_each
 
 __all__ = ["Passed", "Probe", "Prober", "check_modes", "narrowed", "same_draws", "settle"]
 
@@ -90,7 +90,7 @@ class Prober:
             return Probe(AsManyRows(), picks=picks)
         output = self._output(alone, among[0])
         cuts = [
-            rows_layout(a, b, f"the {cut}")
+            rows_layout(a, b, f"the {cut}", cut.windows)
             for cut, a, b in zip(self.cuts, alone.cuts, among[0].cuts, strict=True)
         ]
         for cut, found in zip(self.cuts, cuts, strict=True):
@@ -238,8 +238,8 @@ def _alike(own: Any, whole: Any) -> bool:
     return all(_close(x, y) for x, y in zip(a, b, strict=True) if x.is_floating_point())
 
 
-def rows_layout(one: Any, several: Any, what: str) -> Layout:
-    """Return how rows lie in a value.
+def rows_layout(one: Any, several: Any, what: str, windows: int = 1) -> Layout:
+    """Return how rows lie in a value, of which an example is said to have so many windows.
 
     Raises:
         ValueError: if its shapes tell that examples aren't in its first dimension.
@@ -247,9 +247,12 @@ def rows_layout(one: Any, several: Any, what: str) -> Layout:
     try:
         found = layout(one, several, COMPANY)
     except ValueError as error:
+        each, cure = rows_each(one, several, COMPANY) * windows, "use batch_first=True"
+        if each > windows:
+            cure = f"if these are windows of each, say so, as by Cut(layer, windows={each})"
         raise ValueError(
-            f"expected examples in the first dimension of {what}, got {error}: use "
-            "batch_first=True, or a layer that keeps the batch apart"
+            f"expected examples in the first dimension of {what}, got {error}: {cure}, or a layer "
+            "that keeps the batch apart"
         ) from None
     return found
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from captum_influence.network.cuts import concatenated, mapped, tensors_in
 
-__all__ = ["AsManyRows", "Layout", "layout"]
+__all__ = ["AsManyRows", "Layout", "layout", "rows_each"]
 
 
 class Layout(ABC):
@@ -242,6 +242,19 @@ def layout(one: Any, several: Any, count: int, *, lenient: bool = False) -> Layo
         found = _Structure(tuple(_layout_or_mixed(a, b, count) for a, b in pairs))
         return found if found.has_rows else layout(one, several, count)
     return _Shared()
+
+
+def rows_each(one: Any, several: Any, count: int) -> int:
+    """Return how many rows of the first dimension an example has, if it is as many in all tensors.
+
+    Args:
+        one: what was handed on for one example.
+        several: the same for several.
+        count: how many these are.
+    """
+    pairs = [(a, b) for a, b in zip(tensors_in(one), tensors_in(several), strict=False) if a.ndim]
+    known = {len(a) for a, b in pairs if tuple(b.shape) == (count * len(a), *a.shape[1:])}
+    return known.pop() if len(known) == 1 else 1
 
 
 def _layout_or_mixed(one: Any, several: Any, count: int) -> Layout:
