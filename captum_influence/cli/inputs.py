@@ -130,6 +130,10 @@ class Network:
             )
         return classes
 
+    def index(self, word: str, inputs: Tensor) -> int:
+        """Return the number of a class by its name or number, out of those scored for inputs."""
+        return class_index(word, self.names, self.outputs(inputs))
+
     def display(self, image: Tensor) -> Tensor:
         """Return what an input (3, height, width) shows: RGB in [0, 1], on the CPU."""
         return self.prepare.decode(image.detach().cpu().float()).clamp(0, 1)

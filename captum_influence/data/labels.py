@@ -14,6 +14,7 @@ __all__ = ["Names", "class_index", "class_name", "read_class_names"]
 Names = Sequence[str] | Mapping[int, str] | None
 
 _CLOSE = 3
+_LISTED = 12  # names: so many fit into a line that is read
 
 
 def read_class_names(path: str | Path) -> dict[int, str]:
@@ -98,9 +99,11 @@ def _index_of_name(text: str, names: Names) -> int:
     if not found:
         close = difflib.get_close_matches(wanted, known.values(), _CLOSE)
         similar = f"; similar names: {', '.join(close)}" if close else ""
+        every = [class_name(index, names) for index in known]
+        listed = f"; there are {', '.join(every)}" if len(every) <= _LISTED else ""
         raise ValueError(
             f"expected a class by number or name, got {text!r}, which is none of the {len(known)} "
-            f"names{similar}"
+            f"names{similar}{listed}"
         )
     return found[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -31,6 +32,8 @@ __all__ = [
 Tensors = tuple[Tensor, ...]
 Forward = Callable[..., Any]
 Side = Literal["output", "input"]
+
+_CLOSE = 3  # names like one that isn't there
 
 
 @dataclass(frozen=True)
@@ -367,8 +370,9 @@ def _named(forward_func: Forward, name: str) -> Module:
     for known_as in (name, name.removeprefix("_orig_mod.").removeprefix("module.")):
         if known_as in modules:
             return modules[known_as]
-    near = [other for other in modules if other.split(".")[-1] == name.split(".")[-1]]
-    known = near or [other for other in modules if other]
+    alike = difflib.get_close_matches(name, modules, _CLOSE)
+    same_end = [other for other in modules if other.split(".")[-1] == name.split(".")[-1]]
+    known = list(dict.fromkeys([*alike, *same_end, *filter(None, modules)]))  # the near ones first
     raise ValueError(
         f"the network has no layer named {name!r}; it has {', '.join(known[:12])}"
         f"{', ...' if len(known) > 12 else ''}"

@@ -54,6 +54,10 @@ def test_a_class_by_number_or_name() -> None:
         class_index("-1", names)
     with pytest.raises(ValueError, match="similar names: sports car"):
         class_index("sport car", names)
+    with pytest.raises(ValueError, match=r"; there are crane, sports car, Crane, 7$"):
+        class_index("nope", names)
+    with pytest.raises(ValueError, match=r"none of the 13 names$"):
+        class_index("nope", list("abcdefghijklm"))
     with pytest.raises(ValueError, match="from 0 to 3, got 4: the network has 4 outputs"):
         class_index(4, names, 4)
 

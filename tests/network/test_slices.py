@@ -82,6 +82,7 @@ class Awkward(nn.Module):
 
 ERRORS = [
     ("frist", ValueError, r"no layer named 'frist'; it has first, twice, idle"),
+    ("idel", ValueError, r"no layer named 'idel'; it has idle, aside, first"),
     (nn.Linear(3, 3), ValueError, "the layer, a Linear, is not a module of the network"),
     (7, TypeError, "expected a torch.nn.Module or its dotted name as a layer, got int"),
     ("idle", RuntimeError, "the layer never ran: output of Linear was called 0 time"),

@@ -24,7 +24,6 @@ from captum_influence.cli.options import (
 from captum_influence.cli.output import Report
 from captum_influence.cli.syntax.data_sets import ProfileOptions
 from captum_influence.data.folders import PictureFolder
-from captum_influence.data.labels import class_index
 from captum_influence.demo.objects import CLASSES
 from captum_influence.demo.scenes import SceneDataset
 from captum_influence.network.cuts import Cut
@@ -51,7 +50,7 @@ def run(
     _check(network, options)
     report, known = Report.claim(output, InfluenceProfile), Network.of(network, preprocessing)
     loader, groups = _pictures(known, options)
-    quantity = _quantity(known, options)
+    quantity = _quantity(known, options, loader.dataset[0][0])
     layers = options.layers or _DEMO_LAYERS
     influence = DistributionalInfluence(
         known.model,
@@ -99,9 +98,10 @@ def _pictures(network: Network, options: ProfileOptions) -> tuple[DataLoader[Any
     return loader_of(pictures, options.batch_size), pictures.groups
 
 
-def _quantity(network: Network, options: ProfileOptions) -> Quantity:
+def _quantity(network: Network, options: ProfileOptions, first: Tensor) -> Quantity:
+    """Return what is asked of each picture; the classes that the first gets scores of are known."""
     words = (options.target, options.versus)
-    target, versus = (None if w is None else class_index(w, network.names) for w in words)
+    target, versus = (None if w is None else network.index(w, first[None]) for w in words)
     return asked_for(target, versus=versus)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from captum_influence.cli.inputs import Network
 from captum_influence.cli.options import (
     LayerOptions,
@@ -12,7 +14,6 @@ from captum_influence.cli.options import (
 )
 from captum_influence.cli.output import Report
 from captum_influence.cli.syntax.classes import DEMO_PROTOTYPE, PrototypeOptions
-from captum_influence.data.labels import class_index
 from captum_influence.explanations.prototypes.find import prototype
 from captum_influence.explanations.prototypes.result import Prototype
 
@@ -40,7 +41,8 @@ def run(
     if network.model is not None and question.target is None and not of_unit:
         raise ValueError("expected --target CLASS, or --layer NAME with --unit N, beside --model")
     report, known = Report.claim(output, Prototype), Network.of(network, preprocessing)
-    target = None if of_unit else class_index(question.target or DEMO_PROTOTYPE, known.names)
+    blank = known.prepare.encode(torch.zeros(1, 3, *known.size))
+    target = None if of_unit else known.index(question.target or DEMO_PROTOTYPE, blank)
     found = prototype(
         known.model,
         target,

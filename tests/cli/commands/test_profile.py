@@ -57,7 +57,7 @@ def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("more", "message"),
     [
         (["--images", "nowhere"], "which is none"),
-        (["--target", "9"], "out of range"),
+        (["--target", "9"], "expected a class from 0 to "),
         (["--layer", "conv9"], "no layer named 'conv9'"),
     ],
 )
