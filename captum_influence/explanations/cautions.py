@@ -71,7 +71,7 @@ def _cautions(here: Answer, there: Answer, delta: float | None, names: Names) ->
     if delta is not None and abs(delta) > _TOLERATED * abs(change):
         yield (
             f"The contributions add up to {number(change + delta)}, the quantity changes by "
-            f"{number(change)} along the path: take more points, LinearPath(..., n_steps=...)."
+            f"{number(change)} along the path: take more points, LinearPath(..., n=...)."
         )
 
 

@@ -52,7 +52,7 @@ def removing_units(
         ValueError: if the layer has no such units, or there is no such replacement.
     """
     network, cut = network_of(model, chosen.run.output), chosen.units.cut
-    with reruns(network, cut, inputs) as runs:
+    with reruns(network, cut, inputs, chosen.run.internal_batch_size) as runs:
         axis = chosen.units.along(tuple(runs.activations.shape[1:]), network, inputs)
         fixed = quantity.resolve(runs.output)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from captum_influence.network.cuts import Cut
 from captum_influence.network.outputs import tensor_of
+from captum_influence.network.passes.arguments import Arguments
 from captum_influence.network.reading import one_tensor
 from captum_influence.network.slices import Slice
 
@@ -67,15 +68,26 @@ class Reruns:
 
 
 @contextmanager
-def reruns(model: nn.Module, cut: Cut, images: Tensor) -> Iterator[Reruns]:
+def reruns(model: nn.Module, cut: Cut, images: Tensor, rows: int | None = None) -> Iterator[Reruns]:
     """Run a batch up to the end once; within the block it can be run on from the cut again.
 
     What comes before the cut is remembered where possible, not run again.
+
+    Args:
+        model: the network.
+        cut: where it is run on from.
+        images: (examples, ...).
+        rows: how many rows will be run on at most at once, if that is known.
+
+    Raises:
+        RuntimeError: if what a row gets depends on the rows beside it, and they are several.
     """
     slice_ = Slice(model, [], sample_at=cut)
     entry = cast(Cut, slice_.sample_at)  # the cut, found in the network
     with slice_.opened():
         images = slice_.admitted(images)
+        if rows == 1 and len(images) == 1:  # they can't meet, as in the measure
+            slice_.probe((images,), Arguments(examples=1), rows)
         reading = slice_.record((images,))
         found = one_tensor(reading.cuts[0], cut)
         yield Reruns(found, reading.output, slice_, entry, images)

@@ -53,7 +53,7 @@ def test_contributions_that_miss_the_change_are_said() -> None:
     network = nn.Sequential(_network([[1.0, 0.0], [0.0, 0.0]], [-3.0, 0.0]), nn.Softplus(20.0))
     found, warned = _asked(network, distribution=LinearPath(0.0, 2, LeftRiemann()))
     assert len(warned) == 1
-    assert "take more points" in warned[0]
+    assert "take more points, LinearPath(..., n=...)" in warned[0]
     assert found.delta is not None
 
 

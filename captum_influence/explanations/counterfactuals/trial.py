@@ -161,7 +161,7 @@ def trial_of(
     with run.seeded():
         display = _display(inputs[0], chosen.shown)
         replacement = Replacement.with_loader(replace, network, cut, loader, run.seed)
-        with reruns(network, cut, inputs) as runs:
+        with reruns(network, cut, inputs, run.internal_batch_size) as runs:
             mistake = wanted.mistake(runs.scores, chosen.shown.class_names)
             search = wanted.search_of(
                 mistake,

@@ -42,13 +42,14 @@ def answers_without(
     Returns:
         A class for each, that with the highest score; none if the output isn't a score per class.
     """
-    with reruns(network, chosen.units.cut, inputs) as runs:
+    rows = chosen.run.internal_batch_size or _ROWS
+    with reruns(network, chosen.units.cut, inputs, rows) as runs:
         scores = scores_in(runs.output)
         if scores is None or scores.shape[1] < 2:
             return ()
         own, answers = runs.activations, []
         other = replacement.like(own).expand_as(own)
-        for gone in torch.split(_sets(axis, shown), _ROWS):
+        for gone in torch.split(_sets(axis, shown), rows):
             changed = torch.where(axis.spread(gone.to(own.device)), other, own)
             found = scores_in(runs.rerun(changed, torch.zeros(len(gone), dtype=torch.long)))
             answers += [] if found is None else list(found.detach())

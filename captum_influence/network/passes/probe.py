@@ -311,7 +311,8 @@ def refused(place: str) -> RuntimeError:
         f"what a row gets at {place} depends on the rows beside it in the batch (statistics over "
         "the batch, a softmax over its dimension, a branch on its values, nodes of one graph), so "
         "examples and points would change one another: make the network treat rows apart "
-        "(model.eval()?), or pass internal_batch_size=1, which runs one row at a time"
+        "(model.eval()?), or pass internal_batch_size=1, which runs one row at a time (the "
+        "measure; explain and counterfactual of one input)"
     )
 
 

@@ -1,5 +1,6 @@
 """What the network says without units, beside the same network whose head ignores them."""
 
+import pytest
 import torch
 from torch import nn
 from voting import Eyes
@@ -24,3 +25,26 @@ def test_each_answer_is_that_of_a_network_that_ignores_the_unit() -> None:
 def test_without_classes_there_are_no_answers() -> None:
     model = nn.Sequential(Eyes(), nn.Linear(3, 1).double()).eval()
     assert explain(model, PICTURE, "0.vote.0", axis="neuron").without == ()
+
+
+class Centred(Eyes):
+    """What one row gets depends on the others: half their mean is taken from it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x - x.mean(0, keepdim=True) / 2)
+
+
+class Halved(Eyes):
+    """The same of a row alone."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x / 2)
+
+
+def test_rows_that_see_one_another_run_one_at_a_time_if_asked() -> None:
+    asked = {"top": 3, "replace": "zero", "axis": "neuron", "internal_batch_size": 1}
+    with pytest.raises(RuntimeError, match="or pass internal_batch_size=1"):
+        explain(Centred(), PICTURE, "vote.0", 0)
+    one, other = (explain(model, PICTURE, "vote.0", 0, **asked) for model in (Centred(), Halved()))
+    assert one.effects == other.effects
+    assert one.without == other.without
