@@ -20,6 +20,8 @@ __all__ = [
     "PreprocessingOptions",
     "QuestionOptions",
     "SeedOptions",
+    "device",
+    "labels",
     "replaced",
     "replacement",
     "strict",
@@ -74,6 +76,20 @@ def strict() -> Any:
     )
 
 
+def labels() -> Any:
+    """Declare the option that names classes."""
+    return option(
+        "--labels",
+        metavar="FILE",
+        help='class names: a JSON list, {"817": "sports car"}, or one name per line',
+    )
+
+
+def device() -> Any:
+    """Declare the option that says where the network runs."""
+    return option("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
+
+
 def replaced(default: str) -> Any:
     """Declare the option that says what takes a removed unit's place.
 
@@ -121,14 +137,8 @@ class NetworkOptions(Group):
         help="the library's or hub's own weights (downloaded; of hf: the default), or a "
         ".safetensors, .pt or .pth file",
     )
-    labels: str | None = option(
-        "--labels",
-        metavar="FILE",
-        help='class names: a JSON list, {"817": "sports car"}, or one name per line',
-    )
-    device: str = option(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto"
-    )
+    labels: str | None = labels()
+    device: str = device()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,13 +274,16 @@ class QuestionOptions(Group):
         "default: point",
     )
     points: int | None = option(
-        "--points", type=count, metavar="N", help="of the path or the noise; default: 50"
+        "--points",
+        type=count,
+        metavar="N",
+        help="of the path or the noise; without --distribution, it asks over a path; default: 50",
     )
     baseline: str | None = option(
         "--baseline",
         choices=("zero", "mean", "blur"),
         help="where the path starts: an input of zeros, the picture's mean colour, or the picture "
-        "blurred; default: zero",
+        "blurred; without --distribution, it asks over a path; default: zero",
     )
     noise: float | None = option(
         "--noise",

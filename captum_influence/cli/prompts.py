@@ -9,8 +9,7 @@ from typing import Any
 from torch.nn import Module
 
 from captum_influence.cli.inputs import chosen_device
-from captum_influence.cli.options import NetworkOptions
-from captum_influence.cli.syntax.texts import PromptOptions
+from captum_influence.cli.syntax.texts import LanguageOptions, PromptOptions
 from captum_influence.demo.phrase_net import PhraseTokenizer, load_phrase_network
 from captum_influence.network.torchvision_operators import declare_operators
 
@@ -33,20 +32,18 @@ class LanguageModel:
     tokenizer: Any
 
     @staticmethod
-    def of(options: NetworkOptions) -> LanguageModel:
+    def of(options: LanguageOptions) -> LanguageModel:
         """Return the network that the options name; without ``--model``, the embedded demo's.
 
         Raises:
             ImportError: if transformers isn't installed, and a network of it is asked about.
-            ValueError: if there are weights apart, or it isn't known what class the network has.
+            ValueError: if it isn't known what class the network has.
         """
-        if options.weights is not None:
-            raise ValueError("expected no --weights: --model is a folder that holds them")
         if options.model is None:
             model: Module = load_phrase_network()
             tokenizer: Any = PhraseTokenizer()
         else:
-            model, tokenizer = _pretrained(options.model)
+            model, tokenizer = _pretrained(options.model.removeprefix("hf:"))
         return LanguageModel(model.to(chosen_device(options.device)), tokenizer)
 
 
@@ -58,8 +55,9 @@ def demo_prompt(question: PromptOptions) -> PromptOptions:
     """
     if given := question.given("against", "target", "versus"):
         raise ValueError(
-            f"expected --prompt beside {', '.join(given)}, got none: add it, in names that the "
-            "demo network knows, or leave them out"
+            f"expected --prompt beside {', '.join(given)}, got none: leave them out, or ask in "
+            f'names that the demo network knows: --prompt "{PROMPT}" --against "{AGAINST}" '
+            "--target John"
         )
     return replace(question, prompt=PROMPT, against=AGAINST, target="John", versus="Leo")
 

@@ -8,6 +8,7 @@ import pytest
 from captum_influence.cli.options import (
     OutputOptions,
     PreprocessingOptions,
+    QuestionOptions,
     replacement,
 )
 from captum_influence.cli.program import COMMANDS, parsed
@@ -31,7 +32,9 @@ def test_every_subcommand_says_where_and_draws_from_a_seed(name: str) -> None:
         for f in fields(g)
         for flag in f.metadata.get("flags", ())
     }
-    assert {"--out", "--quiet", "--debug", "--model", "--weights", "--device", "--seed"} <= flags
+    assert {"--out", "--quiet", "--debug", "--model", "--device", "--seed"} <= flags
+    # What save_pretrained writes has its weights beside it.
+    assert ("--weights" in flags) == (name not in {"explain-text", "circuit"})
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,13 @@ def test_preprocessing_says_what_was_said() -> None:
         "mean": (104.0, 117.0, 123.0),
         "value_range": 255,
     }
+
+
+def test_the_help_says_what_follows_without_being_said() -> None:
+    """As cli/question.py takes them: points or a baseline are those of a path."""
+    for name in ("points", "baseline"):
+        about = QuestionOptions.__dataclass_fields__[name].metadata["how"]["help"]
+        assert "without --distribution, it asks over a path" in about
 
 
 def test_quiet_shows_no_progress() -> None:

@@ -3,13 +3,12 @@
 import pytest
 import torch
 
-from captum_influence.cli.options import NetworkOptions
 from captum_influence.cli.prompts import LanguageModel, demo_prompt
-from captum_influence.cli.syntax.texts import PromptOptions
+from captum_influence.cli.syntax.texts import LanguageOptions, PromptOptions
 
 
 def test_the_demo_says_what_it_is_asked_about() -> None:
-    asked, question = LanguageModel.of(NetworkOptions()), demo_prompt(PromptOptions())
+    asked, question = LanguageModel.of(LanguageOptions()), demo_prompt(PromptOptions())
     said = {}
     for text in (question.prompt, question.against):
         ids = torch.tensor([asked.tokenizer(text)["input_ids"]])
@@ -20,8 +19,3 @@ def test_the_demo_says_what_it_is_asked_about() -> None:
 def test_what_belongs_to_no_prompt_is_named() -> None:
     with pytest.raises(ValueError, match="expected --prompt beside --target"):
         demo_prompt(PromptOptions(target="Ben"))
-
-
-def test_weights_come_with_the_folder() -> None:
-    with pytest.raises(ValueError, match="expected no --weights"):
-        LanguageModel.of(NetworkOptions(model="net", weights="w.pt"))

@@ -22,10 +22,10 @@ from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.attr.tokens import token_ids
 from captum_influence.circuits.find import circuit
 from captum_influence.circuits.result import Circuit
-from captum_influence.cli.options import NetworkOptions, OutputOptions, SeedOptions
+from captum_influence.cli.options import OutputOptions, SeedOptions
 from captum_influence.cli.output import Report, tell
 from captum_influence.cli.prompts import LanguageModel, demo_prompt
-from captum_influence.cli.syntax.texts import EdgesOptions, PromptOptions
+from captum_influence.cli.syntax.texts import EdgesOptions, LanguageOptions, PromptOptions
 from captum_influence.data.labels import Names, class_index, read_class_names
 from captum_influence.data.prompt_pairs import PromptPairs, read_prompt_pairs
 from captum_influence.demo.induction import induction_network
@@ -51,7 +51,7 @@ class _Asked:
 
 
 def run(
-    network: NetworkOptions,
+    network: LanguageOptions,
     question: PromptOptions,
     edges: EdgesOptions,
     seed: SeedOptions,
@@ -80,7 +80,7 @@ def run(
     report.write(found, beside={GRAPH: found.to_svg, MIB: partial(_write_mib, found)})
 
 
-def _check(network: NetworkOptions, question: PromptOptions, edges: EdgesOptions) -> None:
+def _check(network: LanguageOptions, question: PromptOptions, edges: EdgesOptions) -> None:
     asked = [*network.given("model"), *question.given(), *edges.given("pairs")]
     if edges.induction and asked:
         raise ValueError(
@@ -110,7 +110,7 @@ def _by_hand(edges: EdgesOptions) -> _Asked:
     return _Asked(induction_network(), clean, corrupted, asked)
 
 
-def _of_text(network: NetworkOptions, question: PromptOptions, edges: EdgesOptions) -> _Asked:
+def _of_text(network: LanguageOptions, question: PromptOptions, edges: EdgesOptions) -> _Asked:
     """Return a language model, its prompts, and the scores that are asked about."""
     if network.model is None and edges.pairs is None and question.prompt is None:
         question = demo_prompt(question)

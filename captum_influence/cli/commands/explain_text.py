@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from captum_influence.attr.paths import LinearPath
-from captum_influence.cli.options import NetworkOptions, OutputOptions, SeedOptions
+from captum_influence.cli.options import OutputOptions, SeedOptions
 from captum_influence.cli.output import Report
 from captum_influence.cli.prompts import LanguageModel, demo_prompt
-from captum_influence.cli.syntax.texts import PromptOptions, TokensOptions
+from captum_influence.cli.syntax.texts import LanguageOptions, PromptOptions, TokensOptions
 from captum_influence.data.labels import read_class_names
 from captum_influence.explanations.texts.find import explain_text
 from captum_influence.explanations.texts.result import TextExplanation
@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 
 def run(
-    network: NetworkOptions,
+    network: LanguageOptions,
     question: PromptOptions,
     units: TokensOptions,
     seed: SeedOptions,

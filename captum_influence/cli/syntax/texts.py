@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from captum_influence.cli.groups import Command, Group, count, option, whole_numbers
-from captum_influence.cli.options import (
-    NetworkOptions,
-    OutputOptions,
-    SeedOptions,
-)
+from captum_influence.cli.options import OutputOptions, SeedOptions, device, labels
 
 __all__ = [
     "CIRCUIT",
     "EXPLAIN_TEXT",
     "EdgesOptions",
+    "LanguageOptions",
     "PromptOptions",
     "TokensOptions",
 ]
@@ -34,6 +31,23 @@ examples:
       --prompt "When Mary and John left, John gave a book to" \\
       --against "When Anna and John left, John gave a book to"
   captum-influence explain-text --model sentiment/ --prompt "a fine film" --target positive"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageOptions(Group):
+    """Which network of Hugging Face, which brings its weights and its tokenizer, and where."""
+
+    title: ClassVar[str] = "network"
+
+    model: str | None = option(
+        "--model",
+        metavar="FOLDER|NAME",
+        help="a folder that save_pretrained wrote, of a model and its tokenizer, or a name on the "
+        "Hugging Face hub (downloaded), with hf: before it or without; takes transformers; "
+        "without it, the embedded demo network",
+    )
+    labels: str | None = labels()
+    device: str = device()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +96,7 @@ EXPLAIN_TEXT = Command(
     purpose="which tokens, heads and neurons caused what a language model says",
     description=_EXPLAIN_TEXT_ABOUT,
     examples=_EXPLAIN_TEXT_EXAMPLES,
-    groups=(NetworkOptions, PromptOptions, TokensOptions, SeedOptions, OutputOptions),
+    groups=(LanguageOptions, PromptOptions, TokensOptions, SeedOptions, OutputOptions),
 )
 
 
@@ -162,5 +176,5 @@ CIRCUIT = Command(
     purpose="which parts of a language model speak to which to give an answer",
     description=_CIRCUIT_ABOUT,
     examples=_CIRCUIT_EXAMPLES,
-    groups=(NetworkOptions, PromptOptions, EdgesOptions, SeedOptions, OutputOptions),
+    groups=(LanguageOptions, PromptOptions, EdgesOptions, SeedOptions, OutputOptions),
 )

@@ -1,6 +1,7 @@
 """``captum-influence circuit``, in-process: the demos, and a network in a folder."""
 
 import json
+import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -86,6 +87,11 @@ def test_of_a_language_model_in_a_folder(folder, written_in) -> None:
     assert main([*asked, *pair, "--target", "Mary", "--versus", "John"]) == 0
     found = Circuit.load(written_in("captum-influence-circuit"))
     assert found.quantity == "logit('Mary') − logit('John')"
+
+
+def test_the_prompt_that_an_error_names_is_one_that_works(folder, fails) -> None:
+    _, _, cure = fails("circuit --target Ben").partition("knows: ")
+    assert main(["circuit", *shlex.split(cure), *QUICK, "--quiet"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def test_of_a_language_model(folder, written_in, capsys) -> None:
 
 
 def test_of_a_classifier(folder, written_in) -> None:
-    assert main([*kept("BERT", folder), "--target", "LABEL_2", "--quiet", "--out", "there"]) == 0
+    asked = [word.replace("net", "hf:net") for word in kept("BERT", folder)]  # as elsewhere
+    assert main([*asked, "--target", "LABEL_2", "--quiet", "--out", "there"]) == 0
     assert TextExplanation.load(written_in("there")).quantity == "score(LABEL_2)"
 
 
@@ -59,7 +60,7 @@ def test_of_the_demo(folder, written_in, capsys) -> None:
         ("--model net", "expected --prompt TEXT beside --model, got none"),
         ("--against Ben", "expected --prompt beside --against, got none"),
         ("--prompt Zoe", "'Zoe', which the demo network doesn't know"),
-        ("--model net --prompt x --weights w.pt", "expected no --weights"),
+        ("--model net --prompt x --weights w.pt", "unrecognized arguments: --weights w.pt"),
         ("--model net --prompt x --top 0", "positive whole number"),
     ],
 )
