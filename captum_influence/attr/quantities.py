@@ -199,9 +199,14 @@ class PredictedClass(Quantity):
     def resolve(self, reference: Any) -> Quantity:
         scores = as_tensor(reference, self)
         if scores.ndim != 2:
+            cure = (
+                "ask for the number itself, quantity=Function(lambda output: output)"
+                if scores.ndim == 1
+                else "name the entry with ClassScore((..., ...)) instead"
+            )
             raise ValueError(
                 "PredictedClass expects an output of shape (examples, classes), got "
-                f"{tuple(scores.shape)}; name the entry with ClassScore((..., ...)) instead"
+                f"{tuple(scores.shape)}; {cure}"
             )
         return ClassScore(scores.argmax(dim=1).cpu())
 

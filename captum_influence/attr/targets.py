@@ -100,7 +100,7 @@ def entry_of_each(scores: Tensor, entry: tuple[int, ...]) -> Tensor:
     """
     _check_dimensions(scores, len(entry))
     if any(not -size <= i < size for i, size in zip(entry, scores.shape[1:], strict=False)):
-        raise _out_of_range(scores)
+        raise _out_of_range(scores, entry)
     where: tuple[int | slice, ...] = (slice(None), *entry)
     return scores[where].reshape(len(scores))
 
@@ -130,13 +130,15 @@ def _check_dimensions(scores: Tensor, indices: int) -> None:
 
 def _check_range(scores: Tensor, index: Tensor) -> None:
     sizes = torch.tensor(scores.shape[1 : 1 + index.shape[-1]])
-    if bool(((index >= sizes) | (index < -sizes)).any()):
-        raise _out_of_range(scores)
+    wrong = ((index >= sizes) | (index < -sizes)).any(dim=1)
+    if bool(wrong.any()):
+        raise _out_of_range(scores, index[wrong][0].tolist())
 
 
-def _out_of_range(scores: Tensor) -> ValueError:
+def _out_of_range(scores: Tensor, entry: Sequence[int]) -> ValueError:
+    said = entry[0] if len(entry) == 1 else tuple(entry)
     return ValueError(
-        f"a target is out of range for outputs of shape {tuple(scores.shape[1:])} per example; "
+        f"target {said} is out of range for outputs of shape {tuple(scores.shape[1:])} per example; "
         "classes are counted from 0"
     )
 

@@ -159,7 +159,8 @@ def test_sums_pickle() -> None:
 @pytest.mark.parametrize(
     ("quantity", "output", "message"),
     [
-        (ClassScore(10), SCORES, r"out of range for outputs of shape \(10,\)"),
+        (ClassScore(10), SCORES, r"target 10 is out of range for outputs of shape \(10,\)"),
+        (PredictedClass(), SCORES[:, 0], r"quantity=Function\(lambda output: output\)"),
         (ClassScore(-11), SCORES, "out of range"),
         (ClassScore([0, 1, 2, 10]), SCORES, "out of range"),
         (ClassScore(), SCORES, r"without a target.*one number per example.*\(4, 10\).*target="),
