@@ -138,8 +138,8 @@ def _check_range(scores: Tensor, index: Tensor) -> None:
 def _out_of_range(scores: Tensor, entry: Sequence[int]) -> ValueError:
     said = entry[0] if len(entry) == 1 else tuple(entry)
     return ValueError(
-        f"target {said} is out of range for outputs of shape {tuple(scores.shape[1:])} per example; "
-        "classes are counted from 0"
+        f"target {said} is out of range for outputs of shape {tuple(scores.shape[1:])} per "
+        "example; classes are counted from 0"
     )
 
 

@@ -104,6 +104,11 @@ class Network:
         size = self.prepare.size if isinstance(self.prepare, Preprocessing) else 224
         return (size, size) if isinstance(size, int) else size
 
+    @property
+    def blank(self) -> Tensor:
+        """An input of zeros, (1, channels, height, width), on its device."""
+        return torch.zeros(1, self.prepare.channels, *self.size, device=self.device)
+
     def outputs(self, inputs: Tensor) -> int | None:
         """Return how many classes the network scores; None if its output is no row of scores.
 
@@ -116,8 +121,8 @@ class Network:
         except Exception as error:  # whatever the user's own forward raises
             raise ValueError(
                 f"expected a network that takes inputs of shape {tuple(inputs.shape)}, got one "
-                f"that fails on them ({type(error).__name__}: {error}): change --size, or the "
-                "network"
+                f"that fails on them ({type(error).__name__}: {error}): change --size, the "
+                "network, or --channel-order, where gray is one channel"
             ) from error
         scores = scores_in(found)
         if scores is None:
@@ -135,7 +140,7 @@ class Network:
         return class_index(word, self.names, self.outputs(inputs))
 
     def display(self, image: Tensor) -> Tensor:
-        """Return what an input (3, height, width) shows: RGB in [0, 1], on the CPU."""
+        """Return what an input (channels, height, width) shows: RGB in [0, 1], on the CPU."""
         return self.prepare.decode(image.detach().cpu().float()).clamp(0, 1)
 
     def folder(
@@ -155,7 +160,7 @@ class Subject:
 
     Attributes:
         network: the network.
-        inputs: (1, 3, height, width), on its device.
+        inputs: (1, channels, height, width), on its device.
         picture: what the network sees of it, (3, height, width) in [0, 1].
         outputs: how many classes it scores, if it scores classes.
     """
@@ -357,7 +362,7 @@ def _preparation(
     """Return the preprocessing that the weights know, with the parts that flags override."""
     given = options.parts()
     if known is None and "size" not in given and bare:
-        return Preprocessing(224)
+        return Preprocessing(**{"size": 224, **given})
     if known is None and "size" not in given:
         raise ValueError(
             "expected to know how pictures become this network's input, got weights that don't "

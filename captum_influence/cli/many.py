@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from captum_influence.cli.inputs import Network, Subject
@@ -97,9 +96,9 @@ class Given:
         report = Report.claim(output, Findings)
         if many.jobs > 1 and many.share is None:
             _share_out(many.jobs, output.command)
-        black = torch.zeros(1, 3, *network.size, device=network.device)
+        black = network.blank
         return Given(
-            subject=Subject(network, black, black[0].cpu(), network.outputs(black)),
+            subject=Subject(network, black, network.display(black[0]), network.outputs(black)),
             data=folder,
             options={
                 "prepare": network.prepare,

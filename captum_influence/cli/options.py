@@ -173,7 +173,9 @@ class PreprocessingOptions(Group):
         "--std", type=_numbers, metavar="A,B,C", help="divided by, in the network's channel order"
     )
     channel_order: str | None = option(
-        "--channel-order", choices=("rgb", "bgr"), help="default: rgb"
+        "--channel-order",
+        choices=("rgb", "bgr", "gray"),
+        help="gray: one channel, the brightness; default: rgb",
     )
     value_range: int | None = option(
         "--value-range", type=int, choices=(1, 255), help="of pixels before --mean; default: 1"

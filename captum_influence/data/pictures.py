@@ -26,6 +26,7 @@ Interpolation = Literal[
     "nearest", "nearest-exact", "box", "bilinear", "hamming", "bicubic", "lanczos"
 ]
 
+_BRIGHTNESS = (0.299, 0.587, 0.114)  # of red, green and blue
 _MOST_PIXELS = 2**28  # of a picture that is resized, before its centre is cropped
 
 _RESAMPLING: dict[Interpolation, str] = {
@@ -44,11 +45,16 @@ class Preparation(ABC):
 
     @abstractmethod
     def __call__(self, image: Image) -> Tensor:
-        """Return the network's input, (1, 3, height, width) float32."""
+        """Return the network's input, (1, channels, height, width) float32."""
 
     @abstractmethod
     def picture(self, image: Image) -> Tensor:
         """Return what to show: RGB, (3, height, width) in [0, 1], in the input's geometry."""
+
+    @property
+    def channels(self) -> int:
+        """How many channels the input has."""
+        return 3
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Return the inputs that pictures in the input's geometry, (..., 3, h, w), become.
@@ -62,7 +68,7 @@ class Preparation(ABC):
         )
 
     def decode(self, inputs: Tensor) -> Tensor:
-        """Return the pictures that inputs (..., 3, h, w) show; the inverse of :meth:`encode`."""
+        """Return the pictures (..., 3, h, w) that inputs show: what :meth:`encode` took."""
         low, high = inputs.amin((-3, -2, -1), True), inputs.amax((-3, -2, -1), True)
         return (inputs - low) / (high - low).clamp_min(1e-12)
 
@@ -79,7 +85,8 @@ class Preprocessing(Preparation):
         mean: subtracted, one number per channel in the network's own order, in units of
             ``value_range``; one number stands for all three.
         std: divided by, as ``mean``.
-        channel_order: ``"rgb"``, or ``"bgr"`` for networks that came from Caffe or OpenCV.
+        channel_order: ``"rgb"``, ``"bgr"`` for networks that came from Caffe or OpenCV, or
+            ``"gray"`` for those of one channel, its brightness as Pillow weighs it (ITU-R BT.601).
         value_range: largest value of a pixel before ``mean`` is subtracted: 1 or 255.
         interpolation: Pillow's resampling filter.
 
@@ -97,7 +104,7 @@ class Preprocessing(Preparation):
     fit: Literal["crop", "squash"] = "crop"
     mean: float | tuple[float, ...] = 0.0
     std: float | tuple[float, ...] = 1.0
-    channel_order: Literal["rgb", "bgr"] = "rgb"
+    channel_order: Literal["rgb", "bgr", "gray"] = "rgb"
     value_range: Literal[1, 255] = 1
     interpolation: Interpolation = "bilinear"
 
@@ -110,15 +117,14 @@ class Preprocessing(Preparation):
                 f"expected resize, the shorter side before cropping, to be at least {max(sides)} "
                 f'with fit="crop", and None with fit="squash"; got {self.resize} with {self.fit!r}'
             )
-        if len(self._three(self.mean)) != 3 or len(self._three(self.std)) != 3:
-            raise ValueError(
-                "expected mean and std as one number or three, got "
-                f"{len(self._three(self.mean))} and {len(self._three(self.std))}"
-            )
-        if min(self._three(self.std)) <= 0:
+        mean, std = self._each(self.mean), self._each(self.std)
+        if not len(mean) == len(std) == self.channels:
+            wanted = "one number or three" if self.channels == 3 else "one number, of one channel"
+            raise ValueError(f"expected mean and std as {wanted}, got {len(mean)} and {len(std)}")
+        if min(std) <= 0:
             raise ValueError(f"expected positive numbers as std, got {self.std!r}")
         _check_word("fit", self.fit, ("crop", "squash"))
-        _check_word("channel_order", self.channel_order, ("rgb", "bgr"))
+        _check_word("channel_order", self.channel_order, ("rgb", "bgr", "gray"))
         _check_word("value_range", self.value_range, (1, 255))
         _check_word("interpolation", self.interpolation, tuple(_RESAMPLING))
 
@@ -149,28 +155,38 @@ class Preprocessing(Preparation):
         return self._normalised(pixels * (self.value_range / 255)).unsqueeze(0)
 
     def picture(self, image: Image) -> Tensor:
+        if self.channel_order == "gray":
+            return self.decode(self(image)[0])
         return _pixels(self._fitted(image)) / 255
 
     def encode(self, pictures: Tensor) -> Tensor:
         return self._normalised(pictures * self.value_range)
 
     def decode(self, inputs: Tensor) -> Tensor:
-        mean, std = (_column(self._three(x)).to(inputs) for x in (self.mean, self.std))
-        found = (inputs * std + mean) / self.value_range
-        return (found.flip(-3) if self.channel_order == "bgr" else found).clamp(0, 1)
+        mean, std = (_column(self._each(x)).to(inputs) for x in (self.mean, self.std))
+        found = ((inputs * std + mean) / self.value_range).clamp(0, 1)
+        if self.channel_order == "gray":
+            return found.expand(*found.shape[:-3], 3, *found.shape[-2:])
+        return found.flip(-3) if self.channel_order == "bgr" else found
 
     def _normalised(self, pixels: Tensor) -> Tensor:
-        pixels = pixels.flip(-3) if self.channel_order == "bgr" else pixels
-        mean, std = (_column(self._three(x)).to(pixels) for x in (self.mean, self.std))
+        if self.channel_order == "gray":
+            pixels = (pixels * _column(_BRIGHTNESS).to(pixels)).sum(-3, keepdim=True)
+        elif self.channel_order == "bgr":
+            pixels = pixels.flip(-3)
+        mean, std = (_column(self._each(x)).to(pixels) for x in (self.mean, self.std))
         return (pixels - mean) / std
 
     @property
     def _sides(self) -> tuple[int, ...]:
         return (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
 
-    @staticmethod
-    def _three(value: float | tuple[float, ...]) -> tuple[float, ...]:
-        return (float(value),) * 3 if isinstance(value, (int, float)) else tuple(value)
+    @property
+    def channels(self) -> int:
+        return 1 if self.channel_order == "gray" else 3
+
+    def _each(self, value: float | tuple[float, ...]) -> tuple[float, ...]:
+        return (float(value),) * self.channels if isinstance(value, (int, float)) else tuple(value)
 
     def _fitted(self, image: Image) -> Image:
         """Return the part of the picture that the network sees, in its size."""

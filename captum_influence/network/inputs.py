@@ -63,7 +63,8 @@ def one_input(model: nn.Module, image: Tensor) -> Tensor:
         came = image.dtype if isinstance(image, Tensor) else type(image).__name__
         raise TypeError(
             "expected the image as a tensor of floats, as the network takes it, got "
-            f"{came}: preprocess it first"
+            f"{came}: preprocess it first, an array by torch.from_numpy(array).float(), a picture "
+            "by Preprocessing(224, ...)(picture)"
         )
     if image.ndim >= 4 and len(image) > 1:
         raise ValueError(
@@ -73,6 +74,7 @@ def one_input(model: nn.Module, image: Tensor) -> Tensor:
         raise ValueError(
             "expected an image of shape (channels, height, width) or (1, channels, height, width), "
             f"or a series (1, channels, steps), got {tuple(image.shape)}"
+            f"{': image[None] is a picture of one channel' if image.ndim == 2 else ''}"
         )
     if not bool(image.isfinite().all()):
         raise ValueError(f"the image of shape {tuple(image.shape)} holds NaN or infinite pixels")

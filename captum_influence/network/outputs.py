@@ -180,7 +180,8 @@ def _unclear(returned: Any, parts: Mapping[Any, Any]) -> str:
     return (
         f"expected a network that returns one tensor to read scores from, or names it logits or "
         f"out; this one returned {_described(returned)}: say which is meant with "
-        f"output={first!r}, or a function of it. DistributionalInfluence takes "
+        f"output={first!r}, or a function of it; for the shell, let the function that --model "
+        "names return a network that returns that tensor alone. DistributionalInfluence takes "
         f"measure_at=Cut(model, select={first!r})"
     )
 

@@ -124,7 +124,7 @@ def check_options(verb: str, options: Any, known: Any = Options) -> None:
     Args:
         verb: the function's name, for messages.
         options: its keywords.
-        known: a TypedDict of those there are.
+        known: a TypedDict of those there are; the function's own are near ones too.
 
     Raises:
         TypeError: naming the nearest one.

@@ -76,7 +76,7 @@ def test_outputs_of_one_number_each() -> None:
         (lambda: entry_of_each(OUTPUT, (1, 2, 3)), "got 3"),
         (
             lambda: entry_of_each(OUTPUT, (3, 0)),
-            r"target \(3, 0\) is out of range for outputs of shape \(3, 4\)",
+            r"target \(3, 0\) is out .* of shape \(3, 4\)",
         ),
         (lambda: picked(OUTPUT, torch.tensor([[0, 0]])), "one target per example, got 1 for 2"),
         (lambda: picked(OUTPUT, torch.tensor([[0, 0], [0, -5]])), "out of range"),

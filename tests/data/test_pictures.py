@@ -32,6 +32,16 @@ def test_mean_and_std_are_in_units_of_the_value_range() -> None:
     torch.testing.assert_close(unit, torch.tensor([1.0, -1.2, -0.5]))
 
 
+def test_one_channel_is_as_bright_as_pillow_says() -> None:
+    gray = Preprocessing((4, 8), channel_order="gray", value_range=255)
+    found = gray(halves())
+    assert found.shape == (1, gray.channels, 4, 8) == (1, 1, 4, 8)
+    pillows = torch.from_numpy(np.array(halves("L"))).float()  # which are whole numbers
+    torch.testing.assert_close(found[0, 0], pillows, rtol=0, atol=0.51)
+    shown = gray.picture(halves())
+    torch.testing.assert_close(shown, (found[0] / 255).expand(3, 4, 8))
+
+
 @pytest.mark.parametrize("fit", ["crop", "squash"])
 @pytest.mark.parametrize("size", [(40, 90), (90, 40), (33, 33), (64, 32)])
 def test_input_and_picture_share_their_geometry(size: tuple[int, int], fit: str) -> None:
@@ -59,7 +69,11 @@ def test_crop_takes_the_centre_and_squash_takes_all() -> None:
         ({"mean": (1.0, 2.0)}, "one number or three"),
         ({"std": (1.0, 0.0, 1.0)}, "positive numbers as std"),
         ({"fit": "pad"}, "one of"),
-        ({"channel_order": "grb"}, r"\['rgb', 'bgr'\]"),
+        ({"channel_order": "grb"}, r"\['rgb', 'bgr', 'gray'\]"),
+        (
+            {"channel_order": "gray", "std": (1.0, 1.0, 1.0)},
+            "one number, of one channel, got 1 and 3",
+        ),
         ({"value_range": 2}, r"\[1, 255\]"),
         ({"interpolation": "cubic"}, "bicubic"),
     ],
@@ -120,6 +134,7 @@ def test_a_callable_that_returns_no_picture_is_refused(result: object) -> None:
     [
         Preprocessing(12, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4)),
         Preprocessing(12, mean=(104, 117, 123), channel_order="bgr", value_range=255),
+        Preprocessing(12, mean=0.1307, std=(0.3081,), channel_order="gray"),
     ],
 )
 def test_encoding_a_picture_is_preparing_its_image(prepare: Preprocessing) -> None:

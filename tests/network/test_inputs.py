@@ -109,6 +109,8 @@ def test_it_has_no_history(model, image) -> None:
     ("value", "error", "message"),
     [
         (torch.zeros(3, 8, 8).byte(), TypeError, "torch.uint8: preprocess it first"),
+        (torch.zeros(3, 8, 8).numpy(), TypeError, r"torch.from_numpy\(array\).float\(\)"),
+        (torch.zeros(8, 8), ValueError, r"got \(8, 8\): image\[None\] is a picture of one channel"),
         ([1.0, 2.0], TypeError, "got list"),
         (torch.zeros(2, 3, 8, 8), ValueError, r"a batch of 2: pass image\[i\]"),
         (torch.zeros(2, 5), ValueError, r"an image of shape .*, got \(2, 5\)"),

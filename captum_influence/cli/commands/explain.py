@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch.utils.data import DataLoader
 
 from captum_influence.attr.distributions import Distribution
@@ -85,7 +84,7 @@ def _list_layers(
     if network.is_demo or (picture.image is not None and not is_folder(picture)):
         inputs = Subject.of(network, picture).inputs
     else:
-        inputs = torch.zeros(1, 3, *network.size, device=network.device)
+        inputs = network.blank
         network.outputs(inputs)
     print(f"for an input of shape {tuple(inputs.shape[1:])}:")
     print(layer_table(network.model, inputs))

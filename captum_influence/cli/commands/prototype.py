@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from captum_influence.cli.inputs import Network
 from captum_influence.cli.options import (
     LayerOptions,
@@ -41,8 +39,7 @@ def run(
     if network.model is not None and question.target is None and not of_unit:
         raise ValueError("expected --target CLASS, or --layer NAME with --unit N, beside --model")
     report, known = Report.claim(output, Prototype), Network.of(network, preprocessing)
-    blank = known.prepare.encode(torch.zeros(1, 3, *known.size))
-    target = None if of_unit else known.index(question.target or DEMO_PROTOTYPE, blank)
+    target = None if of_unit else known.index(question.target or DEMO_PROTOTYPE, known.blank)
     found = prototype(
         known.model,
         target,

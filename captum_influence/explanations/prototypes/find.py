@@ -128,8 +128,21 @@ class _Look:
     preprocess: Callable[[Tensor], Tensor]
 
     def at(self, picture: Tensor) -> float:
-        """Return the quantity on a picture (3, height, width)."""
-        return self._gradient(picture[None])[0]
+        """Return the quantity on a picture (3, height, width).
+
+        Raises:
+            ValueError: if the network takes other channels.
+        """
+        try:
+            return self._gradient(picture[None])[0]
+        except RuntimeError as error:
+            if self.preprocess is not _as_it_is or "channels" not in str(error):
+                raise
+            raise ValueError(
+                f"expected a network that takes pictures (1, 3, height, width), got one that fails "
+                f"on them ({error}): say how they become its input as preprocess=, for one of one "
+                "channel lambda picture: picture.mean(1, keepdim=True)"
+            ) from error
 
     def raised(
         self,

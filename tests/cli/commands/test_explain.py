@@ -37,6 +37,22 @@ def test_a_users_own_network_and_picture(own: list[str]) -> None:
     assert len(found.units) == 2
 
 
+def test_a_network_of_one_channel(folder: Path, own: list[str], fails) -> None:
+    text = Path("nets.py").read_text().replace("nn.Conv2d(3,", "nn.Conv2d(1,")
+    Path("gray.py").write_text(text)
+    words = ["--model", "gray.py:build", "--size", "12", "--quiet"]
+    asked = ["explain", *words, "--image", "photo.jpg", "--out", "made"]
+    assert "--channel-order, where gray is one channel" in fails(asked)
+    gray = ["--channel-order", "gray", "--mean", "0.5"]
+    assert main([*asked, *gray]) == 0
+    assert Explanation.load("made").picture.shape == (3, 12, 12)
+    assert main(["explain", *words, *gray, "--list-layers"]) == 0
+    assert main(["prototype", *words, *gray, "--target", "1", "--steps", "2"]) == 0
+    Path("photos").mkdir()
+    Image.new("L", (20, 20)).save("photos/a.png")
+    assert main(["explain", *words, *gray, "--image", "photos"]) == 0
+
+
 def test_layers_are_listed_with_their_shapes(
     own: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,6 +80,16 @@ def test_any_normalisation_by_a_function_of_the_picture() -> None:
     assert float(blue[:, :7].mean() - blue[:, 9:].mean()) > 0.5
 
 
+def test_of_a_network_of_one_channel_by_the_cure_that_the_error_names() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    with pytest.raises(
+        ValueError, match=r"preprocess=, .* lambda picture: picture.mean\(1, "
+    ) as no:
+        prototype(model, 0, size=8, steps=2)
+    cure = str(no.value).partition("for one of one channel ")[2]
+    assert prototype(model, 0, size=8, steps=2, preprocess=eval(cure)).image.shape == (3, 8, 8)
+
+
 def test_seeds_make_it_the_same_and_leave_the_global_state() -> None:
     model = load_demo_network()
     state = torch.get_rng_state()
