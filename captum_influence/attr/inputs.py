@@ -84,12 +84,15 @@ class Inputs:
 class NamedInputs(dict[str, Any]):
     """What a network is given, by the names of its arguments.
 
-    ``tokenizer`` is what made it of text, if that is known.
+    ``tokenizer`` is what made it of text, if that is known; ``last_alone`` says that the network
+    answers with the scores of the last token alone, without a dimension of positions.
     """
 
-    def __init__(self, values: Mapping[str, Any], tokenizer: Any = None) -> None:
+    def __init__(
+        self, values: Mapping[str, Any], tokenizer: Any = None, *, last_alone: bool = False
+    ) -> None:
         super().__init__(values)
-        self.tokenizer = tokenizer
+        self.tokenizer, self.last_alone = tokenizer, last_alone
 
 
 def names_inputs(start: Any) -> bool:

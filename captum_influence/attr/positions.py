@@ -54,6 +54,8 @@ def settled(at: Any, inputs: Mapping[str, Any]) -> Any:
     """
     if not isinstance(at, str):
         return at
+    if getattr(inputs, "last_alone", False):
+        return None
     decoded = any(inputs.get(name) is not None for name in _DECODED)
     mask = inputs.get("decoder_attention_mask" if decoded else "attention_mask")
     if mask is None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "PromptBatch"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,7 @@ class Batch:
         names: of the inputs, where these, and what is beside them, go by name.
         beside: the arguments that go by name.
         indices: of its examples in the data set; None: from ``start`` on.
+        tokenizer: what made them of text, if that is known.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Batch:
     indices: Sequence[int] | None = None
     names: tuple[str, ...] = ()
     beside: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: Any = None
 
     def __len__(self) -> int:
         tensors = (x for x in (*self.inputs, self.target) if isinstance(x, Tensor) and x.ndim)
@@ -75,6 +77,20 @@ class Batch:
         beside = {name: _moved(value, device) for name, value in self.beside.items()}
         target = _moved(self.target, device)
         return replace(self, inputs=inputs, further=further, beside=beside, target=target)
+
+
+class PromptBatch(NamedTuple):
+    """Prompts of equally many tokens, as batches of pictures are.
+
+    Attributes:
+        inputs: int64 (examples, fields, tokens): the ids, and what else is given for each token.
+        labels: int64 (examples,).
+        numbers: int64 (examples,), their places in the order of the loader.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    numbers: Tensor
 
 
 def _moved(value: Any, device: torch.device) -> Any:

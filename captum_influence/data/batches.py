@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from captum_influence.data.bars import bar as progress_bar
-from captum_influence.data.batch import Batch
+from captum_influence.data.batch import Batch, PromptBatch
 from captum_influence.data.identity import told
 from captum_influence.data.items import ANYTHING, Accepts, Item, Split, columns, image_pair, pair
 from captum_influence.data.orders import (
@@ -36,7 +36,9 @@ __all__ = [
     "images_of",
     "labelled",
     "maybe_labelled",
+    "numbered",
     "repeatable",
+    "yielded",
 ]
 
 
@@ -220,7 +222,7 @@ class Batches:
     def _counted(self, first: int, shard: Shard, trail: Trail | None) -> Iterator[Batch]:
         start = number = 0
         own = self._own_order()
-        for number, item in enumerate(_yielded(self.loader), start=1):
+        for number, item in enumerate(yielded(self.loader), start=1):
             if number == 1 and shard == Shard.current():
                 refuse_shares(shard, item)
             batch = self._batch(number - 1, start, item)
@@ -264,6 +266,7 @@ class Batches:
             indices=indices,
             names=found.names,
             beside=found.beside,
+            tokenizer=found.tokenizer,
         )
 
 
@@ -313,14 +316,30 @@ def labelled(loader: Iterable[Any], device: torch.device) -> Iterator[tuple[Tens
         ValueError: if the loader is empty.
         TypeError: if it yields anything else.
     """
-    for item in _yielded(loader):
+    return ((images, labels) for images, labels, _ in numbered(loader, device))
+
+
+def numbered(
+    loader: Iterable[Any], device: torch.device
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield the same as :func:`labelled`, with each example's place in the loader's order.
+
+    Raises:
+        ValueError: as :func:`labelled`.
+        TypeError: as :func:`labelled`.
+    """
+    start = 0
+    for item in yielded(loader):
         images, labels = image_pair(item)
         if labels is None:
             raise TypeError(
                 "expected the loader to yield (images, labels) with one class number per image, "
                 f"got {type(item).__name__}: labels say which answers are right"
             )
-        yield images.to(device), labels.to(device)
+        counted = torch.arange(start, start + len(images))
+        places = item.numbers if isinstance(item, PromptBatch) else counted
+        yield images.to(device), labels.to(device), places
+        start += len(images)
 
 
 def maybe_labelled(
@@ -332,13 +351,18 @@ def maybe_labelled(
         ValueError: if the loader is empty.
         TypeError: if it yields anything else.
     """
-    for item in _yielded(loader):
+    for item in yielded(loader):
         images, labels = image_pair(item)
         yield images.to(device), None if labels is None else labels.to(device)
 
 
-def _yielded(loader: Iterable[Any]) -> Iterator[Any]:
-    """Yield what a loader does; there must be something."""
+def yielded(loader: Iterable[Any]) -> Iterator[Any]:
+    """Yield what a loader does, as it is.
+
+    Raises:
+        ValueError: if there is nothing.
+        TypeError: if it is no loader.
+    """
     if isinstance(loader, Tensor) or not isinstance(loader, Iterable):
         raise TypeError(
             f"expected a loader that yields batches, got {type(loader).__name__}: a list of "

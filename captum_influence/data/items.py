@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 __all__ = [
     "ANYTHING",
+    "LABELS",
     "Accepts",
     "Item",
     "Split",
@@ -22,7 +23,7 @@ __all__ = [
     "pair",
 ]
 
-_LABELS = ("labels", "label", "target", "targets")  # keys of a mapping
+LABELS = ("labels", "label", "target", "targets")  # keys of a mapping
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -36,6 +37,7 @@ class Item:
         further: the arguments that follow the inputs, such as a mask.
         names: of the inputs, where these, and what is beside them, go by name.
         beside: the arguments that go by name.
+        tokenizer: what made them of text, if that is known.
     """
 
     inputs: tuple[Any, ...]
@@ -43,6 +45,7 @@ class Item:
     further: tuple[Any, ...] = ()
     names: tuple[str, ...] = ()
     beside: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: Any = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ def by_name(item: Any, accepts: Accepts = ANYTHING) -> Item:
         None if target is None else _numbers(target),
         names=names,
         beside={name: tensor for name, tensor in tensors.items() if name not in names},
+        tokenizer=getattr(mapping, "tokenizer", None),
     )
 
 
@@ -165,7 +169,7 @@ def columns(item: Any, accepts: Accepts = ANYTHING) -> Item:
         if found.target is None:
             raise TypeError(
                 f"expected batches with a target, got a mapping with {list(item)}: name the target "
-                f"{_LABELS[0]!r}"
+                f"{LABELS[0]!r}"
             )
         return found
     if not isinstance(item, tuple | list) or len(item) < 2:
@@ -190,7 +194,7 @@ def image_pair(item: Any) -> tuple[Tensor, Tensor | None]:
     """
     images, labels = item, None
     if isinstance(item, Mapping):
-        keys = [key for key in _LABELS if key in item]
+        keys = [key for key in LABELS if key in item]
         tensors = [x for key, x in item.items() if isinstance(x, Tensor) and key not in keys]
         images = tensors[0] if len(tensors) == 1 else item
         labels = item[keys[0]] if keys else None
@@ -255,7 +259,10 @@ def _refuse_either(parts: tuple[Any, ...]) -> None:
     )
 
 
-def _numbers(labels: Any) -> Tensor:
+def _numbers(labels: Any) -> Tensor | list[str]:
+    """Return labels as a tensor, or as texts: the next token of each prompt."""
+    if isinstance(labels, tuple | list) and labels and all(isinstance(x, str) for x in labels):
+        return list(labels)
     try:
         return torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError):
@@ -299,7 +306,7 @@ def _named(item: Mapping[Any, Any], accepts: Accepts) -> Item:
 def _label_and_tensors(item: Mapping[Any, Any], accepts: Accepts) -> tuple[Any, dict[Any, Tensor]]:
     """Return the label of a mapping, None if it has none, and its other tensors."""
     needed = accepts.names[: accepts.required] if len(accepts.names) > 1 else ()
-    keys = [key for key in _LABELS if key in item and key not in needed]
+    keys = [key for key in LABELS if key in item and key not in needed]
     if len(keys) > 1:
         raise TypeError(
             f"expected one label, got a mapping with {keys}: give the DataLoader a collate_fn that "

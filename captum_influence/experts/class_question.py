@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.profile.moments import Moments
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.attr.run import Run
@@ -22,6 +23,7 @@ from captum_influence.data.batches import labelled
 from captum_influence.data.labels import Names, class_name
 from captum_influence.network.cuts import layer_name
 from captum_influence.network.devices import device_of
+from captum_influence.network.inputs import takes_prompts
 from captum_influence.network.outputs import answering
 from captum_influence.network.reading import activations
 from captum_influence.network.slices import Slice
@@ -44,17 +46,19 @@ class ClassMeasures:
 
     Attributes:
         axis: what one unit is.
-        pictures: how many images of the class there were.
+        pictures: how many images, or prompts, of the class there were.
         values: by each measure.
+        noun: what these are called.
     """
 
     axis: Axis
     pictures: int
     values: Mapping[str, UnitValues]
+    noun: str = "pictures"
 
     def facts(self, name: str) -> dict[str, int]:
         """Return of how many images one measure is the mean."""
-        return {} if name == "random" else {"pictures": self.pictures}
+        return {} if name == "random" else {self.noun: self.pictures}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -100,7 +104,8 @@ class ClassQuestion:
 
     def _asked(self, name: str, names: Names) -> dict[str, str]:
         if name == "conductance":
-            path = f"{self.n_steps} points on the straight path from 0 everywhere to the input"
+            start = "0 at the embedding" if takes_prompts(self.model) else "0 everywhere"
+            path = f"{self.n_steps} points on the straight path from {start} to the input"
             return {"quantity": ClassScore(self.target).in_words(names), "distribution": path}
         if name not in _BY_GRADIENT:
             return {}
@@ -124,7 +129,8 @@ class ClassQuestion:
         if "random" in by:
             values["random"] = _at_random(axis, self.run.seed)
         pictures = next(iter(moments.values())).count if moments else self._count(loader)
-        return ClassMeasures(axis=axis, pictures=pictures, values=values)
+        noun = "prompts" if takes_prompts(self.model) else "pictures"
+        return ClassMeasures(axis=axis, pictures=pictures, values=values, noun=noun)
 
     def _means(
         self, loader: Iterable[Any], by: Sequence[str], apart: Tensor
@@ -170,13 +176,18 @@ class ClassQuestion:
                 f"expected images of other classes than {self.target} for {name!r}, got none: "
                 "leave it out of by="
             )
-        own, rest = (
-            MeanActivation.of(
-                self._activation(batch[side]) for batch in self._batches(loader) if len(batch[side])
-            )
-            for side in (0, 1)
-        )
+        sides = (self._activations(loader, 0), self._activations(loader, 1))
+        if takes_prompts(self.model):
+            own, rest = MeanActivation.of_prompts(*sides)
+        else:
+            own, rest = map(MeanActivation.of, sides)
         return own.value - rest.value
+
+    def _activations(self, loader: Iterable[Any], side: int) -> Iterator[Tensor]:
+        """Yield the activations on each batch's images of the class (0), or on its others (1)."""
+        for batch in self._batches(loader):
+            if len(batch[side]):
+                yield self._activation(batch[side])
 
     def _selectivity(self, loader: Iterable[Any], axis: Axis) -> UnitValues:
         """Return d′: how far the class's mean lies from the rest's, over their pooled deviation."""
@@ -223,6 +234,8 @@ class ClassQuestion:
                 f"Captum's LayerConductance can't pick one call or tensor at the {cut}: "
                 'leave "conductance" out'
             )
+        if takes_prompts(self.model):  # Captum's path runs between the inputs: nothing is there
+            return self._along(images)
         module = Slice(self.model, [cut]).cuts[0].module  # also inside a compiled network
         rows = self.run.internal_batch_size or 64
         found: Tensor = LayerConductance(answering(self.model), module).attribute(
@@ -233,6 +246,18 @@ class ClassQuestion:
             internal_batch_size=max(rows, 2 * len(images)),  # Captum wants twice the examples
         )
         return found.detach()
+
+    def _along(self, prompts: Tensor) -> Tensor:
+        """Return the same integral, on the path behind the embedding of prompts."""
+        measure = DistributionalInfluence(
+            self.model,
+            self.units.cut,
+            distribution=LinearPath(n=self.n_steps),
+            quantity=ClassScore(self.target),
+            displacement="along",
+        )
+        found: Tensor = measure.attribute(prompts, internal_batch_size=self.run.internal_batch_size)
+        return found
 
 
 def _averaged(axis: Axis, moments: Moments) -> UnitValues:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from captum_influence.data.batches import repeatable
@@ -46,6 +46,10 @@ class HeldOut:
             repeatable(self.loader)
         if self.ks is not None and min(self.ks, default=0) < 1:
             raise ValueError(f"expected ks as positive numbers of units, got {list(self.ks)}")
+
+    def taken(self, change: Callable[[Iterable[Any] | None], Iterable[Any] | None]) -> HeldOut:
+        """Return it with its loader as the network takes it."""
+        return replace(self, loader=change(self.loader))
 
     @staticmethod
     def ensure(

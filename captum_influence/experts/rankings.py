@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import nn
 from typing_extensions import Unpack
 
 from captum_influence.attr.distributions import Distribution, Point
-from captum_influence.data.labels import class_index
 from captum_influence.experts.class_question import (
     AGAINST_REST,
     SIGNED,
     ClassMeasures,
     ClassQuestion,
 )
-from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
 from captum_influence.units.find import RankingOptions
-from captum_influence.units.options import Chosen, Options
+from captum_influence.units.given_loader import chosen_over
+from captum_influence.units.options import Chosen
 from captum_influence.units.ranking import UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.result import Ranking
 from captum_influence.units.survey import has_others
-from captum_influence.units.targets import TargetLike, question
+from captum_influence.units.targets import TargetLike
 from captum_influence.units.units_of import LayerLike
 
 __all__ = ["Ends", "RankedBy", "class_rankings", "drawn_at_random", "from_both_ends"]
@@ -94,18 +93,15 @@ def class_rankings(
         96
     """
     asked = Asked.of(class_rankings, locals())
-    given, known = cast(Options, options), RankingOptions
-    chosen = Chosen.of("class_rankings", layer, given, known=known)
-    network = network_of(model, chosen.run.output)
-    names = chosen.shown.class_names
-    number = class_index(target, names)
-    by = _checked(by, ends, loader, network, number)
+    chosen, given = chosen_over("class_rankings", model, loader, layer, options, RankingOptions)
+    loader, names, number = given.loader, chosen.shown.class_names, given.target(target)
+    by = _checked(by, ends, loader, given.network, number)
     asked_for = ClassQuestion(
-        model=network,
+        model=given.network,
         units=chosen.units,
         target=number,
-        quantity=question(number if quantity is None else quantity, names=names),
-        distribution=Point() if distribution is None else distribution,
+        quantity=given.question(number if quantity is None else quantity),
+        distribution=given.distribution(distribution) or Point(),
         n_steps=n_steps,
         run=chosen.run,
     )

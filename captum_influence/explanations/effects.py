@@ -15,6 +15,7 @@ from captum_influence.attr.quantities import Quantity
 from captum_influence.explanations.bases import Bases, compared_bases
 from captum_influence.metrics.ranks import spearman
 from captum_influence.metrics.unit_removal import RemovedUnits, removing_units
+from captum_influence.network.inputs import takes_prompts
 from captum_influence.reports.words import counted
 from captum_influence.units.options import Chosen
 from captum_influence.units.ranking import UnitInfluence, UnitValues
@@ -49,7 +50,9 @@ class Effects:
         sampled: how many of the layer's units, drawn at random, were removed alone for that.
         units: how many the layer has.
         inputs: over how many inputs all that is averaged.
-        bases: of units that are concepts, the shown ones beside the layer's channels; else None.
+        noun: what one of these is called.
+        bases: of units that are concepts, the shown ones beside the layer's channels; else None,
+            as over inputs of several shapes.
     """
 
     replacement: str
@@ -64,6 +67,7 @@ class Effects:
     sampled: int
     units: int
     inputs: int = 1
+    noun: str = "picture"
     bases: Bases | None = None
 
     @property
@@ -95,7 +99,7 @@ class Effects:
                 f"that the layer has, so that there are no others to compare them with.{beside}"
             )
         said = f" (estimated: {number(self.together_estimate)})" if self.in_its_units else ""
-        averaged = "" if self.inputs == 1 else f" (the mean over {self.inputs} pictures)"
+        averaged = "" if self.inputs == 1 else f" (the mean over {self.inputs} {self.noun}s)"
         return (
             f"Removed together, the {shown} shown take {number(self.together)}{averaged} from "
             f"{quantity}"
@@ -115,7 +119,7 @@ class Effects:
 
 def removal_effects(
     network: nn.Module,
-    inputs: Tensor,
+    batches: Sequence[Tensor],
     quantity: Quantity,
     replacement: Replacement,
     chosen: Chosen,
@@ -130,7 +134,7 @@ def removal_effects(
 
     Args:
         network: the network.
-        inputs: (examples, ...).
+        batches: inputs, (examples, ...); several where these differ in shape, as prompts do.
         quantity: what was asked, resolved.
         replacement: what is put in a unit's place.
         chosen: the layer, its axis, and how it is run.
@@ -141,16 +145,16 @@ def removal_effects(
     flat = [int(np.ravel_multi_index(unit.index, sizes)) for unit in shown]
     # Where the channels are is known by now.
     units = replace(chosen.units, axis=values.axis, heads=None)
-    asked = replace(chosen, units=units)
-    with removing_units(network, inputs, quantity, replacement, asked) as removed:
-        sampled, sets = drawn_units(removed.features, flat, chosen.run.seed)
-        alone = _lost(removed, [[unit] for unit in (*flat, *sampled)])
-        together = _lost(removed, [flat, *sets])
+    sampled, sets = drawn_units(values.values.numel(), flat, chosen.run.seed)
+    apart = [[unit] for unit in (*flat, *sampled)]
+    asked = (quantity, replacement, replace(chosen, units=units))
+    lost = _lost(network, batches, asked, [apart, [flat, *sets]])
+    alone, together = lost[: len(apart)], lost[len(apart) :]
     of_sample = alone[len(flat) :]
     estimates = values.values.flatten().double()
     agreement, cut, bases = float(spearman(estimates[sampled], of_sample)), chosen.units.cut, None
-    if cut.basis is not None and values.axis.name == "concept" and shown:
-        bases = compared_bases(network, inputs, quantity, replacement, cut, values, len(shown))
+    if cut.basis is not None and values.axis.name == "concept" and shown and len(batches) == 1:
+        bases = compared_bases(network, batches[0], quantity, replacement, cut, values, len(shown))
     return Effects(
         replacement=replacement.in_words(),
         in_its_units=chosen.by == "contribution" and chosen.units.aggregate == "sum",
@@ -162,8 +166,9 @@ def removal_effects(
         random_alone=float(of_sample.abs().mean()),
         agreement=None if math.isnan(agreement) else agreement,
         sampled=len(sampled),
-        units=removed.features,
-        inputs=len(inputs),
+        units=values.values.numel(),
+        inputs=sum(map(len, batches)),
+        noun="prompt" if takes_prompts(network) else "picture",
         bases=bases,
     )
 
@@ -183,14 +188,12 @@ def effects_on_class(
     pictures, quantity = survey.pictures(target, _PICTURES), sign * survey.quantity
     asked = replace(survey.measurement(), quantity=quantity, by=chosen.by)
     quiet = replace(chosen, units=survey.units, run=asked.run)
+    found = [asked.pooled(batch)[0] for batch in pictures]
+    examples = sum(map(len, pictures))
+    parts = [v.values * (len(b) / examples) for v, b in zip(found, pictures, strict=True)]
+    mean = UnitValues(axis=found[0].axis, values=torch.stack(parts).sum(0))
     return removal_effects(
-        survey.model,
-        pictures,
-        quantity,
-        survey.removed,
-        quiet,
-        values=asked.pooled(pictures)[0],
-        shown=shown,
+        survey.model, pictures, quantity, survey.removed, quiet, values=mean, shown=shown
     )
 
 
@@ -205,8 +208,26 @@ def drawn_units(units: int, shown: Sequence[int], seed: int) -> tuple[list[int],
     return sample, [others[order[: len(shown)]].tolist() for order in draws]
 
 
-def _lost(removed: RemovedUnits, sets: Sequence[Sequence[int]]) -> Tensor:
-    """Return how much of the quantity is lost without each set of units, float64 (sets,)."""
+def _lost(
+    network: nn.Module,
+    batches: Sequence[Tensor],
+    asked: tuple[Quantity, Replacement, Chosen],
+    groups: Sequence[Sequence[Sequence[int]]],
+) -> Tensor:
+    """Return how much of the quantity is lost without each set of units, float64 (sets,).
+
+    Sets come in groups, each of which is measured by itself.
+    """
+    examples, lost = sum(map(len, batches)), torch.zeros(sum(map(len, groups)), dtype=torch.float64)
+    for batch in batches:
+        with removing_units(network, batch, *asked) as removed:
+            parts = [_lost_of(removed, sets) for sets in groups]
+        lost += torch.cat(parts) * (len(batch) / examples)
+    return lost
+
+
+def _lost_of(removed: RemovedUnits, sets: Sequence[Sequence[int]]) -> Tensor:
+    """Return the same over one batch."""
     gone = torch.zeros(len(sets), removed.features, dtype=torch.bool)
     for place, units in enumerate(sets):
         gone[place, list(units)] = True

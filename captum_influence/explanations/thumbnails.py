@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from captum_influence.reports.parts import data_uri, embedded, is_smooth
 from captum_influence.units.exemplars import Look
 from captum_influence.units.interpreted import Example
 from captum_influence.units.shown.pictures import PictureDisplay
+from captum_influence.units.shown.texts import TextHighlight
 from captum_influence.visualization import maps
 from captum_influence.visualization.numbers import number
 
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Glance",
-    "best_crop",
+    "Part",
+    "best_part",
     "glances",
     "in_words",
     "joint_limit",
+    "look_figures",
     "mask_figure",
+    "pictured",
     "thumbnail",
 ]
 
@@ -34,12 +39,24 @@ _DPI = 75  # 300 pixels of the longer side
 
 @dataclass(frozen=True, eq=False)
 class Glance:
-    """One unit in one picture out of a loader: its map and what that lights, as data URIs."""
+    """One unit in one picture out of a loader: its map and what that lights, as data URIs.
 
-    heat: str
-    mask: str
+    Of a text it is a fragment of a page.
+    """
+
     number: int
     caption: str
+    heat: str = ""
+    mask: str = ""
+    fragment: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a unit looks at most: a cut out of a picture, as a data URI, or a token of a text."""
+
+    image: str | None = None
+    text: str = ""
 
 
 def joint_limit(looks: Sequence[Look]) -> float:
@@ -51,23 +68,43 @@ def joint_limit(looks: Sequence[Look]) -> float:
 
 def glances(looks: Sequence[Look], end: float, words: Callable[[Look], str]) -> list[Glance]:
     """Return what to show of one unit in several pictures, on one scale, each with a caption."""
-    return [
-        Glance(
-            data_uri(maps.heat_map(look.seen.heat, look.example.image, unit=None, end=end), _DPI),
-            data_uri(mask_figure(look), _DPI),
-            look.example.number,
-            words(look),
-        )
-        for look in looks
-    ]
+    return [_glance(look, end, words(look)) for look in looks]
 
 
-def best_crop(looks: Sequence[Look]) -> str | None:
-    """Return the first picture's strongest region, as a data URI."""
+def _glance(look: Look, end: float, words: str) -> Glance:
+    number, line = look.example.number, look.seen.seen.glance(end)
+    if line is not None:
+        return Glance(number, words, fragment=line)
+    heat = maps.heat_map(look.seen.heat, look.example.image, unit=None, end=end)
+    mask = data_uri(mask_figure(look), _DPI)
+    return Glance(number, words, heat=data_uri(heat, _DPI), mask=mask)
+
+
+def best_part(looks: Sequence[Look]) -> Part | None:
+    """Return the first picture's strongest region, or the first text's strongest token."""
     for look in looks:
-        if look.seen.crop is not None:
-            return embedded(look.seen.crop, 60, smooth=is_smooth(look.example.image))
+        seen = look.seen.seen
+        if isinstance(seen, TextHighlight):
+            if seen.first:
+                return Part(text=seen.first)
+        elif look.seen.crop is not None:
+            smooth = is_smooth(look.example.image)
+            return Part(embedded(look.seen.crop, 60, smooth=smooth))
     return None
+
+
+def pictured(looks: Sequence[Look]) -> list[tuple[Tensor, Tensor]]:
+    """Return the maps and pictures that a figure shows side by side; none of texts."""
+    displays = [(look, look.example.display) for look in looks]
+    return [(k.seen.heat, d.picture) for k, d in displays if isinstance(d, PictureDisplay)]
+
+
+def look_figures(look: Look, measure: str) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures of one look with their names."""
+    if isinstance(look.example.display, PictureDisplay):
+        yield "mask", mask_figure(look)
+    else:
+        yield from look.seen.seen.figures(measure)
 
 
 def thumbnail(example: Example) -> dict[str, Any]:
@@ -82,7 +119,7 @@ def thumbnail(example: Example) -> dict[str, Any]:
         "told": "",
     }
     if not isinstance(example.display, PictureDisplay):
-        return {**told, "image": None, "crop": None, "fragment": example.display.fragment()}
+        return {**told, "image": None, "crop": None, "fragment": example.display.glance()}
     smooth = is_smooth(example.image)
     return {
         **told,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from captum_influence.data.items import Accepts, leading_names
@@ -16,6 +17,7 @@ from captum_influence.network.outputs import (
     answering,
     named_alike,
     scores_in,
+    tensor_of,
 )
 from captum_influence.network.reading import output_of
 
@@ -26,6 +28,8 @@ __all__ = [
     "network_of",
     "one_by_name",
     "one_input",
+    "takes_prompts",
+    "taking_prompts",
 ]
 
 
@@ -191,6 +195,43 @@ class _Embedded(Standing):
             return self.stands_for(_for_rows(self.__dict__["ids"], len(embedded)))
         finally:
             handed.value = None  # a tensor of a graph would keep the network from being copied
+
+
+def taking_prompts(
+    network: nn.Module, names: Sequence[str], *, masked: bool = False, last: bool = False
+) -> nn.Module:
+    """Return a network that takes prompts of equally many tokens as one tensor.
+
+    That is int64 (examples, fields, tokens), without pads.
+
+    Args:
+        network: the network.
+        names: of its arguments, one for each field.
+        masked: whether it is given an attention mask, of ones.
+        last: whether it answers with the scores of the last token alone.
+    """
+    return named_alike(_Prompted, network)(network, names, masked, last)
+
+
+def takes_prompts(network: nn.Module) -> bool:
+    """Return whether it is one that :func:`taking_prompts` returned."""
+    return isinstance(network, _Prompted)
+
+
+class _Prompted(Standing):
+    def __init__(self, network: nn.Module, names: Sequence[str], masked: bool, last: bool) -> None:
+        super().__init__(network)
+        self.__dict__["told"] = tuple(names), masked, last
+
+    def standing_for(self, network: nn.Module) -> nn.Module:
+        return named_alike(_Prompted, network)(network, *self.__dict__["told"])
+
+    def forward(self, prompts: Tensor) -> Any:
+        names, masked, last = self.__dict__["told"]
+        given = dict(zip(names, prompts.unbind(1), strict=True))
+        mask = {"attention_mask": torch.ones_like(prompts[:, 0])} if masked else {}
+        returned = self.stands_for(**given, **mask)
+        return tensor_of(returned)[:, -1] if last else returned
 
 
 def _for_rows(value: Any, rows: int) -> Any:

@@ -43,6 +43,15 @@ class Highlight(ABC):
             measure: what the map measures, in words.
         """
 
+    @property
+    def heat(self) -> Tensor:
+        """The map as it is shown."""
+        return self.map
+
+    def glance(self, end: float) -> str | None:
+        """Return the map as a line of a page, coloured up to ``end``; None: it is a picture."""
+        return None
+
     def code(self) -> str | None:
         """Return the map as a small picture that a page's script reads; None: there is none."""
         return None
@@ -99,6 +108,10 @@ class Display(ABC):
     @abstractmethod
     def fragment(self) -> str:
         """Return the input as a fragment of a page."""
+
+    def glance(self) -> str:
+        """Return the input as a line of a page, among others."""
+        return self.fragment()
 
     def stage(self, seen: Highlight, words: str) -> str:
         """Return the input with a map over it as the first picture of a page.

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["counted", "place", "snake_case"]
+__all__ = ["counted", "entry_of", "owned", "place", "quoted", "snake_case"]
 
 
 def counted(count: int, noun: str) -> str:
     """Return ``1 picture``, ``2 pictures``."""
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def entry_of(noun: str) -> str:
+    """Return what an input is made of, as maps show it: a picture's pixel, a prompt's token."""
+    return "token" if noun == "prompt" else "pixel"
+
+
+def owned(name: str, thing: str) -> str:
+    """Return whose a thing is: ``cat's units``, ``the units of 'Mary'``."""
+    return f"the {thing} of {name}" if name.startswith(("'", '"')) else f"{name}'s {thing}"
+
+
+def quoted(name: str) -> str:
+    """Return a name in quotation marks; that of a token has some already, around its spaces.
+
+    Example:
+        >>> quoted("cat"), quoted("' Mary'")
+        ('“cat”', "' Mary'")
+    """
+    return name if name.startswith(("'", '"')) else f"“{name}”"
 
 
 def place(row: float, column: float, height: int, width: int) -> str:

@@ -39,7 +39,11 @@ class Look:
             "number": example.number,
             "label": example.label,
             "value": example.value,
-            **{k: v for k, v in self.seen.to_dict().items() if k in ("regions", "box", "steps")},
+            **{
+                k: v
+                for k, v in self.seen.to_dict().items()
+                if k in ("regions", "box", "steps", "tokens")
+            },
         }
 
 

@@ -40,13 +40,14 @@ Layers = Mapping[str, Tensor] | Sequence[Tensor]
 class RankingOptions(TypedDict, total=False):
     """What verbs that rank units take by keyword out of :class:`UnitsOf`, and of :class:`Run`.
 
-    ``class_names`` are for the quantity in words.
+    ``class_names`` are for the quantity in words; ``tokenizer`` is for tokens by their text.
     """
 
     axis: AxisLike
     heads: int | None
     aggregate: Aggregate
     class_names: Names
+    tokenizer: Any
     internal_batch_size: int | None
     seed: int
     show_progress: bool

@@ -35,7 +35,16 @@ from captum_influence.units.options import Chosen, Options, check_options, colle
 from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike
 
-__all__ = ["GivenInput", "GivenLike", "are_ids", "chosen_for"]
+__all__ = [
+    "GivenInput",
+    "GivenLike",
+    "TokenNames",
+    "are_ids",
+    "chosen_for",
+    "embeds",
+    "first_name",
+    "names_of",
+]
 
 GivenLike = Tensor | Mapping[str, Any]
 """One input: a tensor; token ids; or tensors by name, of which one is explained."""
@@ -114,7 +123,7 @@ class GivenInput:
         network = network_of(model, output)
         if not isinstance(given, Mapping) and not are_ids(network, given):
             return GivenInput(network=network, inputs=one_input(network, given), shown=shown)
-        by_name = given if isinstance(given, Mapping) else {_first_name(model): given}
+        by_name = given if isinstance(given, Mapping) else {first_name(model): given}
         name, named = one_by_name(network, by_name)
         others = {key: value for key, value in named.items() if key != name}
         found = GivenInput(
@@ -198,7 +207,7 @@ class GivenInput:
             return self._with_names()
         at = settled("last", self.named)
         last = int(at[0]) if isinstance(at, Tensor) else at
-        names = self.shown.class_names or _TokenNames(self.tokenizer, scores.shape[2])
+        names = self.shown.class_names or TokenNames(self.tokenizer, scores.shape[2])
         return replace(
             self,
             network=answering(self.network, partial(_scores_at, last)),
@@ -207,11 +216,7 @@ class GivenInput:
         )
 
     def _with_names(self) -> GivenInput:
-        own = getattr(getattr(self.network, "config", None), "id2label", None)
-        inner: Any = self.network
-        while own is None and (inner := getattr(inner, "stands_for", None)) is not None:
-            own = getattr(getattr(inner, "config", None), "id2label", None)
-        names = self.shown.class_names or (own if isinstance(own, Mapping) else None)
+        names = self.shown.class_names or names_of(self.network)
         shown = replace(self.shown, class_names=names, tokenizer=self.tokenizer)
         return replace(self, shown=shown)
 
@@ -220,10 +225,24 @@ def are_ids(network: nn.Module, given: Tensor) -> bool:
     """Return whether an input is token ids: whole numbers, for a network that embeds them."""
     if not isinstance(given, Tensor) or given.is_floating_point() or given.ndim not in (1, 2):
         return False
+    return embeds(network)
+
+
+def embeds(network: nn.Module) -> bool:
+    """Return whether a network has a table that embeds whole numbers."""
     return any(isinstance(module, nn.Embedding) for module in network.modules())
 
 
-class _TokenNames(Mapping[int, str]):
+def names_of(network: nn.Module) -> Mapping[int, str] | None:
+    """Return the names of the classes that a network of transformers knows itself; None: none."""
+    own = getattr(getattr(network, "config", None), "id2label", None)
+    inner: Any = network
+    while own is None and (inner := getattr(inner, "stands_for", None)) is not None:
+        own = getattr(getattr(inner, "config", None), "id2label", None)
+    return own if isinstance(own, Mapping) else None
+
+
+class TokenNames(Mapping[int, str]):
     """The tokens that a network scores, by their numbers; a text is made of each when asked for."""
 
     def __init__(self, tokenizer: Any, count: int) -> None:
@@ -248,7 +267,7 @@ def _scores_at(place: int, returned: Any) -> Tensor:
     return tensor_of(returned)[:, place]
 
 
-def _first_name(model: nn.Module) -> str:
+def first_name(model: nn.Module) -> str:
     """Return what a network calls its first argument."""
     return next(iter(Accepts.of(network_of(model)).names), "input_ids")
 

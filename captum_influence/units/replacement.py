@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from captum_influence.attr.origins import begins_somewhere
 from captum_influence.data.batches import images_of
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
+from captum_influence.network.inputs import takes_prompts
 from captum_influence.network.reading import activations
 from captum_influence.units.axes import Axis
 
@@ -51,7 +53,13 @@ class Replacement(ABC):
             return replace
         if isinstance(replace, str) and replace in ("mean", "resample"):
             known = _reference(model, cut, reference, replace)
-            return MeanActivation.of(known) if replace == "mean" else Resample.of(known, seed)
+            if replace == "resample":
+                return Resample.of(known, seed)
+            return (
+                MeanActivation.of_prompts(known)[0]
+                if takes_prompts(model)
+                else MeanActivation.of(known)
+            )
         if reference is not None:
             raise ValueError(
                 f'expected replace="mean" or "resample" beside a reference, got {replace!r}: leave '
@@ -124,9 +132,18 @@ class Constant(Replacement):
 
 @dataclass(frozen=True, eq=False)
 class MeanActivation(Replacement):
-    """The mean activation over reference examples, entry by entry, shape (...)."""
+    """The mean activation over reference examples, entry by entry, shape (...).
+
+    Of prompts that aren't equally long, whose entries don't correspond, it is also over their
+    tokens: ``value`` has one entry along these dimensions.
+
+    Attributes:
+        value: the mean.
+        places: the dimensions of ``value`` that it is also over.
+    """
 
     value: Tensor
+    places: tuple[int, ...] = ()
 
     @staticmethod
     def of(batches: Iterable[Tensor]) -> MeanActivation:
@@ -135,16 +152,25 @@ class MeanActivation(Replacement):
         Raises:
             ValueError: if they differ in shape.
         """
-        total, count = torch.zeros((), dtype=torch.float64), 0
-        for batch in batches:
-            if count and batch.shape[1:] != total.shape:
-                raise ValueError(
-                    f"expected activations of one shape, got {tuple(total.shape)} and "
-                    f"{tuple(batch.shape[1:])}: there is no mean of them. Give a loader whose "
-                    'inputs have one size, or replace="zero"'
-                )
-            total, count = total + batch.double().sum(dim=0).cpu(), count + len(batch)
-        return MeanActivation(total / count)
+        sums = _Sums.of(batches)
+        if len(shapes := list(sums.totals)) > 1:
+            raise ValueError(
+                f"expected activations of one shape, got {tuple(shapes[0])} and "
+                f"{tuple(shapes[1])}: there is no mean of them. Give a loader whose "
+                'inputs have one size, or replace="zero"'
+            )
+        return sums.mean(())
+
+    @staticmethod
+    def of_prompts(*sets: Iterable[Tensor]) -> tuple[MeanActivation, ...]:
+        """Return the mean over each set of batches (examples, ...), alike for all sets.
+
+        Dimensions in which any of them differ count tokens, and are averaged over.
+        """
+        sums = [_Sums.of(batches) for batches in sets]
+        columns = list(zip(*{shape for one in sums for shape in one.totals}, strict=True))
+        places = tuple(d for d, sizes in enumerate(columns) if len(set(sizes)) > 1)
+        return tuple(one.mean(places) for one in sums)
 
     def pooled(self, axis: Axis) -> MeanActivation:
         """Return the mean over places too, one for each unit (of a head or a group: each channel).
@@ -157,10 +183,38 @@ class MeanActivation(Replacement):
         return MeanActivation(mean.expand_as(self.value))
 
     def like(self, activations: Tensor) -> Tensor:
-        return _fitting(self.value, activations)
+        shape, value = activations.shape[1:], self.value
+        if len(shape) == value.ndim:
+            sizes = [shape[d] if d in self.places else size for d, size in enumerate(value.shape)]
+            value = value.expand(sizes)
+        return _fitting(value, activations)
 
     def in_words(self) -> str:
-        return "its mean activation"
+        return "its mean activation" + (" over all tokens" if self.places else "")
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Sums of activations over examples, and how many these were, for each shape of an example."""
+
+    totals: dict[torch.Size, tuple[Tensor, int]]
+
+    @staticmethod
+    def of(batches: Iterable[Tensor]) -> _Sums:
+        totals: dict[torch.Size, tuple[Tensor, int]] = {}
+        for batch in batches:
+            none = torch.zeros(batch.shape[1:], dtype=torch.float64), 0
+            total, count = totals.get(batch.shape[1:], none)
+            totals[batch.shape[1:]] = total + batch.double().sum(dim=0).cpu(), count + len(batch)
+        return _Sums(totals)
+
+    def mean(self, places: tuple[int, ...]) -> MeanActivation:
+        """Return the mean over examples, and over some of the dimensions of each."""
+        total, count = torch.zeros((), dtype=torch.float64), 0
+        for shape, (part, examples) in self.totals.items():
+            total = total + (part.sum(places, keepdim=True) if places else part)
+            count += examples * math.prod(shape[d] for d in places)
+        return MeanActivation(total / count, places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +235,14 @@ class Resample(Replacement):
     @staticmethod
     def of(batches: Iterable[Tensor], seed: int = 0) -> Resample:
         """Return the draw from batches of activations (examples, ...), which are kept."""
-        return Resample(torch.cat([batch.cpu() for batch in batches]), seed)
+        kept = [batch.cpu() for batch in batches]
+        if len(shapes := list(dict.fromkeys(batch.shape[1:] for batch in kept))) > 1:
+            raise ValueError(
+                f"expected activations of one shape, got {tuple(shapes[0])} and "
+                f"{tuple(shapes[1])}: one can't take the other's place. Give a loader whose inputs "
+                'have one size, or replace="zero"'
+            )
+        return Resample(torch.cat(kept), seed)
 
     def like(self, activations: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)

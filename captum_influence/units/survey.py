@@ -16,17 +16,16 @@ from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
 from captum_influence.data.bars import progress
-from captum_influence.data.batches import images_of, labelled, repeatable
+from captum_influence.data.batches import images_of, labelled, numbered, repeatable
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
-from captum_influence.network.inputs import network_of
+from captum_influence.network.inputs import network_of, takes_prompts
 from captum_influence.network.outline import last_with_places
 from captum_influence.network.reading import activations
 from captum_influence.reports.shown import Focus
 from captum_influence.units.axes import Axis
 from captum_influence.units.exemplars import Podium
 from captum_influence.units.measurement import Measurement
-from captum_influence.units.options import Chosen
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Constant, Replace, Replacement, at_baseline
 from captum_influence.units.units_of import LayerLike, UnitsOf
@@ -38,7 +37,6 @@ __all__ = [
     "has_others",
     "in_place_of_units",
     "named_on",
-    "survey_of",
 ]
 
 
@@ -48,27 +46,6 @@ class Activity:
 
     inside: Tensor
     outside: Tensor | None
-
-
-def survey_of(
-    model: nn.Module,
-    loader: Iterable[Any],
-    classes: tuple[int, ...],
-    quantity: Quantity,
-    distribution: Distribution | None,
-    chosen: Chosen,
-) -> Survey:
-    """Return the survey that a verb asks for with its options."""
-    return Survey(
-        model=model,
-        units=chosen.units,
-        loader=loader,
-        classes=classes,
-        quantity=quantity,
-        distribution=distribution,
-        focus=chosen.shown.focus,
-        run=chosen.run,
-    )
 
 
 def named_on(loader: Iterable[Any], model: nn.Module, layer: LayerLike | None) -> LayerLike:
@@ -171,6 +148,11 @@ class Survey:
         """The layer."""
         return self.units.cut
 
+    @property
+    def noun(self) -> str:
+        """What one of its inputs is called."""
+        return "prompt" if takes_prompts(self.model) else "picture"
+
     def axis(self) -> Axis:
         """Return what one unit is: an entry of one of the layer's dimensions.
 
@@ -183,7 +165,7 @@ class Survey:
         missing = set(self.classes)
         axis = None
         for images, labels in labelled(self.loader, device_of(self.model)):
-            if images.ndim != 4:
+            if images.ndim != 4 and not takes_prompts(self.model):
                 raise ValueError(
                     "expected a loader of images (examples, channels, height, width), got "
                     f"{tuple(images.shape)}: InfluenceProfile profiles inputs of any shape"
@@ -194,8 +176,8 @@ class Survey:
             if not missing:
                 return axis
         raise ValueError(
-            f"the loader holds no image of class {min(missing)}: give one that does, with labels "
-            "that count as the network's classes do"
+            f"the loader holds no {self.noun} of class {min(missing)}: give one that does, with "
+            "labels that count as the network's classes do"
         )
 
     def along(self, axis: Axis) -> Survey:
@@ -268,14 +250,18 @@ class Survey:
             "replace": self.removed.in_words(),
         }
 
-    def pictures(self, target: int, count: int) -> Tensor:
-        """Return the loader's first pictures of a class, (examples, ...)."""
-        found: list[Tensor] = []
-        for images, labels in labelled(self.loader, device_of(self.model)):
-            found.extend(images[labels == target])
-            if len(found) >= count:
+    def pictures(self, target: int, count: int) -> list[Tensor]:
+        """Return the loader's first pictures of a class, those of one shape as one batch."""
+        found: list[tuple[int, Tensor]] = []
+        for images, labels, places in numbered(self.loader, device_of(self.model)):
+            own = (labels == target).cpu()
+            found.extend(zip(places[own].tolist(), images[own.to(images.device)], strict=True))
+            if len(found) >= count and not takes_prompts(self.model):  # these come by their length
                 break
-        return torch.stack(found[:count])
+        alike: dict[torch.Size, list[Tensor]] = {}
+        for _, picture in sorted(found, key=lambda one: one[0])[:count]:
+            alike.setdefault(picture.shape, []).append(picture)
+        return [torch.stack(batch) for batch in alike.values()]
 
     def podium(
         self,
@@ -286,10 +272,10 @@ class Survey:
         signs: Sequence[int],
     ) -> Podium:
         """Return for each unit its class's images where its contribution, signed, is largest."""
-        podium, measurement, start = Podium(count), self.measurement(), 0
+        podium, measurement = Podium(count), self.measurement()
         places = [unit.index[0] for unit in units]
         wanted = torch.tensor(list(classes))
-        for images, labels in self._bar("pictures"):
+        for images, labels, numbers in self._bar(f"{self.noun}s"):
             member = torch.isin(labels.cpu(), wanted)
             if bool(member.any()):
                 own, said = images[member.to(images.device)], labels.cpu()[member]
@@ -298,15 +284,14 @@ class Survey:
                 ]
                 values = values * torch.tensor(list(signs)).to(values.dtype)
                 fits = said[:, None] == wanted[None]
-                numbers = (start + member.nonzero()[:, 0]).tolist()
-                podium.admit(values.masked_fill(~fits, -torch.inf), numbers, own, said)
-            start += len(images)
+                scored = values.masked_fill(~fits, -torch.inf)
+                podium.admit(scored, numbers[member].tolist(), own, said)
         return podium
 
     def active(self, axis: Axis) -> dict[int, Tensor]:
         """Return the mean activations (units,) on pictures of each class, in their order."""
         sums, counts = dict.fromkeys(self.classes, torch.zeros(())), Counter[int]()
-        for images, labels in self._bar("activations"):
+        for images, labels, _ in self._bar("activations"):
             found = axis.pool(activations(self.model, images, self.cut), "mean").cpu().double()
             for label in self.classes:
                 sums[label] = sums[label] + found[labels.cpu() == label].sum(dim=0)
@@ -317,22 +302,20 @@ class Survey:
         self, axis: Axis, units: Sequence[UnitInfluence], count: int
     ) -> tuple[Podium, Activity]:
         """Return on which images of any class units are most active, and means over the first."""
-        podium, start = Podium(count), 0
+        podium = Podium(count)
         sums, counts = [torch.zeros(()), torch.zeros(())], [0, 0]
         places = [unit.index[0] for unit in units]
-        for images, labels in self._bar("activations"):
+        for images, labels, numbers in self._bar("activations"):
             found = axis.pool(activations(self.model, images, self.cut), "mean").cpu().double()
-            numbers = list(range(start, start + len(images)))
-            podium.admit(found[:, places], numbers, images, labels)
+            podium.admit(found[:, places], numbers.tolist(), images, labels)
             for i, chosen in enumerate((labels == self.classes[0], labels != self.classes[0])):
                 sums[i] = sums[i] + found[chosen.cpu()].sum(dim=0)
                 counts[i] += int(chosen.sum())
-            start += len(images)
         outside = sums[1] / counts[1] if counts[1] else None
         return podium, Activity(sums[0] / max(counts[0], 1), outside)
 
-    def _bar(self, words: str) -> Iterator[tuple[Tensor, Tensor]]:
-        batches = labelled(self.loader, device_of(self.model))
+    def _bar(self, words: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        batches = numbered(self.loader, device_of(self.model))
         total = len(self.loader) if isinstance(self.loader, Sized) else None
         yield from progress(batches, words, total=total, unit="batch", show=self.run.show_progress)
 

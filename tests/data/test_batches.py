@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from captum_influence.data.batch import Batch
+from captum_influence.data.batch import Batch, PromptBatch
 from captum_influence.data.batches import (
     Batches,
     images_of,
     labelled,
     maybe_labelled,
+    numbered,
     repeatable,
 )
 from captum_influence.data.items import Accepts
@@ -323,3 +324,13 @@ def test_what_can_be_read_only_once_is_refused() -> None:
     assert repeatable(loader) is loader
     with pytest.raises(TypeError, match="can be read only once: make it a list"):
         repeatable(iter(loader))
+
+
+def test_examples_are_numbered_as_the_loader_yields_them_or_says() -> None:
+    pictures, labels = torch.rand(2, 3, 4, 4), torch.tensor([0, 1])
+    cpu = torch.device("cpu")
+    found = [places.tolist() for _, _, places in numbered([(pictures, labels)] * 2, cpu)]
+    assert found == [[0, 1], [2, 3]]
+    prompts = PromptBatch(torch.ones(2, 1, 3).long(), labels, torch.tensor([7, 2]))
+    ((ids, said, places),) = numbered([prompts], cpu)
+    assert (ids.shape, said.tolist(), places.tolist()) == ((2, 1, 3), [0, 1], [7, 2])

@@ -9,6 +9,8 @@ from captum_influence.network.inputs import (
     examples_of,
     network_of,
     one_input,
+    takes_prompts,
+    taking_prompts,
 )
 from captum_influence.testing.state import preserved, unchanged
 
@@ -134,3 +136,30 @@ def test_behind_its_embedding_a_network_says_the_same() -> None:
         torch.testing.assert_close(behind(embedded), network(ids).expand(2, -1))
     assert [name for name, _ in behind.named_modules()][1:] == ["0", "1", "2"]
     assert network[0] is embedding
+
+
+class Scorer(nn.Module):
+    """Scores tokens at each position, by those that its mask leaves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.kinds = nn.Embedding(9, 4), nn.Embedding(2, 4)
+
+    def forward(self, ids: Tensor, attention_mask: Tensor, kinds: Tensor) -> dict[str, Tensor]:
+        hidden = self.words(ids) + self.kinds(kinds)
+        return {"logits": hidden * attention_mask[..., None]}
+
+
+def test_prompts_go_in_as_one_tensor() -> None:
+    network = Scorer()
+    ids, kinds = torch.tensor([[3, 1, 4], [1, 5, 2]]), torch.tensor([[0, 0, 1], [0, 1, 1]])
+    packed = torch.stack([ids, kinds], dim=1)
+    whole = network(ids, torch.ones_like(ids), kinds)["logits"]
+    taking = taking_prompts(network, ["ids", "kinds"], masked=True)
+    assert torch.equal(taking(packed)["logits"], whole)
+    last = taking_prompts(network, ["ids", "kinds"], masked=True, last=True)
+    assert torch.equal(last(packed), whole[:, -1])
+    assert takes_prompts(last)
+    assert not takes_prompts(network)
+    assert type(last).__name__ == "Scorer"
+    assert last.get_submodule("words") is network.words

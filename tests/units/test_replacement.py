@@ -119,3 +119,31 @@ def test_activations_of_another_shape_are_refused() -> None:
     for replacement in (Constant(torch.ones(3)), Resample(torch.ones(2, 3))):
         with pytest.raises(ValueError, match=r"of shape \(3, 2, 2\), .* got \(3,\)"):
             replacement.like(batch)
+
+
+def test_the_mean_over_prompts_is_over_their_tokens() -> None:
+    batches = [torch.rand(n, length, 4, dtype=torch.float64) for n, length in ((2, 3), (1, 5))]
+    (found,) = MeanActivation.of_prompts(batches)
+    tokens = torch.cat([batch.flatten(0, 1) for batch in batches])
+    for length in (3, 5, 7):
+        instead = found.like(torch.zeros(1, length, 4, dtype=torch.float64))
+        torch.testing.assert_close(instead, tokens.mean(0).expand(length, 4), rtol=0, atol=1e-14)
+    assert found.in_words() == "its mean activation over all tokens"
+
+
+def test_prompts_of_one_length_are_averaged_token_by_token() -> None:
+    batch = torch.rand(3, 5, 4, dtype=torch.float64)
+    (found,) = MeanActivation.of_prompts([batch[:1], batch[1:]])
+    torch.testing.assert_close(found.value, batch.mean(0), rtol=0, atol=1e-14)
+    assert found.in_words() == "its mean activation"
+
+
+def test_means_of_several_sets_are_over_the_same_dimensions() -> None:
+    alike, ragged = [torch.rand(2, 3, 4)], [torch.rand(2, 3, 4), torch.rand(1, 5, 4)]
+    one, other = MeanActivation.of_prompts(alike, ragged)
+    assert one.places == other.places == (0,)
+
+
+def test_activations_of_several_lengths_cant_be_drawn() -> None:
+    with pytest.raises(ValueError, match="of one shape"):
+        Resample.of([torch.rand(2, 3, 4), torch.rand(1, 5, 4)])

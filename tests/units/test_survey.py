@@ -101,8 +101,8 @@ def test_displacements_count_from_what_removal_puts_there(model) -> None:
 def test_the_first_pictures_of_a_class(model) -> None:
     images, labels = twin_scenes()[0]
     asked = survey(model, halves(), classes=(1,))
-    assert torch.equal(asked.pictures(1, 2), images[labels == 1][:2])
-    assert len(asked.pictures(0, 99)) == 3
+    assert torch.equal(asked.pictures(1, 2)[0], images[labels == 1][:2])
+    assert len(asked.pictures(0, 99)[0]) == 3
 
 
 def test_means_are_taken_along_one_dimension(model) -> None:

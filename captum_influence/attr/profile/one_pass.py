@@ -16,6 +16,7 @@ from captum_influence.attr.influence import DistributionalInfluence
 from captum_influence.attr.inputs import Inputs
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.profile.moments import Moments
+from captum_influence.attr.profile.next_tokens import NextTokens, real_places
 from captum_influence.attr.quantities import Quantity
 from captum_influence.data.batch import Batch
 from captum_influence.data.batches import Batches
@@ -30,7 +31,6 @@ from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of
 from captum_influence.network.modes import without_graph
-from captum_influence.network.outputs import tensor_of
 
 __all__ = ["Aggregate", "Group", "GroupBy", "Questioner", "State", "merged", "passed"]
 
@@ -60,6 +60,7 @@ class Questioner:
             )
         self._influence, self._group_by = influence, group_by
         self._aggregate, self._axis, self._rows = aggregate, axis, rows
+        self._next_token = NextTokens(influence.forward_func)
         self._many = isinstance(influence.layer, (list, tuple))
         quantity: Any = influence.quantity
         self._several = isinstance(quantity, (list, tuple))
@@ -142,7 +143,7 @@ class Questioner:
         """Return the moments of one batch's influences, by group and layer."""
         batch = batch.to(self.device)
         groups = self._groups(batch)
-        found = [self._units(layer) for layer in self._influences(batch)]
+        found = [self._units(layer, batch) for layer in self._influences(batch)]
         result: dict[Group, tuple[Moments, ...]] = {}
         for group in sorted(set(groups), key=_sorting):
             rows = torch.tensor([i for i, other in enumerate(groups) if other == group])
@@ -160,6 +161,8 @@ class Questioner:
             influence.distribution = numbered.located(partial(_own, batch))
         influence.reference = _own(batch, influence.reference)
         target = batch.target if influence.quantity is None else None
+        if target is not None and (asked := self._next_token.of(batch)) is not None:
+            influence.quantity, target = asked, None
         found = influence.attribute(
             batch.named or batch.inputs,
             target=target,
@@ -171,7 +174,7 @@ class Questioner:
             raise TypeError("a layer returns several tensors: pick one with Cut(layer, select=...)")
         return [layer if self._several else layer.unsqueeze(0) for layer in layers]
 
-    def _units(self, layer: Tensor) -> Tensor:
+    def _units(self, layer: Tensor, batch: Batch) -> Tensor:
         """Return (quantities, examples, units) with positions summed up."""
         if layer.ndim == 2:
             return layer.unsqueeze(2)
@@ -182,6 +185,15 @@ class Questioner:
             )
         if layer.ndim == 3:
             return layer
+        real = real_places(tuple(layer.shape[2:]), self._axis, batch)
+        if real is None or self._aggregate == "sum":  # what pads do is zero
+            return self._pooled(layer)
+        places = [d + 2 for d in real.dimensions]
+        kept = (_narrowed(layer[:, i : i + 1], places, tokens) for i, tokens in real.of_each())
+        return torch.cat([self._pooled(one) for one in kept], dim=1)
+
+    def _pooled(self, layer: Tensor) -> Tensor:
+        """Return (quantities, examples, units) with all places summed up."""
         flat = layer.movedim(self._axis + 1, 2).flatten(3)
         if callable(self._aggregate):
             return self._aggregate(flat)
@@ -196,11 +208,12 @@ class Questioner:
         elif self._group_by == "predicted":
             with without_graph():
                 given = () if batch.named else batch.arguments
-                chosen = _answers(self._influence.forward_func(*given, **batch.named))
+                answer = self._influence.forward_func(*given, **batch.named)
+                chosen = _answers(self._next_token.scores(answer, batch))
         elif batch.target is None:
             raise ValueError('group_by="label" needs a loader that yields (inputs, labels)')
         else:
-            chosen = batch.target.tolist()
+            chosen = batch.target if isinstance(batch.target, list) else batch.target.tolist()
         if len(chosen) != len(batch):
             raise ValueError(
                 f"expected a group for each of {len(batch)} examples, got {len(chosen)}"
@@ -213,8 +226,13 @@ def _own(batch: Batch, start: Any, *, is_set: bool = False) -> Any:
     return start.rows(batch.places) if isinstance(start, Inputs) and not is_set else start
 
 
-def _answers(output: Any) -> list[int]:
-    scores = tensor_of(output)
+def _narrowed(layer: Tensor, dimensions: Sequence[int], tokens: Tensor) -> Tensor:
+    for d in dimensions:
+        layer = layer.index_select(d, tokens.to(layer.device))
+    return layer
+
+
+def _answers(scores: Tensor) -> list[int]:
     if scores.ndim == 2:
         return list(scores.argmax(dim=1).tolist())
     came = tuple(scores.shape)
@@ -288,6 +306,13 @@ def _advanced(state: State, number: int, found: Mapping[Group, tuple[Moments, ..
 
 
 def _both(a: tuple[Moments, ...], b: tuple[Moments, ...]) -> tuple[Moments, ...]:
+    for x, y in zip(a, b, strict=True):
+        if x.mean.shape != y.mean.shape:
+            raise ValueError(
+                f"expected as many units in each batch, got {x.mean.shape[-1]} and "
+                f"{y.mean.shape[-1]}: prompts of other lengths have other positions, so profile "
+                "their features, axis=2, or batches of one length"
+            )
     return tuple(x.merged(y) for x, y in zip(a, b, strict=True))
 
 

@@ -97,7 +97,9 @@ class InfluenceProfile(Finding):
         Under ``torchrun`` each process takes its share of the batches, and all return the whole.
 
         Args:
-            influence: the question. If it has no quantity, that is the score of the label.
+            influence: the question. If it has no quantity, that is the score of the label: of a
+                class, or of a language model's next token, by its number; or its text, where
+                prompts know their tokenizer, as those of :class:`Prompts` do.
             loader: yields inputs, (inputs, labels), ((first, second), labels), or mappings with
                 ``"labels"``; what may be an input or a label is asked about.
             group_by: ``"label"``, ``"predicted"``, a function of (inputs, labels) that returns a

@@ -27,7 +27,7 @@ from captum_influence.cli.output import Report, tell
 from captum_influence.cli.prompts import LanguageModel, demo_prompt
 from captum_influence.cli.syntax.texts import EdgesOptions, LanguageOptions, PromptOptions
 from captum_influence.data.labels import Names, class_index, read_class_names
-from captum_influence.data.prompt_pairs import PromptPairs, read_prompt_pairs
+from captum_influence.data.prompts.prompt_pairs import PromptPairs, read_prompt_pairs
 from captum_influence.demo.induction import induction_network
 from captum_influence.network.devices import device_of
 from captum_influence.network.modes import without_graph

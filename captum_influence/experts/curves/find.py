@@ -15,15 +15,15 @@ from typing_extensions import TypedDict, Unpack
 from captum_influence.attr.run import Run
 from captum_influence.data.bars import progress
 from captum_influence.data.batches import labelled
-from captum_influence.data.labels import Names, class_index, class_name
+from captum_influence.data.labels import Names
 from captum_influence.experts.curves.result import ExpertCurves, OneAgainstRest
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.devices import device_of
-from captum_influence.network.inputs import network_of
 from captum_influence.network.outputs import Output
 from captum_influence.network.substitution import Reruns, reruns
 from captum_influence.reports.asked import Asked
 from captum_influence.units.axes import AxisLike
+from captum_influence.units.given_loader import given_loader
 from captum_influence.units.options import check_options, collected
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
@@ -46,6 +46,7 @@ class CurveOptions(TypedDict, total=False):
     axis: AxisLike | None
     heads: int | None
     class_names: Names
+    tokenizer: Any
     seed: int
     show_progress: bool
     output: Output
@@ -71,7 +72,8 @@ def expert_curves(
 
     Args:
         model: the network.
-        loader: yields (images, labels), best others than the rankings were made from.
+        loader: yields (images, labels), or prompts as :func:`essence` takes them; best others than
+            the rankings were made from.
         layer: a module, a dotted name, a Cut or :class:`UnitsOf`.
         target: the class, by number or name.
         rankings: name -> units, the first one first; see :func:`class_rankings`.
@@ -96,9 +98,9 @@ def expert_curves(
     run: Run = collected("expert_curves", "run", Run, options)
     if mode not in ("keep", "remove"):
         raise ValueError(f'expected mode="keep" or mode="remove", got {mode!r}')
-    network, cut = network_of(model, run.output), UnitsOf.ensure(layer).cut
-    names = options.get("class_names")
-    number, asked_for = class_index(target, names), _selections(layer, rankings, options)
+    given = given_loader("expert_curves", model, loader, options)
+    network, cut, loader = given.network, UnitsOf.ensure(layer).cut, given.loader
+    asked_for, number = _selections(layer, rankings, options), given.target(target)
     ks = _checked_ks(ks, asked_for)
     replacement = Replacement.with_loader(replace, network, cut, loader, run.seed)
     trial = _Trial(network, cut, asked_for, ks, mode, replacement, number)
@@ -108,13 +110,14 @@ def expert_curves(
         network=type(network).__name__,
         layer=layer_name(network, cut),
         target=number,
-        name=class_name(number, names),
+        name=given.shown.name(number),
         ks=ks,
         counts={n: tuple(rest[i * len(ks) : (i + 1) * len(ks)]) for i, n in enumerate(selections)},
         whole=whole,
         mode=mode,
         replaced_by=replacement.in_words(),
         rankings={n: _units(rankings[n], chosen, shape) for n, chosen in selections.items()},
+        noun=given.noun,
         seconds=time.perf_counter() - began,
     )
 

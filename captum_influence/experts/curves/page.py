@@ -29,8 +29,8 @@ _INTRO = {
     "remove": "The first k units of each ranking are removed. A ranking is good if it falls early.",
 }
 _CAVEATS = (
-    "The best number of units was chosen on the pictures that the scores are from, so that its "
-    "score is a little too good.",
+    "The best number of units was chosen on the {}s that the scores are from, so that its score is "
+    "a little too good.",
     "An expert that says its class of everything has a recall of 1; read it with the precision.",
     "A replaced unit takes a value that it may never have taken in training.",
 )
@@ -72,7 +72,7 @@ def expert_page(found: ExpertCurves, command: str | None = None) -> Page:
         "facts": list(_facts(found)),
         "asked": found.asked,
         "command": command,
-        "caveats": _CAVEATS,
+        "caveats": [caveat.format(found.noun) for caveat in _CAVEATS],
     }
     return Page(TEMPLATE, content, lambda: _figures(found))
 
@@ -132,7 +132,7 @@ def _facts(found: ExpertCurves) -> Iterator[tuple[str, str]]:
     whole = found.whole
     yield "network, layer", f"{found.network}, {found.layer}"
     yield (
-        "pictures",
+        f"{found.noun}s",
         f"{whole.hits + whole.misses} of {found.name}, {whole.false_alarms + whole.rest} of others",
     )
     yield "numbers of units", ", ".join(map(str, found.ks))

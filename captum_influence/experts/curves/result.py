@@ -112,6 +112,7 @@ class ExpertCurves(Finding):
         replaced_by: what took the place of removed units, in words.
         rankings: ranking -> its units, the first one first; what they did is NaN if not known.
         seconds: how long it took.
+        noun: what one of the inputs is called.
     """
 
     network: str
@@ -125,6 +126,7 @@ class ExpertCurves(Finding):
     replaced_by: str
     rankings: Mapping[str, tuple[UnitInfluence, ...]]
     seconds: float
+    noun: str = "picture"
 
     @property
     def question(self) -> str:

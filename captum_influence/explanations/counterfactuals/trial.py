@@ -225,7 +225,7 @@ def _effects(
     search: Search, goal: Goal, values: UnitValues, units: tuple[UnitInfluence, ...]
 ) -> Effects:
     quantity, instead = search.quantity(goal), search.removals.replacement
-    asked = (search.network, search.inputs, quantity, instead, search.chosen)
+    asked = (search.network, [search.inputs], quantity, instead, search.chosen)
     return removal_effects(*asked, values=values, shown=units)
 
 

@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.data.batches import repeatable
-from captum_influence.data.labels import Names, class_index
+from captum_influence.data.labels import Names
 from captum_influence.experts.class_question import AGAINST_REST, SIGNED, ClassQuestion
 from captum_influence.experts.curves.find import expert_curves
 from captum_influence.experts.curves.result import ExpertCurves, Mode
@@ -23,15 +23,15 @@ from captum_influence.explanations.effects import effects_on_class
 from captum_influence.explanations.essences.result import Essence, EssentialUnit
 from captum_influence.explanations.prototypes.result import Prototype
 from captum_influence.network.cuts import layer_name
-from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
 from captum_influence.units.axes import Axis
 from captum_influence.units.exemplars import Examiner
+from captum_influence.units.given_loader import chosen_over
 from captum_influence.units.options import Chosen, SurveyOptions
 from captum_influence.units.ranking import By, UnitInfluence, UnitValues
 from captum_influence.units.replacement import Replace, Replacement
-from captum_influence.units.survey import Activity, Survey, has_others, named_on, survey_of
-from captum_influence.units.targets import TargetLike, question
+from captum_influence.units.survey import Activity, Survey, has_others
+from captum_influence.units.targets import TargetLike
 from captum_influence.units.units_of import LayerLike
 
 __all__ = ["EssenceOptions", "essence"]
@@ -78,10 +78,11 @@ def essence(
     Args:
         model: the network, in eval mode.
         loader: yields (images, labels) in a fixed order or not; pictures of other classes are what
-            the class is told from.
+            the class is told from. Of prompts: what a tokenizer returns, or ids, and their classes
+            or next tokens; see the docs on transformers.
         layer: a module, a dotted name, a Cut, or :class:`UnitsOf` along one dimension; None: the
             last layer with several places for each channel.
-        target: the class, by number or name.
+        target: the class, by number or name; of a language model the next token, also by its text.
         held_out: yields (images, labels) that experts are tried on; or :class:`HeldOut`, which
             also says how many units they have, and what takes the place of removed ones. None:
             the loader, and 1, 2, 3, 4, 6, 8, 12, ... units up to all.
@@ -103,13 +104,11 @@ def essence(
         (4, 2)
     """
     asked, began = Asked.of(essence, locals()), time.perf_counter()
-    layer = named_on(loader, model, layer)
-    chosen = Chosen.of("essence", layer, options, known=EssenceOptions)
-    network, shown = network_of(model, chosen.run.output), chosen.shown
-    number = class_index(target, shown.class_names)
-    wanted = question(number if quantity is None else quantity, names=shown.class_names)
-    tried = HeldOut.ensure("essence", held_out, options)
-    survey = survey_of(network, loader, (number,), wanted, distribution, chosen)
+    chosen, given = chosen_over("essence", model, loader, layer, options, EssenceOptions)
+    network, shown, number = given.network, chosen.shown, given.target(target)
+    wanted = given.question(number if quantity is None else quantity)
+    tried = HeldOut.ensure("essence", held_out, options).taken(given.also)
+    survey = given.survey((number,), wanted, distribution, chosen)
     with chosen.run.seeded():
         found = _found(asked, survey, chosen, tried, top, examples)
     return Essence(
@@ -122,6 +121,7 @@ def essence(
         by=chosen.by,
         prototype=options.get("prototype"),
         held_out=tried.loader is not None,
+        noun=survey.noun,
         seconds=time.perf_counter() - began,
         **found,
     )

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from captum_influence.experts.curves.result import ExpertCurves
 from captum_influence.explanations.thumbnails import (
     Glance,
-    best_crop,
+    Part,
+    best_part,
     glances,
     in_words,
     joint_limit,
-    mask_figure,
+    look_figures,
     thumbnail,
 )
 from captum_influence.reports.page import Page
 from captum_influence.reports.parts import Bar, Tile, bars, chart, embedded
-from captum_influence.reports.words import counted
+from captum_influence.reports.words import counted, entry_of
+from captum_influence.units.shown.pictures import PictureDisplay
 from captum_influence.visualization import charts, maps, strips
 from captum_influence.visualization.numbers import number, share
 from captum_influence.visualization.style import LIGHT, Theme
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["essence_page"]
 
+_MAPS = {
+    "picture": "the pixels what passes through the unit, added over colours",
+    "prompt": "each token's embedding what passes through the unit, added over its features",
+}
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
@@ -41,7 +47,7 @@ def essence_page(essence: Essence, command: str | None = None) -> Page:
     content = {
         "window": f"{essence.name} at {essence.layer}",
         "eyebrow": f"{essence.network} · layer {essence.layer} · {essence.quantity} over "
-        f"{counted(essence.count, 'picture')}",
+        f"{counted(essence.count, essence.noun)}",
         "title": f"{title}." if lead else title,
         "lead": lead,
         "e": essence,
@@ -72,7 +78,7 @@ def essence_page(essence: Essence, command: str | None = None) -> Page:
 @dataclass(frozen=True, eq=False)
 class _Card:
     row: EssentialUnit
-    best: str | None
+    best: Part | None
     glances: list[Glance]
     limit: float
     purity: str
@@ -97,15 +103,16 @@ def _figures(essence: Essence) -> Iterator[tuple[str, Figure]]:
     if essence.prototype is not None:
         yield "prototype", essence.prototype.plot()
     for i, row in enumerate(essence.units, start=1):
-        words = f"contribution of each pixel to {essence.quantity} through {row.unit.name}"
+        entry = entry_of(essence.noun)
+        words = f"contribution of each {entry} to {essence.quantity} through {row.unit.name}"
         strip = row.strip(essence.by)
         yield f"unit{i}", strips.strips_figure([strip], unit=essence.measure, measure=words)
         for j, look in enumerate(row.looks, start=1):
-            yield f"unit{i}_mask{j}", mask_figure(look)
-        active = [example.image for example in row.active]
+            yield from ((f"unit{i}_{n}{j}", figure) for n, figure in look_figures(look, words))
+        displays = [(e.display, str(e.label_name)) for e in row.active]
+        active = [(d.picture, name) for d, name in displays if isinstance(d, PictureDisplay)]
         if active:
-            names = [str(example.label_name) for example in row.active]
-            yield f"unit{i}_active", maps.crop_grid(active, names)
+            yield f"unit{i}_active", maps.crop_grid(*map(list, zip(*active, strict=True)))
 
 
 def _curves(essence: Essence) -> dict[str, Callable[[Theme], Figure]]:
@@ -133,10 +140,17 @@ def _prototype(essence: Essence) -> dict[str, str] | None:
     return {"image": embedded(made.image, 90, smooth=True), "quantity": made.quantity}
 
 
-def _typical(essence: Essence) -> dict[str, str] | None:
-    """Return the class's picture on which its first unit contributes most."""
-    looks = [look for row in essence.units for look in row.looks]
-    return {"image": embedded(looks[0].example.image, 90)} if looks else None
+def _typical(essence: Essence) -> dict[str, str | None] | None:
+    """Return the class's picture, or text and its map, on which its first unit contributes most."""
+    for row in essence.units:
+        for look in row.looks:
+            display = look.example.display
+            if isinstance(display, PictureDisplay):
+                return {"image": embedded(display.picture, 90), "fragment": None, "told": ""}
+            told = f" Coloured: what each token does through {row.unit.name}."
+            line = look.seen.seen.glance(joint_limit([look])) or display.glance()
+            return {"image": None, "fragment": line, "told": told}
+    return None
 
 
 def _others(essence: Essence) -> list[EssentialUnit]:
@@ -159,7 +173,7 @@ def _tiles(essence: Essence) -> Iterator[Tile]:
     removed, k = essence.removed, essence.needed
     at, whole = removed.ks.index(k), removed.whole
     pictures = whole.hits + whole.misses
-    words = f"of {counted(pictures, 'picture')} of {essence.name} recognised"
+    words = f"of {counted(pictures, essence.noun)} of {essence.name} recognised"
     yield Tile(share(whole.recall), words)
     yield Tile(
         share(removed.curve("recall", essence.by)[at]),
@@ -197,11 +211,10 @@ def _card(row: EssentialUnit, essence: Essence) -> _Card:
     own = sum(example.label == essence.target for example in row.active)
     purity = ""
     if row.active and essence.kept is not None:
-        purity = (
-            f"{own} of the {len(row.active)} pictures where it is most active are {essence.name}"
-        )
+        noun = f"{essence.noun}s"
+        purity = f"{own} of the {len(row.active)} {noun} where it is most active are {essence.name}"
     active = [thumbnail(example) for example in row.active]
-    return _Card(row, best_crop(row.looks), glances(row.looks, end, in_words), end, purity, active)
+    return _Card(row, best_part(row.looks), glances(row.looks, end, in_words), end, purity, active)
 
 
 def _tested(essence: Essence) -> Iterator[str]:
@@ -212,7 +225,7 @@ def _tested(essence: Essence) -> Iterator[str]:
 
 
 def _constant(essence: Essence) -> bool:
-    """Return whether no unit's influence differs from picture to picture."""
+    """Return whether no unit's influence differs from input to input."""
     rows = [*essence.units, *essence.against]
     return all(row.influence_error <= abs(row.influence) * 1e-6 for row in rows)
 
@@ -220,11 +233,11 @@ def _constant(essence: Essence) -> bool:
 def _method(essence: Essence) -> str:
     return (
         f"A unit's influence is the gradient of {essence.quantity} at the unit, averaged over "
-        f"{essence.facts['distribution']} and over the pictures of {essence.name}, and summed over "
-        "the unit's positions; its contribution is the same times how far its activation lies from "
-        f"{essence.facts['counts_from']}. The units are removed at the layer, with "
-        f"{essence.facts['replace']} in their place. The maps ask at the pixels what passes "
-        "through the unit, added over colours."
+        f"{essence.facts['distribution']} and over the {essence.noun}s of {essence.name}, and "
+        "summed over the unit's positions; its contribution is the same times how far its "
+        f"activation lies from {essence.facts['counts_from']}. The units are removed at the "
+        f"layer, with {essence.facts['replace']} in their place. The maps ask at "
+        f"{_MAPS[essence.noun]}."
     )
 
 
@@ -233,7 +246,7 @@ def _facts(essence: Essence) -> Iterator[tuple[str, str]]:
     if "basis" in essence.facts:
         yield "concepts", essence.facts["basis"]
     yield "asked", f"{essence.quantity}, ranked by {essence.by}"
-    yield "pictures", f"{counted(essence.count, 'picture')} of {essence.name}"
+    yield f"{essence.noun}s", f"{counted(essence.count, essence.noun)} of {essence.name}"
     yield "tried on", essence.removed.question + (", held out" if essence.held_out else "")
     if essence.prototype is not None:
         made = essence.prototype
@@ -247,24 +260,25 @@ def _facts(essence: Essence) -> Iterator[tuple[str, str]]:
 
 
 def _caveats(essence: Essence) -> Iterator[str]:
+    noun = essence.noun
     yield (
-        "Means hide what differs from picture to picture: a class may rest on one unit here and "
+        f"Means hide what differs from {noun} to {noun}: a class may rest on one unit here and "
         "on another there. The examples are the extremes, not the typical ones."
     )
     if not essence.held_out:
         yield (
-            "The units were tried on the pictures that they were chosen on, which flatters them: "
-            "give held-out pictures to be sure."
+            f"The units were tried on the {noun}s that they were chosen on, which flatters them: "
+            f"give held-out {noun}s to be sure."
         )
     if essence.count < 10:
         yield (
             f"There {'is' if essence.count == 1 else 'are'} only "
-            f"{counted(essence.count, 'picture')} of {essence.name}: standard errors are rough or "
-            "unknown, and single pictures weigh much."
+            f"{counted(essence.count, noun)} of {essence.name}: standard errors are rough or "
+            f"unknown, and single {noun}s weigh much."
         )
     if essence.kept is None:
         yield (
-            "There were no pictures of other classes, so that nothing says what is special to "
+            f"There were no {noun}s of other classes, so that nothing says what is special to "
             f"{essence.name}."
         )
     yield (

@@ -16,9 +16,10 @@ from captum_influence.experts.expert import Expert
 from captum_influence.explanations.effects import Effects
 from captum_influence.explanations.essences.page import essence_page
 from captum_influence.explanations.prototypes.result import Prototype
+from captum_influence.explanations.thumbnails import pictured
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
-from captum_influence.reports.words import counted
+from captum_influence.reports.words import counted, owned
 from captum_influence.units.exemplars import Look
 from captum_influence.units.interpreted import Example
 from captum_influence.units.ranking import By, UnitInfluence
@@ -58,7 +59,7 @@ class EssentialUnit:
 
     def strip(self, by: By) -> strips.Strip:
         """Return what a figure shows of it."""
-        looks = [(look.seen.heat, look.example.image) for look in self.looks]
+        looks = pictured(self.looks)
         error = self.influence_error if by == "influence" else self.contribution_error
         return strips.Strip(self.unit.name, self.unit.value, error, looks)
 
@@ -100,6 +101,7 @@ class Essence(Finding):
         held_out: whether experts were tried on other pictures than they were chosen on.
         facts: over which inputs, in words; which percentile masks keep.
         seconds: how long it took.
+        noun: what one of the inputs is called.
     """
 
     network: str
@@ -119,6 +121,7 @@ class Essence(Finding):
     held_out: bool
     facts: Mapping[str, Any]
     seconds: float
+    noun: str = "picture"
 
     @property
     def count(self) -> int:
@@ -168,8 +171,9 @@ class Essence(Finding):
         """
         if self.chosen is None:
             raise ValueError(
-                f"expected pictures of other classes to choose {self.name}'s expert by, got none: "
-                "give a loader that has some, or Expert.from_profile(..., k=...) a number"
+                f"expected {self.noun}s of other classes to choose {owned(self.name, 'expert')} "
+                "by, got none: give a loader that has some, or Expert.from_profile(..., k=...) a "
+                "number"
             )
         by, k = self.chosen
         cut = self.layer if layer is None else layer
@@ -203,14 +207,14 @@ class Essence(Finding):
         k, whole = self.needed, self.removed.whole
         pictures = whole.hits + whole.misses
         if not whole.hits:
-            return f"It recognises none of {counted(pictures, 'picture')} of {self.name}."
+            return f"It recognises none of {counted(pictures, self.noun)} of {self.name}."
         at = self.removed.ks.index(k)
         after, chance = (
             percent(self.removed.curve("recall", name)[at]) for name in (self.by, "random")
         )
         number = "its strongest" if k == 1 else f"its {k} strongest"
         return (
-            f"Of {counted(pictures, 'picture')} of {self.name} it recognises "
+            f"Of {counted(pictures, self.noun)} of {self.name} it recognises "
             f"{percent(whole.recall)}; without {number} of {self.channels} {self.kind}s "
             f"{after}, without {k} at random {chance}."
         )
@@ -270,7 +274,7 @@ class Essence(Finding):
                 "name": self.name,
                 "quantity": self.quantity,
                 "by": self.by,
-                "pictures": self.count,
+                f"{self.noun}s": self.count,
                 "channels": self.channels,
                 "units": [row.to_dict() for row in self.units],
                 "effects": self.effects.to_dict(),

@@ -194,7 +194,7 @@ def _measured(
         values=values,
         delta=delta,
         effects=removal_effects(
-            network, inputs, answer.quantity, removed, chosen, values=values, shown=best
+            network, [inputs], answer.quantity, removed, chosen, values=values, shown=best
         ),
         without=answers_without(network, inputs, removed, chosen, values.axis, best),
         cautions=baseline_cautions(network, inputs, answer, over, delta, shown.class_names),

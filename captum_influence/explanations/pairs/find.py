@@ -14,22 +14,21 @@ from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.profile.result import InfluenceProfile
 from captum_influence.attr.quantities import ClassScore, Quantity
 from captum_influence.data.batches import repeatable
-from captum_influence.data.labels import Names, class_index
 from captum_influence.experts.held_out import HeldOut
 from captum_influence.experts.rankings import drawn_at_random
 from captum_influence.explanations.effects import Effects, effects_on_class
 from captum_influence.explanations.pairs.moves import Moves, count_moves
 from captum_influence.explanations.pairs.result import Pair, SeparatingUnit, Side
 from captum_influence.network.cuts import layer_name
-from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis
 from captum_influence.units.exemplars import Examiner
+from captum_influence.units.given_loader import chosen_over
 from captum_influence.units.options import Chosen, SurveyOptions
 from captum_influence.units.ranking import UnitValues
 from captum_influence.units.replacement import Replace, Replacement
-from captum_influence.units.survey import Survey, named_on, survey_of
+from captum_influence.units.survey import Survey
 from captum_influence.units.units_of import LayerLike
 
 __all__ = ["PairOptions", "pair"]
@@ -73,7 +72,8 @@ def pair(
 
     Args:
         model: the network, in eval mode.
-        loader: yields (images, labels); only pictures of the two classes are used.
+        loader: yields (images, labels), or prompts as :func:`essence` takes them; only those of the
+            two classes are used.
         layer: a module, a dotted name, a Cut, or :class:`UnitsOf` along one dimension; None: the
             last layer with several places for each channel.
         target: a class, by number or name.
@@ -98,12 +98,12 @@ def pair(
         (4, 4)
     """
     asked, began = Asked.of(pair, locals()), time.perf_counter()
-    chosen = Chosen.of("pair", named_on(loader, model, layer), options, known=PairOptions)
-    network, names = network_of(model, chosen.run.output), chosen.shown.class_names
-    tried = HeldOut.ensure("pair", held_out, options)
+    chosen, given = chosen_over("pair", model, loader, layer, options, PairOptions)
+    network, names = given.network, chosen.shown.class_names
+    tried = HeldOut.ensure("pair", held_out, options).taken(given.also)
     _check(top, chosen.by)
-    (first, second), wanted = _compared(target, versus, names)
-    survey = survey_of(network, loader, (first, second), wanted, distribution, chosen)
+    (first, second), wanted = _compared(given.target(target), given.target(versus))
+    survey = given.survey((first, second), wanted, distribution, chosen)
     with chosen.run.seeded():
         axis = survey.axis()
         survey = survey.along(axis).removing(tried.replace)
@@ -118,17 +118,18 @@ def pair(
         network=type(network).__name__,
         layer=layer_name(network, survey.cut),
         quantity=wanted.in_words(names),
-        **_sides(profile, (first, second), chosen.shown, seen, effects, moves),
+        **_sides(survey, profile, chosen.shown, seen, effects, moves),
         profile=profile,
         held_out=tried.loader is not None,
+        noun=survey.noun,
         facts={**survey.facts(), "percentile": chosen.shown.percentile},
         seconds=time.perf_counter() - began,
     )
 
 
 def _sides(
+    survey: Survey,
     profile: InfluenceProfile,
-    classes: tuple[int, int],
     shown: Shown,
     seen: Sequence[tuple[SeparatingUnit, ...]],
     effects: Sequence[Effects | None],
@@ -143,9 +144,10 @@ def _sides(
             units=rows,
             effects=lost,
             moves=moved,
+            noun=survey.noun,
         )
         for place, number, rows, lost, moved in zip(
-            ("first", "second"), classes, seen, effects, moves, strict=True
+            ("first", "second"), survey.classes, seen, effects, moves, strict=True
         )
     }
 
@@ -163,10 +165,7 @@ def _effects(
     ]
 
 
-def _compared(
-    target: int | str, versus: int | str, names: Names
-) -> tuple[tuple[int, int], Quantity]:
-    first, second = class_index(target, names), class_index(versus, names)
+def _compared(first: int, second: int) -> tuple[tuple[int, int], Quantity]:
     if first == second:
         raise ValueError(f"expected two classes, got class {first} twice: change one")
     return (first, second), ClassScore(first) - ClassScore(second)

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from captum_influence.explanations.thumbnails import (
     Glance,
-    best_crop,
+    Part,
+    best_part,
     glances,
     in_words,
     joint_limit,
-    mask_figure,
+    look_figures,
 )
 from captum_influence.reports.page import Page
 from captum_influence.reports.parts import Bar, Tile, bars, chart
-from captum_influence.reports.words import counted
+from captum_influence.reports.words import counted, entry_of, owned, quoted
 from captum_influence.visualization import charts, strips
 from captum_influence.visualization.numbers import number, share
 from captum_influence.visualization.style import LIGHT, Theme
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pair_page"]
 
+_BESIDE = {"picture": "a background", "prompt": "a word, or a length,"}
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
@@ -39,7 +41,7 @@ def pair_page(pair: Pair, command: str | None = None) -> Page:
     content = {
         "window": f"{pair.first.name} or {pair.second.name} at {pair.layer}",
         "eyebrow": f"{pair.network} · layer {pair.layer} · {pair.quantity} over "
-        f"{pair.first.count} + {pair.second.count} pictures",
+        f"{pair.first.count} + {pair.second.count} {pair.noun}s",
         "title": f"{title}." if lead else title,
         "lead": lead,
         "p": pair,
@@ -65,7 +67,7 @@ def pair_page(pair: Pair, command: str | None = None) -> Page:
 class _Card:
     row: SeparatingUnit
     anchor: str
-    best: str | None
+    best: Part | None
     glances: list[Glance]
     limit: float
 
@@ -93,25 +95,26 @@ def _figures(pair: Pair) -> Iterator[tuple[str, Figure]]:
     for i, draw in enumerate(_curves(pair).values(), start=1):
         yield f"moves{i}", draw(LIGHT)
     for i, row in enumerate(rows, start=1):
-        words = f"contribution of each pixel to {pair.quantity} through {row.unit.name}"
+        entry = entry_of(pair.noun)
+        words = f"contribution of each {entry} to {pair.quantity} through {row.unit.name}"
         yield f"unit{i}", strips.strips_figure([row.strip()], unit=unit, measure=words)
         for j, look in enumerate(row.looks, start=1):
-            yield f"unit{i}_mask{j}", mask_figure(look)
+            yield from ((f"unit{i}_{n}{j}", figure) for n, figure in look_figures(look, words))
 
 
 def _curves(pair: Pair) -> dict[str, Callable[[Theme], Figure]]:
     """Return what draws, for each class, how many answers move to the other."""
     first, second = pair.sides
     return {
-        f"answers “{own.name}” that become “{other.name}”": _curve(own, other, style)
+        f"answers {quoted(own.name)} that become {quoted(other.name)}": _curve(own, other, style)
         for style, (own, other) in enumerate(((first, second), (second, first)))
         if own.moves.ks and own.moves.answers
     }
 
 
 def _curve(own: Side, other: Side, style: int) -> Callable[[Theme], Figure]:
-    title = f"share of “{own.name}” that become “{other.name}”"
-    panel = {f"{own.name}'s units": own.moves.moved["contribution"]}
+    title = f"share of {quoted(own.name)} that become {quoted(other.name)}"
+    panel = {owned(own.name, "units"): own.moves.moved["contribution"]}
     panel["random"] = own.moves.moved["random"]
     return lambda theme: charts.curve_panels(
         own.moves.ks, {title: panel}, {}, xlabel="units removed", first_style=style, theme=theme
@@ -124,7 +127,7 @@ def _side(pair: Pair, i: int) -> _SideShown:
     for n, row in enumerate(own.units, start=1):
         end = joint_limit(row.looks)
         shown = glances(row.looks, end, in_words)
-        cards.append(_Card(row, f"unit-{'ab'[i]}{n}", best_crop(row.looks), shown, end))
+        cards.append(_Card(row, f"unit-{'ab'[i]}{n}", best_part(row.looks), shown, end))
     return _SideShown(own.name, other.name, cards)
 
 
@@ -144,8 +147,8 @@ def _tiles(pair: Pair) -> Iterator[Tile]:
         k, moved, chance = own.best()
         yield Tile(
             share(moved),
-            f"of {counted(own.moves.answers, 'right answer')} “{own.name}” become “{other.name}” "
-            f"without {k} of its units",
+            f"of {counted(own.moves.answers, 'right answer')} {quoted(own.name)} become "
+            f"{quoted(other.name)} without {k} of its units",
         )
         yield Tile(share(chance), f"of them without {k} at random")
 
@@ -165,9 +168,9 @@ def _method(pair: Pair) -> str:
         f"{pair.facts['distribution']}, times how far its activation lies from "
         f"{pair.facts['counts_from']}, summed over its positions. The difference of its means on "
         "the two classes says how far it pulls them apart. A unit is evidence for the class on "
-        "whose pictures it is more active. Units are removed at the layer, with "
-        f"{pair.facts['replace']} in their place. The maps ask the same at the pixels, through the "
-        "unit."
+        f"whose {pair.noun}s it is more active. Units are removed at the layer, with "
+        f"{pair.facts['replace']} in their place. The maps ask the same at the "
+        f"{entry_of(pair.noun)}s, through the unit."
     )
 
 
@@ -176,7 +179,7 @@ def _facts(pair: Pair) -> Iterator[tuple[str, str]]:
     yield "asked", pair.quantity
     for side in pair.sides:
         yield (
-            f"pictures of {side.name}",
+            f"{pair.noun}s of {side.name}",
             f"{side.count}; removal tried on {side.moves.answers} that are answered right"
             + (", held out" if pair.held_out else ""),
         )
@@ -189,18 +192,19 @@ def _facts(pair: Pair) -> Iterator[tuple[str, str]]:
 def _caveats(pair: Pair) -> Iterator[str]:
     if not pair.held_out:
         yield (
-            "Removal was tried on the pictures that the units were chosen on, which flatters "
-            "them: give held-out pictures to be sure."
+            f"Removal was tried on the {pair.noun}s that the units were chosen on, which flatters "
+            f"them: give held-out {pair.noun}s to be sure."
         )
     if min(side.count for side in pair.sides) < 10:
-        yield "There are few pictures: standard errors are rough and single pictures weigh much."
+        few = f"There are few {pair.noun}s: standard errors are rough and single {pair.noun}s"
+        yield f"{few} weigh much."
     yield (
         "What tells these two apart may be useless against a third class; and units that both "
         "classes share don't show here, however much they matter."
     )
     yield (
-        "What differs between the pictures counts, whether it belongs to the classes or not: a "
-        "background that goes with one of them is found as well."
+        f"What differs between the {pair.noun}s counts, whether it belongs to the classes or not: "
+        f"{_BESIDE[pair.noun]} that goes with one of them is found as well."
     )
     yield (
         "A removed unit is silenced, which may be a state that the network never saw. And the "

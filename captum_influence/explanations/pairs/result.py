@@ -13,9 +13,10 @@ from captum_influence.data.records import plain
 from captum_influence.explanations.effects import Effects
 from captum_influence.explanations.pairs.moves import Moves
 from captum_influence.explanations.pairs.page import pair_page
+from captum_influence.explanations.thumbnails import pictured
 from captum_influence.reports.finding import Finding
 from captum_influence.reports.page import Page
-from captum_influence.reports.words import counted
+from captum_influence.reports.words import counted, entry_of, owned, quoted
 from captum_influence.units.exemplars import Look
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.visualization import strips
@@ -66,7 +67,7 @@ class SeparatingUnit:
 
     def strip(self) -> strips.Strip:
         """Return what a figure shows of it; what is evidence for the second is negative."""
-        looks = [(look.seen.heat, look.example.image) for look in self.looks]
+        looks = pictured(self.looks)
         value = self.unit.value if self.is_for_first else -self.unit.value
         return strips.Strip(self.unit.name, value, self.error, looks)
 
@@ -96,6 +97,7 @@ class Side:
         effects: what removing these does to its lead over the other class, on some of its
             pictures; None without units.
         moves: what becomes of its right answers when these are removed, the first ones first.
+        noun: what one of the inputs is called.
     """
 
     target: int
@@ -104,6 +106,7 @@ class Side:
     units: tuple[SeparatingUnit, ...]
     effects: Effects | None
     moves: Moves
+    noun: str = "picture"
 
     @property
     def clearest(self) -> SeparatingUnit | None:
@@ -123,7 +126,7 @@ class Side:
         return {
             "class": self.target,
             "name": self.name,
-            "pictures": self.count,
+            f"{self.noun}s": self.count,
             "units": [unit.to_dict() for unit in self.units],
             "effects": None if self.effects is None else self.effects.to_dict(),
             "moves": self.moves.to_dict(),
@@ -144,6 +147,7 @@ class Pair(Finding):
         held_out: whether removal was tried on other pictures than the units were chosen on.
         facts: over which inputs, in words; which percentile masks keep.
         seconds: how long it took.
+        noun: what one of the inputs is called.
     """
 
     network: str
@@ -155,6 +159,7 @@ class Pair(Finding):
     held_out: bool
     facts: Mapping[str, Any]
     seconds: float
+    noun: str = "picture"
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -203,12 +208,14 @@ class Pair(Finding):
         if not side.units:
             return ""
         if not side.moves.answers:
-            return f"No picture of {side.name} is answered right, so that its units can't be tried."
+            none = f"No {self.noun} of {side.name} is answered right"
+            return f"{none}, so that its units can't be tried."
         k, share, chance = side.best()
+        answers = f"{counted(side.moves.answers, 'answer')} {quoted(side.name)}"
         return (
-            f"Without {'the first' if k == 1 else f'the first {k}'} of {side.name}'s units, "
-            f"{percent(share)} of {counted(side.moves.answers, 'answer')} “{side.name}” become "
-            f"“{other.name}”, without {k} at random {percent(chance)}."
+            f"Without {'the first' if k == 1 else f'the first {k}'} of "
+            f"{owned(side.name, 'units')}, {percent(share)} of {answers} become "
+            f"{quoted(other.name)}, without {k} at random {percent(chance)}."
         )
 
     @property
@@ -224,7 +231,7 @@ class Pair(Finding):
             title=self.headline,
             unit=f"evidence for {self.second.name} (−) or {self.first.name} (+): difference of "
             "mean contributions",
-            measure=f"contribution of each pixel to {self.quantity}",
+            measure=f"contribution of each {entry_of(self.noun)} to {self.quantity}",
         )
 
     def page(self, command: str | None = None) -> Page:

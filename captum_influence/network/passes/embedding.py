@@ -47,7 +47,11 @@ class _Follower:
 
         By values only if they aren't 0, 1, 2, ..., which a network counts up as positions too.
         """
-        if tensor.is_floating_point() or tensor.numel() != self._ids.numel():
+        if tensor.is_floating_point():
+            return False
+        if self._ids.ndim == 3 and tensor.data_ptr() == self._ids.data_ptr():
+            return True  # the first field of a prompt
+        if tensor.numel() != self._ids.numel():
             return False
         if tensor.untyped_storage().data_ptr() == self._ids.untyped_storage().data_ptr():
             return True

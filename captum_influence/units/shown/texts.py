@@ -60,10 +60,22 @@ class TextHighlight(Highlight):
 
     def fragment(self, subject: str, measure: str) -> str:
         words = f"{measure[:1].upper()}{measure[1:]} of each token to {subject}"
-        return fragment(TEMPLATE, tokens=_coloured(self.tokens, self.map), caption=words, map=True)
+        tokens = _coloured(self.tokens, self.map, limit(self.map))
+        return fragment(TEMPLATE, tokens=tokens, caption=words, map=True)
+
+    def glance(self, end: float) -> str:
+        return fragment(
+            TEMPLATE, tokens=_coloured(self.tokens, self.map, end), caption="", map=False
+        )
 
     def figures(self, unit: str) -> Iterator[tuple[str, Figure]]:
         yield "map", _grid_of(self.tokens, {unit: self.map}, "", unit)
+
+    @property
+    def first(self) -> str:
+        """The token that is lit most; empty if none is."""
+        places = self.lit.nonzero().flatten().tolist()
+        return self.tokens[max(places, key=lambda p: float(self._counted[p]))] if places else ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -119,17 +131,23 @@ class TextDisplay(Display):
         return _grid_of(self.tokens, {}, "", "")
 
     def fragment(self) -> str:
+        return self._line(f"The text, {len(self.tokens)} tokens.")
+
+    def glance(self) -> str:
+        return self._line("")
+
+    def _line(self, caption: str) -> str:
         tokens = [(text, 0.0, False, "") for text in self.tokens]
-        words = f"The text, {len(self.tokens)} tokens."
-        return fragment(TEMPLATE, tokens=tokens, caption=words, map=False)
+        return fragment(TEMPLATE, tokens=tokens, caption=caption, map=False)
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.noun, "tokens": list(self.tokens), "percentile": self.percentile}
 
 
-def _coloured(tokens: Sequence[str], values: Tensor) -> list[tuple[str, float, bool, str]]:
+def _coloured(
+    tokens: Sequence[str], values: Tensor, end: float
+) -> list[tuple[str, float, bool, str]]:
     """Return each token with the strength of its colour, its sign and its number."""
-    end = limit(values)
     return [
         (text, round(0.75 * min(abs(value) / end, 1.0), 3), value < 0, number(value))
         for text, value in zip(tokens, values.tolist(), strict=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from captum_influence.data.prompt_pairs import PromptPairs, read_prompt_pairs
+from captum_influence.data.prompts.prompt_pairs import PromptPairs, read_prompt_pairs
 
 ROWS = [
     {"clean": "Mary, and John", "corrupted": "Anna, and John", "target": " Mary"},
