@@ -45,7 +45,7 @@ def loader(form: str, given: list[dict[str, Tensor]], labels: list[Any]) -> list
             ({n: torch.cat([given[i][n] for i in own]) for n in given[0]}, [labels[i] for i in own])
             for own in groups
         ]
-    halves = (slice(0, 4), slice(4, None))
+    halves = [slice(start, start + 4) for start in range(0, len(given), 4)]
     batches = [_padded(given[half], left=form == "left") for half in halves]
     told = [labels[half] for half in halves]
     if form == "dict":  # as a collator makes it

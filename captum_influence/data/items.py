@@ -130,7 +130,8 @@ def pair(item: Any, accepts: Accepts = ANYTHING) -> Item:
             "expected batches of tensors or (inputs, labels) pairs, got "
             f"{type(item).__name__} of {[type(x).__name__ for x in found.inputs]}"
         )
-    return found if found.target is None else replace(found, target=_numbers(found.target))
+    labels = found.target
+    return found if labels is None else replace(found, target=_numbers(labels, found.inputs))
 
 
 def by_name(item: Any, accepts: Accepts = ANYTHING) -> Item:
@@ -149,9 +150,10 @@ def by_name(item: Any, accepts: Accepts = ANYTHING) -> Item:
         return pair(item, accepts)
     names = leading_names(tensors, accepts)
     target = item[1] if listed and len(item) == 2 else label
+    inputs = tuple(tensors[name] for name in names)
     return Item(
-        tuple(tensors[name] for name in names),
-        None if target is None else _numbers(target),
+        inputs,
+        None if target is None else _numbers(target, inputs),
         names=names,
         beside={name: tensor for name, tensor in tensors.items() if name not in names},
         tokenizer=getattr(mapping, "tokenizer", None),
@@ -204,7 +206,8 @@ def image_pair(item: Any) -> tuple[Tensor, Tensor | None]:
         came = f"a mapping with {list(item)}" if isinstance(item, Mapping) else type(item).__name__
         raise TypeError(
             f"expected the loader to yield images (examples, ...) or (images, labels), got {came}: "
-            "give the DataLoader a collate_fn that picks them"
+            "give the DataLoader a collate_fn that picks them. Prompts are what tokenizers return, "
+            "whole numbers alone"
         )
     whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
     return images, labels if whole else None
@@ -259,9 +262,10 @@ def _refuse_either(parts: tuple[Any, ...]) -> None:
     )
 
 
-def _numbers(labels: Any) -> Tensor | list[str]:
-    """Return labels as a tensor, or as texts: the next token of each prompt."""
-    if isinstance(labels, tuple | list) and labels and all(isinstance(x, str) for x in labels):
+def _numbers(labels: Any, inputs: tuple[Tensor, ...]) -> Tensor | list[str]:
+    """Return labels as a tensor; next tokens of prompts, whole numbers, also as texts."""
+    texts = isinstance(labels, tuple | list) and all(isinstance(x, str) for x in labels)
+    if texts and labels and not inputs[0].is_floating_point():
         return list(labels)
     try:
         return torch.as_tensor(labels)

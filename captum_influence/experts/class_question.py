@@ -23,7 +23,7 @@ from captum_influence.data.batches import labelled
 from captum_influence.data.labels import Names, class_name
 from captum_influence.network.cuts import layer_name
 from captum_influence.network.devices import device_of
-from captum_influence.network.inputs import takes_prompts
+from captum_influence.network.inputs import none_of, noun_of, takes_prompts
 from captum_influence.network.outputs import answering
 from captum_influence.network.reading import activations
 from captum_influence.network.slices import Slice
@@ -48,17 +48,17 @@ class ClassMeasures:
         axis: what one unit is.
         pictures: how many images, or prompts, of the class there were.
         values: by each measure.
-        noun: what these are called.
+        noun: what one of these is called.
     """
 
     axis: Axis
     pictures: int
     values: Mapping[str, UnitValues]
-    noun: str = "pictures"
+    noun: str = "picture"
 
     def facts(self, name: str) -> dict[str, int]:
         """Return of how many images one measure is the mean."""
-        return {} if name == "random" else {self.noun: self.pictures}
+        return {} if name == "random" else {f"{self.noun}s": self.pictures}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -129,7 +129,7 @@ class ClassQuestion:
         if "random" in by:
             values["random"] = _at_random(axis, self.run.seed)
         pictures = next(iter(moments.values())).count if moments else self._count(loader)
-        noun = "prompts" if takes_prompts(self.model) else "pictures"
+        noun = noun_of(self.model)
         return ClassMeasures(axis=axis, pictures=pictures, values=values, noun=noun)
 
     def _means(
@@ -154,9 +154,7 @@ class ClassQuestion:
                 values = measures[name](own).to("cpu", torch.float64)
                 moments.append(Moments.of(axis.pool(values, self.units.aggregate)))
         if axis is None:
-            raise ValueError(
-                f"the loader holds no image of class {self.target}: give one that does"
-            )
+            raise ValueError(none_of(self.model, self.target))
         return axis, {name: Moments.merged_all(moments) for name, moments in parts.items()}
 
     def _batches(self, loader: Iterable[Any]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -15,7 +15,7 @@ from captum_influence.attr.quantities import Quantity
 from captum_influence.explanations.bases import Bases, compared_bases
 from captum_influence.metrics.ranks import spearman
 from captum_influence.metrics.unit_removal import RemovedUnits, removing_units
-from captum_influence.network.inputs import takes_prompts
+from captum_influence.network.inputs import noun_of
 from captum_influence.reports.words import counted
 from captum_influence.units.options import Chosen
 from captum_influence.units.ranking import UnitInfluence, UnitValues
@@ -168,7 +168,7 @@ def removal_effects(
         sampled=len(sampled),
         units=values.values.numel(),
         inputs=sum(map(len, batches)),
-        noun="prompt" if takes_prompts(network) else "picture",
+        noun=noun_of(network),
         bases=bases,
     )
 

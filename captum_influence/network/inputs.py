@@ -26,6 +26,8 @@ __all__ = [
     "beside_others",
     "examples_of",
     "network_of",
+    "none_of",
+    "noun_of",
     "one_by_name",
     "one_input",
     "takes_prompts",
@@ -216,6 +218,17 @@ def taking_prompts(
 def takes_prompts(network: nn.Module) -> bool:
     """Return whether it is one that :func:`taking_prompts` returned."""
     return isinstance(network, _Prompted)
+
+
+def noun_of(network: nn.Module) -> str:
+    """Return what one of a network's inputs is called: a prompt, or a picture."""
+    return "prompt" if takes_prompts(network) else "picture"
+
+
+def none_of(network: nn.Module, target: int) -> str:
+    """Return that a loader holds no input of a class, and what to do."""
+    noun = "prompt" if takes_prompts(network) else "image"
+    return f"the loader holds no {noun} of class {target}: give one that does"
 
 
 class _Prompted(Standing):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast, overload
 
 import torch
@@ -13,23 +14,26 @@ from typing_extensions import TypedDict, Unpack
 
 from captum_influence.attr.distributions import Distribution, Point
 from captum_influence.attr.influence import DistributionalInfluence
+from captum_influence.attr.origins import at_start
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
 from captum_influence.data.labels import Names
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.inputs import network_of
 from captum_influence.network.outputs import Output
-from captum_influence.network.reading import activations
+from captum_influence.network.reading import activations, one_tensor
 from captum_influence.reports.asked import Asked
 from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Aggregate, AxisLike
-from captum_influence.units.measurement import Answer, answered
+from captum_influence.units.given import GivenLike
+from captum_influence.units.given_loader import GivenLoader
+from captum_influence.units.measurement import Answer, answered, answered_at_start
 from captum_influence.units.options import Chosen, Options
 from captum_influence.units.ordering import How, LayerUnits, naming
 from captum_influence.units.ranking import By
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.result import JointRanking, Ranking
-from captum_influence.units.targets import TargetLike, question
+from captum_influence.units.targets import TargetLike
 from captum_influence.units.units_of import LayerLike, UnitsOf
 
 __all__ = ["RankingOptions", "rank_layers", "rank_units"]
@@ -154,9 +158,9 @@ def rank_units(
             with naming(name):
                 own, begin = (_of(name, named, given) for given in (activations, reference))
                 along = axis if axes is None else axes[name]
-                layers[name] = LayerUnits(values, own, begin, along, heads, aggregate)
+                layers[name] = [LayerUnits(values, own, begin, along, heads, aggregate)]
         return how.together(layers)
-    return how.alone(LayerUnits(influences, activations, reference, axis, heads, aggregate))
+    return how.alone([LayerUnits(influences, activations, reference, axis, heads, aggregate)])
 
 
 def _are_layers(influences: Any) -> bool:
@@ -210,7 +214,7 @@ def _moved(change: Tensor | float | None, by: str) -> float | None:
 
 def rank_layers(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: GivenLike,
     layers: Sequence[LayerLike],
     target: TargetLike = None,
     *,
@@ -233,7 +237,8 @@ def rank_layers(
 
     Args:
         model: the network.
-        inputs: (examples, ...); ranked is the mean over them.
+        inputs: (examples, ...); ranked is the mean over them. Of prompts, ids, or what a tokenizer
+            returns: pads don't count.
         layers: modules, dotted names, Cuts or :class:`UnitsOf`.
         target: the class to ask about, by number or name, or a quantity; None: the predicted class.
         versus: another class: why the target rather than this one?
@@ -259,22 +264,24 @@ def rank_layers(
     """
     asked = Asked.of(rank_layers, locals())
     units, shown, run = _chosen(network_of(model), layers, options)
-    network = network_of(model, run.output)
-    wanted = question(target, versus=versus, quantity=quantity, names=shown.class_names)
-    over = Point() if distribution is None else distribution
     with run.seeded():
-        answer = answered(network, inputs, wanted)
+        given = GivenLoader.of_batch(model, inputs, shown, run.output)
+        for one in units.values():
+            given.check(one)
+        wanted = given.question(target, versus, quantity)
+        over = given.distribution(distribution) or Point()
         along = by == "contribution" and replace is None
-        origin = over.reference((inputs,)) if along else None
-        begin = None if origin is None else origin[0]
-        measured = _measured(network, inputs, units, answer.quantity, over, begin, run)
-        change = None if begin is None else _change(network, answer, begin)
+        parts = [_Part.of(given.network, batch, wanted, over) for batch in given.batches]
+        measured = [part.measured(units, run, along=along) for part in parts]
+    names = given.shown.class_names
     facts = {
-        "network": type(network).__name__,
-        "quantity": answer.quantity.in_words(shown.class_names),
+        "network": type(given.network).__name__,
+        "quantity": (parts[0].answer.quantity if len(parts) == 1 else wanted).in_words(names),
         "distribution": over.in_words(),
     }
-    return How(asked, by, top, change, replace, facts).together(measured)
+    change = _change(parts) if along else None
+    layered = {name: [found[name] for found in measured] for name in units}
+    return How(asked, by, top, change, replace, facts).together(layered)
 
 
 def _chosen(
@@ -297,36 +304,64 @@ def _chosen(
     return units, chosen[0].shown, chosen[0].run
 
 
-def _measured(
-    network: nn.Module,
-    inputs: Tensor,
-    units: Mapping[str, UnitsOf],
-    quantity: Quantity,
-    distribution: Distribution,
-    begin: Tensor | None,
-    run: Run,
-) -> dict[str, LayerUnits]:
-    """Return the influences at all layers from one pass, and the activations here and there."""
-    cuts = {name: one.cut for name, one in units.items()}
-    found = DistributionalInfluence(
-        network, list(cuts.values()), distribution=distribution, quantity=quantity
-    ).attribute(
-        inputs, internal_batch_size=run.internal_batch_size, show_progress=run.show_progress
-    )
-    return {
-        name: LayerUnits(
-            values,
-            activations(network, inputs, cuts[name]),
-            None if begin is None else activations(network, begin, cuts[name]),
-            units[name].along(tuple(values.shape[1:]), network, inputs),
-            units[name].heads,
-            units[name].aggregate,
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Inputs of one shape, and what the network says of them."""
+
+    network: nn.Module
+    inputs: Tensor
+    answer: Answer
+    over: Distribution
+
+    @staticmethod
+    def of(network: nn.Module, inputs: Tensor, wanted: Quantity, over: Distribution) -> _Part:
+        return _Part(network, inputs, answered(network, inputs, wanted), over)
+
+    def measured(
+        self, units: Mapping[str, UnitsOf], run: Run, *, along: bool
+    ) -> dict[str, LayerUnits]:
+        """Return the influences at all layers from one pass, and the activations here and there.
+
+        Args:
+            units: of each layer, by its name.
+            run: how it is run.
+            along: whether contributions count from where a path starts.
+        """
+        cuts = {name: one.cut for name, one in units.items()}
+        found = DistributionalInfluence(
+            self.network,
+            list(cuts.values()),
+            distribution=self.over,
+            quantity=self.answer.quantity,
+        ).attribute(
+            self.inputs,
+            internal_batch_size=run.internal_batch_size,
+            show_progress=run.show_progress,
         )
-        for name, values in zip(cuts, found, strict=True)
-    }
+        return {
+            name: LayerUnits(
+                values,
+                activations(self.network, self.inputs, cuts[name]),
+                self._begin(cuts[name]) if along else None,
+                units[name].along(tuple(values.shape[1:]), self.network, self.inputs),
+                units[name].heads,
+                units[name].aggregate,
+            )
+            for name, values in zip(cuts, found, strict=True)
+        }
+
+    def _begin(self, cut: Cut) -> Tensor | None:
+        start = at_start(self.network, self.inputs, self.over, cut)
+        return None if start is None else one_tensor(start.cuts[0], cut)
+
+    def moved(self) -> Tensor | None:
+        """Return how far the quantity moves from where a path starts, (examples,)."""
+        there = answered_at_start(self.network, self.inputs, self.over, self.answer.quantity)
+        return None if there is None else self.answer.value.double() - there.value.double()
 
 
-def _change(network: nn.Module, answer: Answer, begin: Tensor) -> float | None:
+def _change(parts: Sequence[_Part]) -> float | None:
     """Return how far the quantity moves, averaged; None if it doesn't."""
-    there = answered(network, begin, answer.quantity)
-    return float((answer.value.double() - there.value.double()).mean()) or None
+    moved = [part.moved() for part in parts]
+    known = [change for change in moved if change is not None]
+    return float(torch.cat(known).mean()) or None if known else None

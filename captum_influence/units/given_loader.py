@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -15,24 +16,31 @@ from captum_influence.attr.inputs import Inputs, NamedInputs, names_inputs
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
 from captum_influence.attr.tokens import text_tokenizer, token_ids
-from captum_influence.data.batches import yielded
+from captum_influence.data.batches import images_of, yielded
 from captum_influence.data.items import Accepts
 from captum_influence.data.labels import class_index
 from captum_influence.data.prompts.loaded_prompts import LoadedPrompts, holds_prompts
 from captum_influence.network.devices import device_of
-from captum_influence.network.inputs import network_of, takes_prompts, taking_prompts
+from captum_influence.network.inputs import network_of, noun_of, takes_prompts, taking_prompts
 from captum_influence.network.outputs import Output, tensor_of
 from captum_influence.network.reading import activations, output_of
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
-from captum_influence.units.given import TokenNames, embeds, first_name, names_of
+from captum_influence.units.given import (
+    GivenLike,
+    TokenNames,
+    are_ids,
+    embeds,
+    first_name,
+    names_of,
+)
 from captum_influence.units.options import Chosen, SurveyOptions, check_options, collected
 from captum_influence.units.shown.texts import TextDisplay
 from captum_influence.units.survey import Survey, named_on
 from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike, UnitsOf
 
-__all__ = ["GivenLoader", "chosen_over", "given_loader"]
+__all__ = ["GivenLoader", "chosen_over", "loader_given"]
 
 
 def chosen_over(
@@ -54,7 +62,7 @@ def chosen_over(
         known: a TypedDict of the keywords there are.
     """
     check_options(verb, options, known)
-    given = given_loader(verb, model, loader, options)
+    given = loader_given(verb, model, loader, options)
     run: Run = collected(verb, "run", Run, options)
     with run.seeded():
         named = named_on(given.loader, given.network, layer)
@@ -63,7 +71,7 @@ def chosen_over(
     return chosen, given
 
 
-def given_loader(verb: str, model: nn.Module, loader: Iterable[Any], options: Any) -> GivenLoader:
+def loader_given(verb: str, model: nn.Module, loader: Iterable[Any], options: Any) -> GivenLoader:
     """Return the loader of a call as it is given; arguments are those of :func:`chosen_over`."""
     run: Run = collected(verb, "run", Run, options)
     with run.seeded():
@@ -105,14 +113,35 @@ class GivenLoader:
             TypeError: if prompts have no label each, or one that is none.
         """
         network = network_of(model, output)
-        # What can be read only once is left alone, and what a network without a table isn't asked.
-        if takes_prompts(network) or isinstance(loader, Iterator) or not embeds(network):
+        if takes_prompts(network) or not embeds(network):
             return GivenLoader(network=network, loader=loader, shown=shown)
         with torch.random.fork_rng(devices=[]):  # a shuffling loader draws on it
-            if not holds_prompts(next(iter(yielded(loader)))):
-                return GivenLoader(network=network, loader=loader, shown=shown)
+            first = next(iter(yielded(loader)))
+        if isinstance(loader, Iterator):
+            loader = chain([first], loader)
+        if not holds_prompts(first):
+            return GivenLoader(network=network, loader=loader, shown=shown)
         own = getattr(network, "stands_for", network)
         prompts = LoadedPrompts.read(yielded(loader), first_name(model), Accepts.of(own))
+        return GivenLoader._taking(network, prompts, shown)
+
+    @staticmethod
+    def of_batch(
+        model: nn.Module, inputs: GivenLike, shown: Shown, output: Output = None
+    ) -> GivenLoader:
+        """Return some inputs as if a loader yielded them, all with label 0."""
+        network = network_of(model, output)
+        if not isinstance(inputs, Mapping) and not are_ids(network, inputs):
+            none = torch.zeros(len(inputs), dtype=torch.long)
+            return GivenLoader(network=network, loader=[(inputs, none)], shown=shown)
+        if not holds_prompts(inputs):
+            raise TypeError(
+                f"expected prompts, whole numbers for each token, got {list(inputs)}: pass what is "
+                "explained as a tensor"
+            )
+        own = getattr(network, "stands_for", network)
+        name, accepts = first_name(model), Accepts.of(own)
+        prompts = LoadedPrompts.read([inputs], name, accepts, labelled=False)
         return GivenLoader._taking(network, prompts, shown)
 
     @staticmethod
@@ -134,7 +163,12 @@ class GivenLoader:
     @property
     def noun(self) -> str:
         """What one of its inputs is called."""
-        return "prompt" if takes_prompts(self.network) else "picture"
+        return noun_of(self.network)
+
+    @property
+    def batches(self) -> list[Tensor]:
+        """Its inputs, where the network lies."""
+        return list(images_of(self.loader, device_of(self.network)))
 
     def also(self, loader: Iterable[Any] | None) -> Iterable[Any] | None:
         """Return another loader, such as a held-out one, as the network takes it."""

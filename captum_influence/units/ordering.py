@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 from captum_influence.reports.asked import Asked
 from captum_influence.units.axes import Aggregate, Axis
 from captum_influence.units.ranking import By, UnitValues
-from captum_influence.units.replacement import Replace, Replacement
+from captum_influence.units.replacement import MeanActivation, Replace, Replacement, Resample
 from captum_influence.units.result import JointRanking, Ranking
 
 __all__ = ["How", "LayerUnits", "naming"]
@@ -89,22 +89,38 @@ class How:
     replace: Replace | Replacement | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def alone(self, layer: LayerUnits, name: str | None = None) -> Ranking:
-        """Rank one layer's units."""
-        found = layer.counting_from(self.replace).pooled(self.by, self.change, name)
+    def alone(self, parts: Sequence[LayerUnits], name: str | None = None) -> Ranking:
+        """Rank one layer's units, measured on one batch, or on several that differ in shape."""
+        replace = self.replace if len(parts) == 1 else _over_all(self.replace, parts)
+        counts = [len(part.influences) for part in parts]
+        found = UnitValues.merged(
+            [part.counting_from(replace).pooled(self.by, self.change, name) for part in parts],
+            counts,
+        )
         asked = self.asked if name is None else self.asked.at(f".layers[{name!r}]")
-        facts = {**self.facts, "examples": len(layer.influences)}
+        facts = {**self.facts, "examples": sum(counts)}
         units = found.highest(self.top)
-        return Ranking.of(asked, found, units, self.by, layer.aggregate, facts)
+        return Ranking.of(asked, found, units, self.by, parts[0].aggregate, facts)
 
-    def together(self, layers: Mapping[str, LayerUnits]) -> JointRanking:
+    def together(self, layers: Mapping[str, Sequence[LayerUnits]]) -> JointRanking:
         """Rank the units of several layers by their shares."""
         ranked = {}
-        for name, layer in layers.items():
+        for name, parts in layers.items():
             with naming(name):
-                ranked[name] = self.alone(layer, name)
-        examples = len(next(iter(layers.values())).influences)
+                ranked[name] = self.alone(parts, name)
+        examples = sum(len(part.influences) for part in next(iter(layers.values())))
         return JointRanking.of(self.asked, ranked, self.top, {**self.facts, "examples": examples})
+
+
+def _over_all(
+    replace: Replace | Replacement | None, parts: Sequence[LayerUnits]
+) -> Replace | Replacement | None:
+    """Return what a removal puts there, a mean being that over the tokens of all prompts."""
+    if isinstance(replace, str) and replace == "mean":
+        return MeanActivation.of_prompts([part.activations for part in parts])[0]
+    if isinstance(replace, str) and replace == "resample":
+        return Resample.of([part.activations for part in parts])
+    return replace
 
 
 @contextmanager

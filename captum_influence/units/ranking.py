@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from captum_influence.units.axes import Aggregate, Axis
 __all__ = ["By", "UnitInfluence", "UnitValues"]
 
 By = Literal["influence", "contribution"]
+_MEANS = ("values", "activations", "references")  # over examples
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,21 @@ class UnitValues:
             layer=layer,
         )
 
+    @staticmethod
+    def merged(parts: Sequence[UnitValues], counts: Sequence[int]) -> UnitValues:
+        """Return what units did over several batches, of so many examples each."""
+        if len(parts) == 1:
+            return parts[0]
+        whole = sum(counts)
+        columns = [[getattr(part, name) for part in parts] for name in _MEANS]
+        means = {name: _mean(column, counts) for name, column in zip(_MEANS, columns, strict=True)}
+        squares = torch.zeros_like(parts[0].values)
+        for part, n in zip(parts, counts, strict=True):
+            within = 0 if part.standard_errors is None else part.standard_errors**2 * n * (n - 1)
+            squares = squares + within + n * (part.values - means["values"]) ** 2
+        errors = (squares / (whole - 1) / whole).sqrt()
+        return replace(parts[0], **means, standard_errors=errors)
+
     @property
     def scale(self) -> float:
         """What values are divided by for shares; shares are 0 where it is 0."""
@@ -161,6 +178,12 @@ class UnitValues:
         """Return up to ``count`` units that lower the quantity, the strongest first."""
         order = self.values.flatten().argsort(stable=True)[:count].tolist()
         return tuple(unit for unit in map(self.unit, order) if unit.value < 0)
+
+
+def _mean(column: Sequence[Tensor | None], counts: Sequence[int]) -> Any:
+    """Return the mean of what batches said, weighed by their examples; None if one said nothing."""
+    found = [part * n for part, n in zip(column, counts, strict=True) if part is not None]
+    return torch.stack(found).sum(0) / sum(counts) if len(found) == len(column) else None
 
 
 def _entry(values: Tensor | None, index: tuple[int, ...]) -> float | None:

@@ -19,7 +19,7 @@ from captum_influence.data.bars import progress
 from captum_influence.data.batches import images_of, labelled, numbered, repeatable
 from captum_influence.network.cuts import Cut
 from captum_influence.network.devices import device_of
-from captum_influence.network.inputs import network_of, takes_prompts
+from captum_influence.network.inputs import network_of, none_of, noun_of, takes_prompts
 from captum_influence.network.outline import last_with_places
 from captum_influence.network.reading import activations
 from captum_influence.reports.shown import Focus
@@ -151,7 +151,7 @@ class Survey:
     @property
     def noun(self) -> str:
         """What one of its inputs is called."""
-        return "prompt" if takes_prompts(self.model) else "picture"
+        return noun_of(self.model)
 
     def axis(self) -> Axis:
         """Return what one unit is: an entry of one of the layer's dimensions.
@@ -176,8 +176,8 @@ class Survey:
             if not missing:
                 return axis
         raise ValueError(
-            f"the loader holds no {self.noun} of class {min(missing)}: give one that does, with "
-            "labels that count as the network's classes do"
+            f"{none_of(self.model, min(missing))}, with labels that count as the network's classes "
+            "do"
         )
 
     def along(self, axis: Axis) -> Survey:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from captum_influence.data.items import Accepts, Item, columns, image_pair, pair
+from captum_influence.data.items import Accepts, Item, by_name, columns, image_pair, pair
 
 X, Z, Y = torch.rand(2, 3), torch.rand(2, 3), torch.tensor([0, 1])
 IDS, MASK = torch.ones(2, 5).long(), torch.ones(2, 5).long()
@@ -175,3 +175,10 @@ def test_images_with_and_without_class_numbers() -> None:
     assert image_pair((images, {"name": "x"}))[1] is None
     with pytest.raises(TypeError, match=r"yield images .* a mapping with \['a', 'b'\]: give"):
         image_pair({"a": images, "b": images})
+
+
+def test_next_tokens_of_prompts_may_be_texts() -> None:
+    ids = torch.ones(2, 3, dtype=torch.long)
+    assert pair((ids, ("a", "b"))).target == ["a", "b"]
+    named = by_name(({"input_ids": ids}, ["a", "b"]), Accepts(names=("input_ids",)))
+    assert named.target == ["a", "b"]

@@ -1,6 +1,7 @@
 """What pages show, small, of a unit in several pictures."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -8,15 +9,21 @@ from eyeing import red_scenes
 
 from captum_influence import essence
 from captum_influence.explanations.thumbnails import (
-    best_crop,
+    Part,
+    best_part,
     glances,
     in_words,
     joint_limit,
+    look_figures,
     mask_figure,
+    pictured,
     thumbnail,
 )
-from captum_influence.units.interpreted import Example
+from captum_influence.units.exemplars import Look
+from captum_influence.units.interpreted import Example, InterpretedUnit
+from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.shown.series import SeriesDisplay
+from captum_influence.units.shown.texts import TextDisplay
 from captum_influence.visualization import maps
 
 
@@ -41,10 +48,33 @@ def test_glances_hold_pictures_and_say_whose(looks) -> None:
 
 
 def test_the_first_picture_with_a_region_gives_the_crop(looks) -> None:
-    assert best_crop(looks[0]) == best_crop(looks[0][:1])
-    assert best_crop(looks[0]) != best_crop(looks[0][1:])
-    assert best_crop(looks[1]) is None  # nothing passes through the second eye to the red class
-    assert best_crop([*looks[1], *looks[0]]) == best_crop(looks[0])
+    assert best_part(looks[0]) == best_part(looks[0][:1])
+    assert best_part(looks[0]) != best_part(looks[0][1:])
+    assert best_part(looks[1]) is None  # nothing passes through the second eye to the red class
+    assert best_part([*looks[1], *looks[0]]) == best_part(looks[0])
+
+
+def of_text(values: list[float]) -> Look:
+    display = TextDisplay(("a", "' good'", "book"))
+    seen = display.highlight(torch.tensor(values))
+    unit = UnitInfluence("channel", (3,), 1.0, 0.5)
+    example = Example(
+        kind="contribution", number=7, label=0, value=1.0, display=display, label_name="kind"
+    )
+    return Look(example, InterpretedUnit(unit=unit, seen=seen))
+
+
+def test_texts_are_lines_of_tokens_on_one_scale() -> None:
+    looks = [of_text([0.0, 4.0, -1.0]), of_text([0.0, 1.0, 0.0])]
+    shown = glances(looks, joint_limit(looks), in_words)
+    assert [glance.caption for glance in shown] == ["kind, 1.00", "kind, 1.00"]
+    assert all(g.heat == g.mask == "" and g.fragment and "good" in g.fragment for g in shown)
+    strongest = [max(map(float, re.findall(r"([\d.]+)%", g.fragment or ""))) for g in shown]
+    assert strongest[1] == pytest.approx(strongest[0] / 4, rel=0.05)
+    assert best_part(looks) == Part(text="' good'")
+    assert best_part([of_text([-1.0, -2.0, 0.0])]) is None
+    assert pictured(looks) == []
+    assert [name for name, _ in look_figures(looks[0], "what it does")] == ["map"]
 
 
 def test_a_mask_is_drawn_over_its_picture(looks) -> None:

@@ -185,3 +185,17 @@ def test_pictures_are_handed_on_as_they_are() -> None:
 def test_what_is_no_prompt_with_a_label_is_refused(item: Any, kind: Any, match: str) -> None:
     with pytest.raises(kind, match=match):
         class_rankings(NETWORK, [item], "blocks.0", 2)
+
+
+def test_an_iterator_is_read_once() -> None:
+    texts = [(TOKENIZER(text), label) for text, label in SAID]
+    asked: dict[str, Any] = {"by": ["influence", "contribution"], "tokenizer": TOKENIZER}
+    found = class_rankings(NETWORK, iter(texts), "blocks.0", "Ben", **asked)
+    again = class_rankings(NETWORK, texts, "blocks.0", "Ben", **asked)
+    assert [u.value for u in found["influence"]] == [u.value for u in again["influence"]]
+
+
+def test_no_prompt_of_the_class_is_said_so() -> None:
+    texts = [(TOKENIZER(text), label) for text, label in SAID]
+    with pytest.raises(ValueError, match="no prompt of class 11"):
+        class_rankings(NETWORK, texts, "blocks.0", "Kate", by=["influence"], tokenizer=TOKENIZER)

@@ -53,7 +53,9 @@ class LoadedPrompts:
     tokenizer: Any = None
 
     @staticmethod
-    def read(items: Iterable[Any], name: str, accepts: Accepts = ANYTHING) -> LoadedPrompts:
+    def read(
+        items: Iterable[Any], name: str, accepts: Accepts = ANYTHING, *, labelled: bool = True
+    ) -> LoadedPrompts:
         """Read what a loader yields.
 
         Understood are mappings, as a tokenizer or a collator returns them, with ``"labels"`` among
@@ -64,6 +66,7 @@ class LoadedPrompts:
             items: what the loader yields.
             name: what the network calls its first argument, where ids come alone.
             accepts: what else it takes.
+            labelled: whether there must be labels; without them all are 0.
 
         Raises:
             TypeError: if there is no label for each prompt, or numbers that aren't a token's.
@@ -87,7 +90,7 @@ class LoadedPrompts:
             rows = list(zip(*columns.values(), strict=True))
             masks = [None] * len(rows) if mask is None else mask
             prompts += [_prompt(row, names, m) for row, m in zip(rows, masks, strict=True)]
-            labels += _labels(told, len(rows))
+            labels += _labels(told, len(rows)) if labelled else [0] * len(rows)
             largest = max(largest, len(rows))
         at_once = largest if largest > 1 else _AT_ONCE
         return LoadedPrompts(

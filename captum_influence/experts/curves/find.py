@@ -19,11 +19,12 @@ from captum_influence.data.labels import Names
 from captum_influence.experts.curves.result import ExpertCurves, OneAgainstRest
 from captum_influence.network.cuts import Cut, layer_name
 from captum_influence.network.devices import device_of
+from captum_influence.network.inputs import none_of
 from captum_influence.network.outputs import Output
 from captum_influence.network.substitution import Reruns, reruns
 from captum_influence.reports.asked import Asked
 from captum_influence.units.axes import AxisLike
-from captum_influence.units.given_loader import given_loader
+from captum_influence.units.given_loader import loader_given
 from captum_influence.units.options import check_options, collected
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.units.replacement import Replace, Replacement
@@ -98,7 +99,7 @@ def expert_curves(
     run: Run = collected("expert_curves", "run", Run, options)
     if mode not in ("keep", "remove"):
         raise ValueError(f'expected mode="keep" or mode="remove", got {mode!r}')
-    given = given_loader("expert_curves", model, loader, options)
+    given = loader_given("expert_curves", model, loader, options)
     network, cut, loader = given.network, UnitsOf.ensure(layer).cut, given.loader
     asked_for, number = _selections(layer, rankings, options), given.target(target)
     ks = _checked_ks(ks, asked_for)
@@ -154,9 +155,7 @@ class _Trial:
                 rows.append(trial.count(runs, labels == self.target))
         counts = [sum(column[1:], start=column[0]) for column in zip(*rows, strict=True)]
         if not counts[0].hits + counts[0].misses:
-            raise ValueError(
-                f"the loader holds no image of class {self.target}: give one that does"
-            )
+            raise ValueError(none_of(self.model, self.target))
         return counts, trial.selections, shape
 
     def _at(self, shape: tuple[int, ...], images: Tensor) -> _Trial:

@@ -99,11 +99,10 @@ def pair(
     """
     asked, began = Asked.of(pair, locals()), time.perf_counter()
     chosen, given = chosen_over("pair", model, loader, layer, options, PairOptions)
-    network, names = given.network, chosen.shown.class_names
     tried = HeldOut.ensure("pair", held_out, options).taken(given.also)
     _check(top, chosen.by)
-    (first, second), wanted = _compared(given.target(target), given.target(versus))
-    survey = given.survey((first, second), wanted, distribution, chosen)
+    classes, wanted = _compared(given.target(target), given.target(versus))
+    survey = given.survey(classes, wanted, distribution, chosen)
     with chosen.run.seeded():
         axis = survey.axis()
         survey = survey.along(axis).removing(tried.replace)
@@ -115,9 +114,9 @@ def pair(
         effects = _effects(survey, chosen, seen)
     return Pair(
         asked=asked,
-        network=type(network).__name__,
-        layer=layer_name(network, survey.cut),
-        quantity=wanted.in_words(names),
+        network=type(given.network).__name__,
+        layer=layer_name(given.network, survey.cut),
+        quantity=wanted.in_words(chosen.shown.class_names),
         **_sides(survey, profile, chosen.shown, seen, effects, moves),
         profile=profile,
         held_out=tried.loader is not None,
