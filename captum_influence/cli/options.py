@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from captum_influence.cli.groups import Group, count, names, number, option
+from captum_influence.cli.groups import Group, count, counts, names, number, option
 
 __all__ = [
     "ExampleOptions",
@@ -110,8 +110,8 @@ def replacement(text: str) -> float | str:
     if text in ("mean", "resample"):
         return text
     try:
-        return 0.0 if text == "zero" else float(text)
-    except ValueError:
+        return 0.0 if text == "zero" else number()(text)
+    except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
             f'expected a number, "zero", "mean" or "resample", got {text!r}'
         ) from None
@@ -253,7 +253,10 @@ class LayerOptions(Group):
         help="explain --list-layers shows them; default: the last with places, where that will do",
     )
     call: int | None = option(
-        "--call", type=int, metavar="N", help="which of several runs of the layer, counted from 0"
+        "--call",
+        type=counts,
+        metavar="N",
+        help="which of several runs of the layer, counted from 0",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import shlex
@@ -50,7 +51,11 @@ class _Parser(ArgumentParser):
     """Reports wrong usage like every other error: in one line, without the usage above it."""
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; {self.prog} --help says what there is")
+        _, unknown, words = message.partition("unrecognized arguments: ")
+        known = self._option_string_actions if unknown else ()
+        near = difflib.get_close_matches(words.partition(" ")[0], known, 1)
+        hint = f": did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{message}{hint}; {self.prog} --help says what there is")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

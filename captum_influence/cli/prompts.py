@@ -63,7 +63,17 @@ def demo_prompt(question: PromptOptions) -> PromptOptions:
 
 
 def _pretrained(place: str) -> tuple[Module, Any]:
-    """Return the network, as its own configuration names it, and its tokenizer."""
+    """Return the network, as its own configuration names it, and its tokenizer.
+
+    Raises:
+        ImportError: if transformers isn't installed.
+        ValueError: if it is of another library, or it isn't known what class it has.
+    """
+    if place.startswith(("torchvision:", "timm:", "hub:")) or ".py:" in place:
+        raise ValueError(
+            f"expected a network of text as --model, a folder that save_pretrained wrote or a name "
+            f"on the Hugging Face hub, got {place!r}: networks of pictures are for explain"
+        )
     declare_operators()  # transformers imports torchvision
     try:
         transformers = importlib.import_module("transformers")

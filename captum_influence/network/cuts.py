@@ -106,6 +106,8 @@ class Cut:
             )
         if self.side not in ("output", "input"):
             raise ValueError(f'expected side="output" or side="input", got {self.side!r}')
+        if self.call is not None and (not isinstance(self.call, int) or self.call < 0):
+            raise ValueError(f"expected call as an int from 0, the first, got {self.call!r}")
         if self.shared and self.side == "output":
             raise ValueError(
                 'expected shared=True with side="input", got it at the output, which means all '

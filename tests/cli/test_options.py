@@ -85,6 +85,9 @@ def test_quiet_shows_no_progress() -> None:
         ("--seed " + "9" * 19, "a whole number of 64 bits"),
         ("--seed " + "9" * 5000, "a whole number of 64 bits"),
         ("--seed one", "a whole number of 64 bits"),
+        ("--call -1", "a positive whole number"),
+        ("--replace nan", "expected a number"),
+        ("--imge x.png", "unrecognized arguments: --imge x.png: did you mean --image?"),
     ],
 )
 def test_absurd_numbers_are_refused_in_one_line(fails, words: str, message: str) -> None:

@@ -195,6 +195,12 @@ def test_data_parallel_on_one_device() -> None:
         assert torch.equal(_influence(parallel, layer), expected)
 
 
+@pytest.mark.parametrize("call", [-1, 0.5, "first"])
+def test_a_call_is_counted_from_the_first(call: object) -> None:
+    with pytest.raises(ValueError, match="expected call as an int from 0"):
+        Cut("layer", call=call)
+
+
 def test_several_devices_are_refused() -> None:
     with pytest.raises(ValueError, match=r"names 2 devices.*torchrun"):
         DistributionalInfluence(_plain(), "0", device_ids=[0, 1]).attribute(X, target=1)

@@ -32,6 +32,7 @@ from captum_influence.demo.induction import induction_network
 from captum_influence.network.devices import device_of
 from captum_influence.network.modes import without_graph
 from captum_influence.network.outputs import tensor_of
+from captum_influence.units.given import names_of
 
 __all__ = ["run"]
 
@@ -122,7 +123,8 @@ def _of_text(network: LanguageOptions, question: PromptOptions, edges: EdgesOpti
         NamedInputs({name: value.to(device) for name, value in given.items()}, prompts.tokenizer)
         for given in (prompts.clean, prompts.corrupted)
     )
-    names = None if network.labels is None else read_class_names(network.labels)
+    own = names_of(asked.model)
+    names = own if network.labels is None else read_class_names(network.labels)
     answers = _Answers.of(asked.model, clean, names)
     wanted = _quantity(edges.quantity, answers.chosen(pairs.target), answers.are_tokens)
     if pairs.versus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from captum_influence.cli.inputs import Network
+from captum_influence.cli.inputs import Network, chosen_layer
 from captum_influence.cli.options import (
     LayerOptions,
     NetworkOptions,
@@ -36,6 +36,11 @@ def run(
         raise ValueError(
             "expected --unit N with --layer NAME and without --target: a unit is raised, or a class"
         )
+    if not of_unit and (given := layer.given()):
+        raise ValueError(
+            f"expected --unit N beside {', '.join(given)}, got none: a class is read at the "
+            "output; leave it out, or say which unit"
+        )
     if network.model is not None and question.target is None and not of_unit:
         raise ValueError("expected --target CLASS, or --layer NAME with --unit N, beside --model")
     report, known = Report.claim(output, Prototype), Network.of(network, preprocessing)
@@ -43,7 +48,7 @@ def run(
     found = prototype(
         known.model,
         target,
-        layer=layer.layer if of_unit else None,
+        layer=chosen_layer(layer, known) if of_unit else None,
         unit=question.unit,
         size=known.size,
         steps=question.steps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from captum_influence.explanations.texts.study import Study
 from captum_influence.network.inputs import network_of
 from captum_influence.network.outputs import Output
 from captum_influence.reports.asked import Asked
+from captum_influence.units.given import names_of
 from captum_influence.units.options import check_options, collected
 from captum_influence.units.prompts.contributed import contributions, started
 from captum_influence.units.prompts.prompt import Prompt, passing
@@ -103,7 +104,7 @@ def explain_text(
     if top < 1:
         raise ValueError(f"expected top as a positive number, got {top}")
     network = network_of(model, run.output)
-    names = options.get("class_names") or _own_names(network)
+    names = options.get("class_names") or names_of(network)
     with run.seeded():
         text = Prompt.of(network, tokenizer, prompt, against)
         question = partial(PromptQuestion.of, quantity, prompt=text, names=names, versus=versus)
@@ -116,12 +117,6 @@ def explain_text(
         seconds=time.perf_counter() - began,
         **said,
     )
-
-
-def _own_names(network: nn.Module) -> Names:
-    """Return the classes' names that a network of transformers carries with it."""
-    found = getattr(getattr(network, "config", None), "id2label", None)
-    return found if isinstance(found, Mapping) else None
 
 
 def _measured(

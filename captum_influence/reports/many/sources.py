@@ -124,6 +124,11 @@ class Sources:
 def _in_folder(
     place: str, prepare: Preparation | None, labelled: bool, names: Names, strict: bool
 ) -> Sources:
+    if not Path(place).exists():
+        raise ValueError(
+            f"expected a picture or a folder of pictures, got {place!r}, which is neither; a text "
+            'goes in as its tokenizer returns it, tokenizer(text, return_tensors="pt")'
+        )
     # What can't be read is told where it is read: a folder is gone through once.
     found = PictureFolder.of(place, prepare or Preprocessing(), strict=strict, checked=strict)
     if labelled:

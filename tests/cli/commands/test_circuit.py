@@ -23,8 +23,8 @@ WIRED = {  # by hand, in demo/induction.py
 QUICK = ["--sizes", "5,20", "--controls", "2"]
 
 
-def kept(folder: Path) -> list[str]:
-    """Write a GPT-2 and a tokenizer of words, and return the words that name them."""
+def kept(folder: Path, *, scores_classes: bool = False) -> list[str]:
+    """Write a network and a tokenizer of words, and return the words that name them."""
     declare_operators()
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
@@ -32,7 +32,12 @@ def kept(folder: Path) -> list[str]:
     inner = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="?"))
     inner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     made = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="?")
-    transformed.built("GPT-2").float().save_pretrained(folder / "net")
+    model = transformed.built("GPT-2").float()
+    if scores_classes:
+        config = model.config
+        config.num_labels, config.pad_token_id = 3, len(words) - 1
+        model = transformers.GPT2ForSequenceClassification(config)
+    model.save_pretrained(folder / "net")
     made.save_pretrained(folder / "net")
     return ["circuit", "--model", "net", *QUICK]
 
@@ -87,6 +92,13 @@ def test_of_a_language_model_in_a_folder(folder, written_in) -> None:
     assert main([*asked, *pair, "--target", "Mary", "--versus", "John"]) == 0
     found = Circuit.load(written_in("captum-influence-circuit"))
     assert found.quantity == "logit('Mary') − logit('John')"
+
+
+def test_of_a_classifier_by_the_names_that_it_brings(folder, written_in) -> None:
+    pair = ["--prompt", prompted.CLEAN, "--against", prompted.CORRUPTED]
+    asked = kept(folder, scores_classes=True)
+    assert main([*asked, *pair, "--target", "LABEL_2", "--quiet"]) == 0
+    assert Circuit.load(written_in("captum-influence-circuit")).quantity == "score(class 2)"
 
 
 def test_the_prompt_that_an_error_names_is_one_that_works(folder, fails) -> None:

@@ -62,6 +62,7 @@ def test_of_the_demo(folder, written_in, capsys) -> None:
         ("--prompt Zoe", "'Zoe', which the demo network doesn't know"),
         ("--model net --prompt x --weights w.pt", "unrecognized arguments: --weights w.pt"),
         ("--model net --prompt x --top 0", "positive whole number"),
+        ("--model torchvision:resnet18 --prompt x", "networks of pictures are for explain"),
     ],
 )
 def test_mistakes_are_named_in_one_line(folder, fails, words: str, message: str) -> None:

@@ -23,6 +23,7 @@ def test_of_a_class_and_of_a_unit_of_ones_own(colours, written_in, capsys) -> No
         ("--unit 3", "expected --unit N with --layer NAME"),
         ("--model nets.py:build", "expected --target CLASS, or --layer NAME"),
         ("--steps 0", "positive whole number"),
+        ("--layer relu3", "expected --unit N beside --layer"),
         ("--target 99", "expected a class from 0 to 7, got 99: the network has 8 outputs"),
         ("--target plane", "; there are coupe, convertible, "),
     ],

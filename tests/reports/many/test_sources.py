@@ -73,6 +73,8 @@ def test_nothing_and_pictures_that_nothing_prepares_are_refused(tmp_path: Path) 
         Sources.of([], PREPARE)
     with pytest.raises(ValueError, match="a folder of pictures"):
         Sources.of(tmp_path / "absent", PREPARE)
+    with pytest.raises(ValueError, match="goes in as its tokenizer returns it, tokenizer"):
+        Sources.of("a fine film", PREPARE)
     made(tmp_path, "a.png")
     with pytest.raises(TypeError, match=r"prepare=weights\.transforms"):
         explain(torch.nn.Conv2d(3, 2, 1), tmp_path)
