@@ -22,6 +22,7 @@ from captum_influence import (
     Noise,
     Point,
     PredictedClass,
+    Prompts,
     Quantity,
     bias_report,
     circuit,
@@ -43,7 +44,12 @@ from captum_influence import (
     routes,
 )
 from captum_influence.attr.points import WeightedPoint
-from captum_influence.demo import handwired_networks, induction_network
+from captum_influence.demo import (
+    PhraseTokenizer,
+    handwired_networks,
+    induction_network,
+    load_phrase_network,
+)
 from captum_influence.metrics import (
     ablate_units,
     ablation_curve,
@@ -124,6 +130,12 @@ CUT = Cut("1", "input")
 ASKED = {"model": MODEL, "image": PICTURES[0]}
 READER, TOKENIZER = prompted.reader(), prompted.WordTokenizer()
 OF_CLASSES = {"model": MODEL, "loader": LOADER}
+PHRASES, SAYER = PhraseTokenizer(), load_phrase_network()
+SAID = ("Anna Ben Clara Anna", "Mary John Mary", "Ida Ben Leo Ida", "Leo John Leo")
+PROMPTS = [(PHRASES(text), name) for text, name in zip(SAID, ["Ben", "John"] * 2, strict=True)]
+ATTENDED = "blocks.1.attention.output"
+OF_PROMPTS = {"model": SAYER, "loader": PROMPTS, "tokenizer": PHRASES}
+PADDED = Prompts(PHRASES, list(SAID), list(SAID))
 WRONG = (int(MODEL(PICTURES[:1]).argmax()) + 1) % 3  # what the first picture isn't taken for
 
 
@@ -131,6 +143,10 @@ def influence() -> DistributionalInfluence:
     return DistributionalInfluence(
         MODEL, ["0", "1"], distribution=Point(), quantity=PredictedClass()
     )
+
+
+def said_next() -> DistributionalInfluence:
+    return DistributionalInfluence(SAYER, ATTENDED, distribution=Point())
 
 
 def trained() -> tuple[LayerInfluence, dict[str, Any]]:
@@ -220,6 +236,16 @@ EXAMPLES = {
         OF_CLASSES,
     ),
     "Pair": Example(lambda: pair(MODEL, LOADER, "1", 0, 1, top=1, examples=1), OF_CLASSES),
+    "Essence of a next token": Example(
+        lambda: essence(
+            SAYER, PROMPTS, ATTENDED, "Ben", tokenizer=PHRASES, top=1, examples=1, ks=(1, 2)
+        ),
+        OF_PROMPTS,
+    ),
+    "Pair of next tokens": Example(
+        lambda: pair(SAYER, PROMPTS, ATTENDED, "Ben", "John", tokenizer=PHRASES, top=1, examples=1),
+        OF_PROMPTS,
+    ),
     "Counterfactual": Example(
         lambda: counterfactual(
             MODEL, PICTURES[0], CUT, true=WRONG, loader=LOADER, controls=3, replace="mean"
@@ -243,6 +269,18 @@ EXAMPLES = {
     "Ranking": Example(
         lambda: class_rankings(MODEL, LOADER, "1", 0, by=["influence"])["influence"], OF_CLASSES
     ),
+    "ExpertCurves of a next token": Example(
+        lambda: expert_curves(
+            SAYER, PROMPTS, ATTENDED, "Ben", {"mine": [1, 0]}, replace="mean", tokenizer=PHRASES
+        ),
+        OF_PROMPTS,
+    ),
+    "Ranking of a next token": Example(
+        lambda: class_rankings(
+            SAYER, PROMPTS, ATTENDED, "Ben", by=["contribution"], tokenizer=PHRASES
+        )["contribution"],
+        OF_PROMPTS,
+    ),
     "Ranking of tensors": Example(
         lambda: rank_units(PICTURES, by="contribution", activations=PICTURES, reference=0.5),
         {"influences": PICTURES, "activations": PICTURES},
@@ -250,6 +288,10 @@ EXAMPLES = {
     "JointRanking": Example(
         lambda: rank_layers(MODEL, PICTURES, ["0", CUT], 0, class_names=NAMES),
         {"model": MODEL, "inputs": PICTURES},
+    ),
+    "JointRanking over prompts": Example(
+        lambda: rank_layers(SAYER, PADDED.clean, ["blocks.0", ATTENDED], "Ben", tokenizer=PHRASES),
+        {"model": SAYER, "inputs": PADDED.clean, "tokenizer": PHRASES},
     ),
     "Combination": Example(
         lambda: combine(MODEL, PICTURES[:1], {"0": [0, 2], "1": [1]}, 0, versus=1),
@@ -266,6 +308,12 @@ EXAMPLES = {
     "InfluenceProfile": Example(
         lambda: InfluenceProfile.over(influence(), LOADER, group_by="label"),
         {"influence": influence(), "loader": LOADER},
+    ),
+    "InfluenceProfile of next tokens": Example(
+        lambda: InfluenceProfile.over(
+            said_next(), [(PADDED.clean, ["Ben", "John"] * 2)], group_by="label", axis=2
+        ),
+        {"influence": said_next(), "loader": [(PADDED.clean, ["Ben", "John"] * 2)]},
     ),
     "LayerScores": Example(
         lambda: INFLUENCE.scores(OF_TRAINING["queries"]),

@@ -15,8 +15,11 @@ from captum_influence.experts.curves.find import expert_curves
 from captum_influence.experts.curves.result import Mode
 from captum_influence.experts.rankings import Ends
 from captum_influence.network.axes import Layouts, laid_out
+from captum_influence.network.cuts import Cut
 from captum_influence.network.interventions import intervene
+from captum_influence.reports.shown import Shown
 from captum_influence.units.axes import Axis, AxisLike, asks_for_channels
+from captum_influence.units.given_loader import GivenLoader
 from captum_influence.units.options import check_options
 from captum_influence.units.replacement import Replace, Replacement
 from captum_influence.units.result import Ranking
@@ -72,7 +75,7 @@ class Expert(nn.Module):
             activations, ``"mean"`` or ``"resample"`` of the reference.
         axis: what one unit is, see :func:`rank_units`; None: as the units say, or channels.
         heads: how many heads share the last dimension, for ``axis="head"``.
-        reference: activations at the layer (examples, ...), or a loader of images.
+        reference: activations at the layer (examples, ...), or a loader of images or prompts.
         seed: of ``"resample"``.
 
     Raises:
@@ -112,7 +115,7 @@ class Expert(nn.Module):
         with intervene(model, self.cut, _unchanged):  # now, rather than on the first pass
             pass
         self.mode = mode
-        self.replacement = Replacement.ensure(replace, model, self.cut, reference, seed)
+        self.replacement = _replacement(replace, model, self.cut, reference, seed)
         self.model = model
         self.training = model.training
         self._entered: list[ExitStack] = []
@@ -184,7 +187,7 @@ class Expert(nn.Module):
         ks, cut = options.get("ks", _KS), UnitsOf.ensure(layer).cut
         most, ends = max(ks) if k == "auto" else k, options.get("ends", "both")
         units = _strongest(profile, group, most, ends)
-        replacement = Replacement.ensure(
+        replacement = _replacement(
             replace, model, cut, options.get("reference"), options.get("seed", 0)
         )
         if k == "auto":
@@ -247,6 +250,20 @@ class Expert(nn.Module):
             return self.cut.basis.channel(activations.ndim)
         layouts = self._layouts
         return None if layouts is None else layouts.channel(activations, str(self.cut))
+
+
+def _replacement(
+    replace: Replace | Replacement,
+    model: nn.Module,
+    cut: Cut,
+    reference: Tensor | Iterable[Any] | None,
+    seed: int,
+) -> Replacement:
+    """Return what takes the place of removed units, over a loader of pictures or of prompts."""
+    if reference is None or isinstance(reference, Tensor):
+        return Replacement.ensure(replace, model, cut, reference, seed)
+    given = GivenLoader.of(model, reference, Shown(), labelled=False)
+    return Replacement.ensure(replace, given.network, cut, given.loader, seed)
 
 
 def _strongest(profile: Profile, group: Any, k: int, ends: Ends) -> list[Any]:

@@ -99,7 +99,12 @@ class GivenLoader:
 
     @staticmethod
     def of(
-        model: nn.Module, loader: Iterable[Any], shown: Shown, output: Output = None
+        model: nn.Module,
+        loader: Iterable[Any],
+        shown: Shown,
+        output: Output = None,
+        *,
+        labelled: bool = True,
     ) -> GivenLoader:
         """Return a loader as it is given.
 
@@ -108,6 +113,7 @@ class GivenLoader:
             loader: yields (inputs, labels); that of prompts is read through, once.
             shown: how inputs are shown.
             output: which tensor of what the network returns is meant.
+            labelled: whether prompts must have labels.
 
         Raises:
             TypeError: if prompts have no label each, or one that is none.
@@ -121,8 +127,8 @@ class GivenLoader:
             loader = chain([first], loader)
         if not holds_prompts(first):
             return GivenLoader(network=network, loader=loader, shown=shown)
-        own = getattr(network, "stands_for", network)
-        prompts = LoadedPrompts.read(yielded(loader), first_name(model), Accepts.of(own))
+        name, accepts = first_name(model), Accepts.of(getattr(network, "stands_for", network))
+        prompts = LoadedPrompts.read(yielded(loader), name, accepts, labelled=labelled)
         return GivenLoader._taking(network, prompts, shown)
 
     @staticmethod
@@ -139,8 +145,7 @@ class GivenLoader:
                 f"expected prompts, whole numbers for each token, got {list(inputs)}: pass what is "
                 "explained as a tensor"
             )
-        own = getattr(network, "stands_for", network)
-        name, accepts = first_name(model), Accepts.of(own)
+        name, accepts = first_name(model), Accepts.of(getattr(network, "stands_for", network))
         prompts = LoadedPrompts.read([inputs], name, accepts, labelled=False)
         return GivenLoader._taking(network, prompts, shown)
 

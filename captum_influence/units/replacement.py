@@ -303,6 +303,7 @@ def _fitting(value: Tensor, activations: Tensor) -> Tensor:
     if value.ndim and tuple(value.shape) != shape:
         raise ValueError(
             f"expected replacements of shape {shape}, as one example's activations at the layer, "
-            f"got {tuple(value.shape)}"
+            f"got {tuple(value.shape)}: give a mean over inputs of that size, or of several sizes, "
+            'or replace="zero"'
         )
     return value.to(activations)

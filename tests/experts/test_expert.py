@@ -4,8 +4,10 @@ import copy
 import dataclasses
 import pickle
 
+import padded
 import pytest
 import torch
+import transformed
 from captum.attr import LayerFeatureAblation
 from eyeing import pictures
 from torch import nn
@@ -234,3 +236,17 @@ def test_the_profile_of_a_class_gives_its_expert(model) -> None:
         assert expert.selection.indices == ((1,),)  # the second eye is wired to class 1
     auto = Expert.from_profile(profile, 1, model=model, layer="relu", loader=pictures())
     assert (1,) in auto.selection.indices
+
+
+@pytest.mark.parametrize("form", ["right", "left", "lists"])
+def test_a_mean_over_prompts_takes_the_place_of_units(form: str) -> None:
+    model, given = transformed.built("GPT-2", "sdpa"), padded.prompts("GPT-2")
+    name = padded.block("GPT-2")
+    mean = torch.cat([padded.hooked(model, name, one, 0)[0] for one in given]).mean(0)
+    unlabelled = [item[0] for item in padded.loader(form, given, padded.LABELS)]
+    expert = Expert(model, name, [2, 5], "remove", "mean", reference=unlabelled)
+    for one in given:
+        with torch.no_grad():
+            found = expert(**one).logits[:, -1]
+        expected = padded.changed(model, name, one, [2, 5], mean)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
