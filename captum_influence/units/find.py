@@ -265,18 +265,19 @@ def rank_layers(
     asked = Asked.of(rank_layers, locals())
     units, shown, run = _chosen(network_of(model), layers, options)
     with run.seeded():
-        given = GivenLoader.of_batch(model, inputs, shown, run.output)
+        wanted = target if quantity is None else quantity
+        given = GivenLoader.of_batch(model, inputs, shown, run.output, wanted)
         for one in units.values():
             given.check(one)
-        wanted = given.question(target, versus, quantity)
+        asked_for = given.question(target, versus, quantity)
         over = given.distribution(distribution) or Point()
         along = by == "contribution" and replace is None
-        parts = [_Part.of(given.network, batch, wanted, over) for batch in given.batches]
+        parts = [_Part.of(given.network, batch, asked_for, over) for batch in given.batches]
         measured = [part.measured(units, run, along=along) for part in parts]
     names = given.shown.class_names
     facts = {
         "network": type(given.network).__name__,
-        "quantity": (parts[0].answer.quantity if len(parts) == 1 else wanted).in_words(names),
+        "quantity": (parts[0].answer.quantity if len(parts) == 1 else asked_for).in_words(names),
         "distribution": over.in_words(),
     }
     change = _change(parts) if along else None

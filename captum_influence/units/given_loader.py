@@ -133,9 +133,24 @@ class GivenLoader:
 
     @staticmethod
     def of_batch(
-        model: nn.Module, inputs: GivenLike, shown: Shown, output: Output = None
+        model: nn.Module,
+        inputs: GivenLike,
+        shown: Shown,
+        output: Output = None,
+        asked: TargetLike = None,
     ) -> GivenLoader:
-        """Return some inputs as if a loader yielded them, all with label 0."""
+        """Return some inputs as if a loader yielded them, all with label 0.
+
+        Args:
+            model: the network.
+            inputs: (examples, ...), or by name.
+            shown: how inputs are shown.
+            output: which tensor of what the network returns is meant.
+            asked: what is asked of them: a quantity reads the network's own output.
+
+        Raises:
+            TypeError: if they are neither.
+        """
         network = network_of(model, output)
         if not isinstance(inputs, Mapping) and not are_ids(network, inputs):
             none = torch.zeros(len(inputs), dtype=torch.long)
@@ -147,12 +162,17 @@ class GivenLoader:
             )
         name, accepts = first_name(model), Accepts.of(getattr(network, "stands_for", network))
         prompts = LoadedPrompts.read([inputs], name, accepts, labelled=False)
-        return GivenLoader._taking(network, prompts, shown)
+        own = isinstance(asked, Quantity) or (callable(asked) and not isinstance(asked, str))
+        return GivenLoader._taking(network, prompts, shown, narrowed=not own)
 
     @staticmethod
-    def _taking(network: nn.Module, prompts: LoadedPrompts, shown: Shown) -> GivenLoader:
+    def _taking(
+        network: nn.Module, prompts: LoadedPrompts, shown: Shown, *, narrowed: bool = True
+    ) -> GivenLoader:
+        """Return it; ``narrowed``: of tokens that are scored, those behind the last alone."""
         taking = partial(taking_prompts, network, prompts.names, masked=prompts.masked)
-        tokens = _tokens_scored(taking(), prompts.prompts[0][None].to(device_of(network)))
+        first = prompts.prompts[0][None].to(device_of(network))
+        tokens = _tokens_scored(taking(), first) if narrowed else None
         tokenizer = text_tokenizer(shown.tokenizer or prompts.tokenizer)
         own = names_of(network) if tokens is None else TokenNames(tokenizer, tokens)
         shown = replace(shown, class_names=shown.class_names or own, tokenizer=tokenizer)

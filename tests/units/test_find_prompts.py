@@ -8,7 +8,7 @@ import torch
 import transformed
 from padded import KINDS, TOLERANCE
 
-from captum_influence import LinearPath, rank_layers
+from captum_influence import Function, LinearPath, NextToken, rank_layers
 from captum_influence.demo import PhraseTokenizer, load_phrase_network
 
 LENGTHS = (6, 4, 6, 3)
@@ -61,3 +61,13 @@ def test_tokens_are_asked_for_by_text_also_along_a_path() -> None:
 def test_pictures_beside_words_are_refused() -> None:
     with pytest.raises(TypeError, match="whole numbers"):
         rank_layers(transformed.built("BERT"), {"inputs_embeds": torch.rand(2, 3, 16)}, ["bert"])
+
+
+def test_a_quantity_reads_the_networks_own_output() -> None:
+    model, given = transformed.built("GPT-2", "sdpa"), padded.prompts("GPT-2", LENGTHS)
+    ((batch, _),) = padded.loader("right", given, [0] * len(given))
+    name = padded.block("GPT-2")
+    asked = [2, NextToken(2), Function(lambda output: output.logits[:, -1, 2])]
+    found = [rank_layers(model, batch, [name], one).layers[name].values for one in asked]
+    for values in found[1:]:
+        torch.testing.assert_close(values, found[0], rtol=0, atol=1e-12)
