@@ -121,7 +121,7 @@ class Dictionary:
         Args:
             model: the network, in eval mode.
             layer: a module, a dotted name or a Cut.
-            loader: yields inputs, or (inputs, labels).
+            loader: yields inputs, or (inputs, labels); also prompts, as a tokenizer returns them.
             k: how many.
             method: ``"nmf"`` or ``"pca"``, both by scikit-learn.
             quantity: such as :class:`PredictedClass`; None: the activations themselves.

@@ -21,8 +21,10 @@ from captum_influence.network.cuts import Cut, refuse_basis
 from captum_influence.network.devices import device_of
 from captum_influence.network.inputs import network_of
 from captum_influence.network.reading import activations, one_tensor
+from captum_influence.reports.shown import Shown
 from captum_influence.reports.words import counted
 from captum_influence.units.dictionaries.directions import Directions, channel_among
+from captum_influence.units.given_loader import GivenLoader
 from captum_influence.visualization.numbers import percent
 
 __all__ = ["Method", "fitted"]
@@ -80,6 +82,8 @@ def _sampled(
     run: Run,
 ) -> _Sample:
     """Draw places evenly from all batches: those with the smallest of random keys, in one pass."""
+    given = GivenLoader.of(model, loader, Shown(), labelled=False)
+    model, loader = given.network, given.loader
     generator, inputs = torch.Generator().manual_seed(run.seed), 0
     keys, kept = torch.empty(0, dtype=torch.float64), torch.empty(0)
     for images in progress(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_influence import ClassScore, Cut, Dictionary, Run
+from captum_influence.demo import PhraseTokenizer, load_phrase_network
 
 pytest.importorskip("sklearn.decomposition")
 
@@ -103,3 +104,20 @@ def test_without_scikit_learn_it_says_what_to_install(images, monkeypatch) -> No
     monkeypatch.setitem(sys.modules, "sklearn.decomposition", None)
     with pytest.raises(ImportError, match=r"captum_influence\[concepts\]"):
         Dictionary.fit(Planted(), "layer", [images], 2)
+
+
+def test_prompts_are_sampled_at_their_tokens() -> None:
+    tokenizer, network = PhraseTokenizer(), load_phrase_network()
+    texts = ["Anna Ben Clara Anna", "Mary John Mary", "Ida Ben David Clara Ida"]
+    longest = max(len(text.split()) for text in texts) + 1
+    rows = [tokenizer(text)["input_ids"] for text in texts]
+    ids = torch.tensor([row + [9] * (longest - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+    padded = [{"input_ids": ids, "attention_mask": mask}]
+    alone = [torch.tensor([row]) for row in rows]
+    layer = "blocks.1.mlp.1"
+    found = [Dictionary.fit(network, layer, data, 2, method="pca") for data in (padded, alone)]
+    for dictionary in found:
+        assert f"at {mask.sum()} places of 3 inputs" in dictionary.about
+    tokens = torch.rand(4, 3, 64)
+    torch.testing.assert_close(*(one.encode(tokens).abs() for one in found), rtol=0, atol=1e-4)
