@@ -33,6 +33,7 @@ from captum_influence.units.targets import question as asked_for
 __all__ = ["run"]
 
 _DEMO_LAYERS, _DEMO_SCENES = ["relu4", "relu5"], 160
+_POINTS = 4  # of each picture
 
 
 def run(
@@ -82,6 +83,10 @@ def _check(network: NetworkOptions, options: ProfileOptions) -> None:
         raise ValueError(
             "expected --model and --images together, or neither for the demo, got one of them"
         )
+    if options.points is not None and options.distribution == "point":
+        raise ValueError(
+            "expected --points with --distribution path or noise, got it with point: leave one out"
+        )
     if network.model is not None and not options.layers:
         raise ValueError(
             "expected a layer to look into, got --model without --layer: captum-influence explain "
@@ -108,9 +113,10 @@ def _quantity(network: Network, options: ProfileOptions, first: Tensor) -> Quant
 def _distribution(options: ProfileOptions, seed: int) -> Distribution:
     if options.distribution == "point":
         return Point()
+    points = options.points or _POINTS
     if options.distribution == "noise":
-        return Noise(0.15, options.points, seed)
-    return StratifiedPath(n=options.points, seed=seed)
+        return Noise(0.15, points, seed)
+    return StratifiedPath(n=points, seed=seed)
 
 
 def _instead(

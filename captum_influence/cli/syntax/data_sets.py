@@ -94,10 +94,9 @@ class ProfileOptions(Group):
         "default: contribution",
     )
     replace: Any = replaced("zero")
-    points: int = option(
+    points: int | None = option(
         "--points",
         type=count,
-        default=4,
         metavar="N",
         help="of the path or the noise, per picture; default: 4",
     )

@@ -59,6 +59,10 @@ def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--images", "nowhere"], "which is none"),
         (["--target", "9"], "expected a class from 0 to "),
         (["--layer", "conv9"], "no layer named 'conv9'"),
+        (
+            ["--distribution", "point", "--points", "8"],
+            "expected --points with --distribution path",
+        ),
     ],
 )
 def test_errors_are_one_line(
