@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformed
 from padded import FORMS, KINDS, LABELS, TOLERANCE
+from torch.utils.data import DataLoader
 
 from captum_influence import Inputs, LinearPath, NextToken, Prompts, UnitsOf, class_rankings
 from captum_influence.attr.run import Run
@@ -185,6 +186,28 @@ def test_pictures_are_handed_on_as_they_are() -> None:
 def test_what_is_no_prompt_with_a_label_is_refused(item: Any, kind: Any, match: str) -> None:
     with pytest.raises(kind, match=match):
         class_rankings(NETWORK, [item], "blocks.0", 2)
+
+
+def test_a_shuffling_loader_with_a_collator_leaves_the_random_state() -> None:
+    given = padded.prompts("BERT")
+    rows = [
+        {**one, "labels": torch.tensor([label])} for one, label in zip(given, LABELS, strict=True)
+    ]
+
+    def collate(batch: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        labels = [int(row["labels"]) for row in batch]
+        texts = [{name: x for name, x in row.items() if name != "labels"} for row in batch]
+        return padded.loader("dict", texts, labels)[0]
+
+    model, name = transformed.built("BERT", "sdpa"), padded.block("BERT")
+    loader: DataLoader[Any] = DataLoader(rows, batch_size=4, shuffle=True, collate_fn=collate)
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    found = class_rankings(model, loader, name, 0, by=["influence"], ends="top")["influence"]
+    assert torch.equal(torch.get_rng_state(), state)
+    truth = expected("BERT", 0, given)["influence"]
+    for unit in found:
+        assert unit.value == pytest.approx(float(truth[unit.index[0]]), abs=1e-12)
 
 
 def test_an_iterator_is_read_once() -> None:
