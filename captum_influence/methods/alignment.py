@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from captum_influence.methods.catalogue import NotApplicable
 from captum_influence.units.geometry import Geometry
 
-__all__ = ["aligned", "size_of"]
+__all__ = ["aligned", "of_tokens", "size_of", "together"]
+
+_SAME = 1e-3  # of the larger one's largest entry: neither colours nor three digits tell them apart
 
 
 def aligned(
@@ -60,3 +63,34 @@ def _from_tokens(tokens: Tensor, inputs: Tensor, size: tuple[int, int]) -> Tenso
             grid = tokens[:, extra:].reshape(len(tokens), 1, -1, columns)
             return Geometry.even((grid.shape[2], columns), size).enlarged(grid)
     raise NotApplicable(f"{count} tokens form no grid over inputs of {size[0]} by {size[1]}")
+
+
+def of_tokens(values: Tensor, at: str) -> Tensor:
+    """Return what each token gets, (tokens,), of a map (tokens, features).
+
+    Features are added up. A map of a layer repeats for each of them what a token gets there: that
+    counts once.
+
+    Args:
+        values: the map.
+        at: ``"input"`` or ``"layer"``.
+    """
+    return values[:, 0] if at == "layer" else values.sum(dim=1)
+
+
+def together(maps: Mapping[str, Tensor]) -> list[tuple[str, ...]]:
+    """Return the names of maps, those together that are the same to rounding.
+
+    The same are maps that differ nowhere by more than a thousandth of the largest entry.
+    """
+    found: list[list[str]] = []
+    for name, values in maps.items():
+        for names in found:
+            first = maps[names[0]]
+            end = max(float(first.abs().max()), float(values.abs().max()))
+            if float((values - first).abs().max()) <= _SAME * end:
+                names.append(name)
+                break
+        else:
+            found.append([name])
+    return [tuple(names) for names in found]

@@ -35,6 +35,7 @@ from captum_influence.units.geometry import Geometry
 from captum_influence.units.given import GivenInput, GivenLike, are_ids
 from captum_influence.units.options import check_options, collected
 from captum_influence.units.shown.choice import pictures_of
+from captum_influence.units.shown.texts import TextDisplay
 from captum_influence.units.targets import numbered
 
 __all__ = ["CompareOptions", "Score", "compare"]
@@ -112,18 +113,17 @@ def compare(
     """
     asked = Asked.of(compare, locals())
     given, layer, run = _told(model, inputs, layer, options)
-    network, shown = given.network, given.shown
     question, output = _question(given, layer, target, points, run)
     geometry, example = _geometry(question), _example(question.inputs, options)
     answers, reasons = _answers(_chosen(methods), question, geometry, run)
     marks = _marks(scores or {}, answers, question, run)
     return Comparison(
         asked=asked,
-        network=type(network).__name__,
-        layer=layer_name(network, question.cut),
+        network=type(given.network).__name__,
+        layer=layer_name(given.network, question.cut),
         channels=_in_words(question),
         target=question.target.cpu(),
-        names=tuple(shown.name(number) for number in question.target.tolist()),
+        names=tuple(given.shown.name(number) for number in question.target.tolist()),
         output=output.gather(1, question.target[:, None])[:, 0].cpu(),
         maps={name: answer.map for name, answer in answers.items()},
         units={name: a.units for name, a in answers.items() if a.units is not None},
@@ -134,10 +134,11 @@ def compare(
         chance={name: mark.of_noise for name, mark in marks.items()},
         prior={name: mark.of_blob for name, mark in marks.items() if mark.of_blob is not None},
         geometry=geometry,
-        pictures=pictures_of(question.inputs, shown),
+        pictures=pictures_of(question.inputs, given.shown),
         example=example,
         points=points,
         seed=run.seed,
+        tokens=_tokens(given),
     )
 
 
@@ -281,6 +282,14 @@ def _told(
             f"{getattr(inputs, 'shape', type(inputs))}"
         )
     return GivenInput(network=network, inputs=inputs, shown=shown), layer, run
+
+
+def _tokens(given: GivenInput) -> tuple[str, ...]:
+    """Return the texts of the tokens that were given; of anything else none."""
+    ids = given.named.get(given.name)
+    if not isinstance(ids, Tensor) or ids.is_floating_point():
+        return ()
+    return TextDisplay.of(ids.reshape(-1), given.shown.tokenizer).tokens
 
 
 def _example(inputs: Tensor, options: CompareOptions) -> int:

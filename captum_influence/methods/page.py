@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
+from captum_influence.methods.alignment import together
 from captum_influence.methods.catalogue import METHODS
 from captum_influence.reports.page import Page
 from captum_influence.reports.parts import Bar, bars, data_uri, embedded
+from captum_influence.units.shown.texts import TextDisplay
 from captum_influence.visualization import maps
 from captum_influence.visualization.grids import limits_of
 from captum_influence.visualization.numbers import number
@@ -22,16 +26,26 @@ if TYPE_CHECKING:
 __all__ = ["comparison_page"]
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
+_LONG = 60  # characters of a text up to which strips stand side by side
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A method's map, ready for the page."""
+    """A map, ready for the page, with the methods whose map it is to rounding.
 
-    name: str
-    measures: str
-    image: str
+    Attributes:
+        methods: each with what it measures, in words.
+        limit: where its colours end, of the first.
+        label: what is read out in its place.
+        image: over the picture, as an address; of a text empty.
+        strip: of a text the coloured tokens; else empty.
+    """
+
+    methods: tuple[tuple[str, str], ...]
     limit: float
+    label: str
+    image: str = ""
+    strip: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,15 +60,17 @@ class _Row:
 
 def comparison_page(found: Comparison, command: str | None = None) -> Page:
     """Return the page of one example of a comparison."""
-    title, _, lead = found.headline.partition(". ")
+    title, lead = found.answer
     name = found.names[found.example]
     content = {
         "window": f"{len(found.maps)} methods on {name}",
         "eyebrow": f"{found.network} · layer {found.layer} · {_eyebrow(found)}",
-        "title": f"{title}." if lead else title,
-        "lead": lead,
+        "title": title,
+        "lead": " ".join(filter(None, (lead, found.refusals))),
         "picture": embedded(found.pictures[found.example], 120) if found.pictures else None,
         "shown": _shown(found),
+        "text": bool(found.tokens),
+        "long": sum(map(len, found.tokens)) > _LONG,
         "columns": list(found.scores),
         "rows": _rows(found),
         "refused": list(found.not_applicable.items()),
@@ -81,18 +97,29 @@ def _eyebrow(found: Comparison) -> str:
 
 
 def _shown(found: Comparison) -> list[_Shown]:
-    picture = found.pictures[found.example] if found.pictures else None
-    planes = {name: values[found.example, 0] for name, values in found.maps.items()}
-    ends = limits_of(planes)
+    """Return each map once, with the methods whose map it is."""
+    planes = found.drawn()
+    ends, draw = limits_of(planes), _strip if found.tokens else _image
     return [
         _Shown(
-            name,
-            METHODS[name].measures if name in METHODS else "",
-            data_uri(maps.heat_map(plane, picture, unit=None), 60),
-            ends[name],
+            methods=tuple((n, METHODS[n].measures if n in METHODS else "") for n in names),
+            limit=ends[names[0]],
+            **draw(found, f"Map of {', '.join(names)}", planes[names[0]]),
         )
-        for name, plane in planes.items()
+        for names in together(planes)
     ]
+
+
+def _image(found: Comparison, words: str, plane: Tensor) -> dict[str, str]:
+    picture = found.pictures[found.example] if found.pictures else None
+    return {"label": words, "image": data_uri(maps.heat_map(plane, picture, unit=None), 60)}
+
+
+def _strip(found: Comparison, words: str, plane: Tensor) -> dict[str, str]:
+    seen = TextDisplay(found.tokens).highlight(plane)
+    where = seen.where("what raises the score")
+    label = f"{words}. {where}" if where else f"{words}. No token raises the score."
+    return {"label": label, "strip": seen.line(label)}
 
 
 def _rows(found: Comparison) -> list[_Row]:
@@ -116,6 +143,13 @@ def _rows(found: Comparison) -> list[_Row]:
 
 
 def _method(found: Comparison) -> str:
+    if found.tokens:
+        return (
+            "Each method was asked why the network gives this class its score, one by one, on a "
+            "copy of the network, at what embeds the tokens. Each token's features are added up; "
+            "what a layer gives a token is added over its channels. Each map has its own scale, so "
+            "colours compare tokens within a map, not sizes between maps."
+        )
     at = (
         "is enlarged so that each entry lies where its place looks"
         if found.geometry is not None

@@ -13,13 +13,15 @@ from torch import Tensor
 
 from captum_influence.data.frames import frame
 from captum_influence.data.records import plain
+from captum_influence.methods.alignment import of_tokens
+from captum_influence.methods.catalogue import METHODS
 from captum_influence.methods.page import comparison_page
 from captum_influence.metrics.ranks import average_ranks
 from captum_influence.reports.page import Page
 from captum_influence.reports.summary import Summarized, Summary
 from captum_influence.reports.words import counted
 from captum_influence.units.geometry import Geometry
-from captum_influence.visualization.grids import Scale, map_grid
+from captum_influence.visualization.grids import Scale, map_grid, map_rows
 from captum_influence.visualization.numbers import number
 from captum_influence.visualization.style import LIGHT, Theme
 
@@ -58,6 +60,7 @@ class Comparison(Summarized):
         example: which one the figure and the page show.
         points: of paths, and draws of noise.
         seed: of the noise.
+        tokens: of a text, whose maps are (1, 1, tokens, features), their texts; else empty.
     """
 
     network: str
@@ -79,17 +82,28 @@ class Comparison(Summarized):
     example: int
     points: int
     seed: int
+    tokens: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
-        first = self._tested() or self._agreed() or self._counted()
-        refused = len(self.not_applicable)
-        cannot = f"Methods that can't answer for this network: {refused}." if refused else ""
-        return " ".join(
-            part
-            for part in (first, cannot, self.asked.layer_in_words(self.layer, self.channels))
-            if part
-        )
+        first = " ".join(filter(None, self.answer))
+        return f"{first} {self.refusals}".strip()
+
+    @property
+    def answer(self) -> tuple[str, str]:
+        """The answer in a short sentence, and the numbers behind it, which may be none."""
+        tested = self._first_tested()
+        if tested is not None:
+            return self._best(*tested)
+        return self._agreed() or (self._counted(), "")
+
+    @property
+    def refusals(self) -> str:
+        """How many methods can't answer, and the layer where none was named; empty if neither."""
+        count = len(self.not_applicable)
+        cannot = f"Methods that can't answer for this network: {count}." if count else ""
+        layer = self.asked.layer_in_words(self.layer, self.channels)
+        return " ".join(filter(None, (cannot, layer)))
 
     @property
     def summary(self) -> Summary:
@@ -106,7 +120,7 @@ class Comparison(Summarized):
             columns |= {"best method": best, main: found[best], **controls}
             columns |= {"no evidence": len(failed), "of": len(found)}
         return Summary(
-            sentence=self.headline.partition(". ")[0].rstrip(".") + ".",
+            sentence=self.answer[0],
             columns=columns,
             about="Of its test: what the best map gets by the first score, beside maps that know "
             "nothing; no evidence: how many maps get no more than those.",
@@ -125,6 +139,21 @@ class Comparison(Summarized):
         bar, found = max(known, default=-math.inf), self._found(score)
         return tuple(method for method, value in found.items() if not value > bar)
 
+    def drawn(self, example: int | None = None) -> dict[str, Tensor]:
+        """Return each method's map of one example as it is drawn.
+
+        Args:
+            example: which one; None: that of the page.
+
+        Shape:
+            (height, width); of a text (tokens,), features added up.
+        """
+        shown = self.example if example is None else example
+        planes = {name: values[shown, 0] for name, values in self.maps.items()}
+        if not self.tokens:
+            return planes
+        return {n: of_tokens(plane, METHODS[n].at) for n, plane in planes.items()}
+
     def agreement(self) -> Tensor:
         """Return how alike methods order the places of the example that is shown, by size.
 
@@ -134,14 +163,14 @@ class Comparison(Summarized):
         Shape:
             (methods, methods) float64, in the order of ``maps``.
         """
-        sizes = [values[self.example].flatten().abs() for values in self.maps.values()]
+        sizes = [values.flatten().abs() for values in self.drawn().values()]
         ranks = average_ranks(torch.stack([size.detach().cpu() for size in sizes]))
         return torch.corrcoef(ranks).reshape(len(sizes), len(sizes)).clamp(-1, 1)
 
-    def _agreed(self) -> str:
-        """Return how far the maps agree; empty where no two can be compared."""
+    def _agreed(self) -> tuple[str, str] | None:
+        """Return how far the maps agree; None where no two can be compared."""
         if len(self.maps) < 2:
-            return ""
+            return None
         names, alike = list(self.maps), self.agreement()
         pairs = {
             f"{first} and {second}": float(alike[i, j])
@@ -149,38 +178,34 @@ class Comparison(Summarized):
             if math.isfinite(float(alike[i, j]))
         }
         if not pairs:
-            return ""
+            return None
         mean = sum(pairs.values()) / len(pairs)
-        first = (
-            f"{len(names)} methods agree {_how_far(mean)} on what makes the network score "
-            f"{self._asked()}: two maps' rank correlation is {number(mean)}"
+        said = (
+            f"{len(names)} methods agree {_how_far(mean)} on what speaks for {self._asked_about}."
         )
+        why = f"Two maps' rank correlation is {number(mean)}"
         if len(pairs) == 1:
-            return f"{first}."
+            return said, f"{why}."
         least, most = (choose(pairs, key=lambda pair: pairs[pair]) for choose in (min, max))
-        return (
-            f"{first} on average. {least} agree least ({number(pairs[least])}), {most} most "
+        return said, (
+            f"{why} on average. {least} agree least ({number(pairs[least])}), {most} most "
             f"({number(pairs[most])})."
         )
 
     def _counted(self) -> str:
         count = len(self.maps)
         say = "1 method says" if count == 1 else f"{count or 'No'} methods say"
-        return f"{say} why the network scores {self._asked()}."
+        return f"{say} what speaks for {self._asked_about}."
 
-    def _asked(self) -> str:
+    @property
+    def _asked_about(self) -> str:
         name, index = self.names[self.example], int(self.target[self.example])
-        called = name if name == f"class {index}" else f"{name} (class {index})"
-        return f"{called} {number(float(self.output[self.example]))}"
+        number_of = "" if name == f"class {index}" else f"class {index}, "
+        return f"{name} ({number_of}score {number(float(self.output[self.example]))})"
 
     def _found(self, score: str) -> dict[str, float]:
         """Return what each method's map gets by a score, on the example that is shown."""
         return {m: float(values[self.example]) for m, values in self.scores[score].items()}
-
-    def _tested(self) -> str:
-        """Return whose map stands the first test best, beside the controls; empty without one."""
-        tested = self._first_tested()
-        return "" if tested is None else self._best(*tested)
 
     def _first_tested(self) -> tuple[str, dict[str, float]] | None:
         """Return the first score that is a number for any method, and what each gets by it."""
@@ -190,20 +215,21 @@ class Comparison(Summarized):
                 return score, found
         return None
 
-    def _best(self, score: str, found: Mapping[str, float]) -> str:
+    def _best(self, score: str, found: Mapping[str, float]) -> tuple[str, str]:
+        """Return whose map stands a test best, and what the others and the controls get."""
         best = max(found, key=lambda method: found[method])
         failed = [method for method in self.no_evidence(score) if method in found]
         beside = ", ".join(f"{c} gets {number(v)}" for c, v in self.controls(score).items())
-        first = (
-            f"Of {counted(len(found), 'map')} of why the network scores {self._asked()}, that of "
-            f"{best} stands its test best on this input, with {number(found[best])} by {score}; "
-            f"{beside}."
+        said = (
+            f"Of {counted(len(found), 'map')} of what speaks for {self._asked_about}, that of "
+            f"{best} stands its test best."
         )
+        why = f"By {score} it gets {number(found[best])}; {beside}."
         if best in failed:
-            return f"{first} So no map here is evidence of where the network looks."
-        if not failed:
-            return first
-        return f"{first} No better than these, and so no evidence: {', '.join(failed)}."
+            why = f"{why} So no map here is evidence of where the network looks."
+        elif failed:
+            why = f"{why} No better than these, and so no evidence: {', '.join(failed)}."
+        return said, why
 
     def plot(
         self,
@@ -225,9 +251,10 @@ class Comparison(Summarized):
         Raises:
             ValueError: for another scale.
         """
-        shown = self.example if example is None else example
+        shown, planes = self.example if example is None else example, self.drawn(example)
+        if self.tokens:
+            return map_rows(planes, self.tokens, scale, theme)
         own = self.pictures[shown] if self.pictures else None
-        planes = {name: values[shown, 0] for name, values in self.maps.items()}
         return map_grid(planes, own if picture is None else picture, scale, theme)
 
     def page(self, command: str | None = None) -> Page:
@@ -243,6 +270,7 @@ class Comparison(Summarized):
                 "target": self.target,
                 "names": self.names,
                 "output": self.output,
+                "tokens": self.tokens,
                 "points": self.points,
                 "seed": self.seed,
                 "methods": {name: self._method(name) for name in self.maps},
@@ -257,9 +285,11 @@ class Comparison(Summarized):
         return found
 
     def _method(self, name: str) -> dict[str, Any]:
+        by_token = {"by_token": self.drawn()[name]} if self.tokens else {}
         return {
             "seconds": self.seconds[name],
             "shape": list(self.maps[name].shape),
+            **by_token,
             "sum": self.maps[name].flatten(1).sum(1),
             "scores": {score: by[name] for score, by in self.scores.items()},
             "notes": self.notes.get(name, ()),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+import torch
 from torch import Tensor
 
+from captum_influence.visualization.labelled import Grid, grids_figure
 from captum_influence.visualization.numbers import number
 from captum_influence.visualization.style import (
     GRID,
@@ -22,7 +24,7 @@ from captum_influence.visualization.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Scale", "limits_of", "map_grid", "plane_of"]
+__all__ = ["Scale", "limits_of", "map_grid", "map_rows", "plane_of"]
 
 Scale = Literal["each", "shared"]
 
@@ -75,6 +77,33 @@ def map_grid(
         )
     figure.suptitle(_WORDS[scale], color=theme.ink, fontsize=10)
     return figure
+
+
+def map_rows(
+    maps: Mapping[str, Tensor],
+    places: Sequence[str],
+    scale: Scale = "each",
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw maps (places,) one below another, as of the tokens of a text.
+
+    Args:
+        maps: by what they are called.
+        places: what these are called.
+        scale: as of :func:`map_grid`.
+        theme: colours of text and paper.
+
+    Raises:
+        ValueError: for another scale.
+    """
+    ends = limits_of(maps, scale)
+    rows = [values.detach().double().cpu() / ends[name] for name, values in maps.items()]
+    grid = Grid(
+        values=torch.stack(rows) if rows else torch.zeros(1, len(places)),
+        rows=[f"{name} ±{number(ends[name])}" for name in maps] or ["text"],
+        columns=places,
+    )
+    return grids_figure([grid], title=_WORDS[scale], unit="of its end", theme=theme)
 
 
 def plane_of(values: Tensor) -> Tensor:

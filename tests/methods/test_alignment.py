@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from captum_influence import compare
-from captum_influence.methods.alignment import aligned, size_of
+from captum_influence.methods.alignment import aligned, size_of, together
 from captum_influence.methods.catalogue import NotApplicable
 from captum_influence.units.geometry import Geometry
 
@@ -74,3 +74,11 @@ def test_maps_of_a_layer_lie_where_its_places_look():
     activation = model[:2](images).sum(1).detach()
     lying = found.maps["LayerActivation"][0, 0, 5::4, 5::4][:9, :9]
     torch.testing.assert_close(lying, activation[0])
+
+
+def test_maps_are_together_that_differ_nowhere_by_a_thousandth_of_the_largest_entry():
+    first = torch.tensor([[1.0, -4.0], [0.0, 2.0]])
+    near, far = first + torch.tensor([0.0, 0.003]), first + torch.tensor([0.0, 0.005])
+    maps = {"a": first, "b": far, "c": near, "d": -first, "e": torch.zeros(2, 2)}
+    assert together(maps) == [("a", "c"), ("b",), ("d",), ("e",)]
+    assert together({"a": torch.zeros(2), "b": torch.zeros(2)}) == [("a", "b")]

@@ -2,13 +2,21 @@
 
 import html
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 from captum_influence import compare
-from captum_influence.demo import CLASSES, demo_scene, load_demo_network
+from captum_influence.demo import (
+    CLASSES,
+    PhraseTokenizer,
+    demo_scene,
+    load_demo_network,
+    load_phrase_network,
+)
 from captum_influence.metrics import FlippingScore, LocalizationScore
+from captum_influence.visualization.numbers import number
 
 pytest.importorskip("jinja2", reason="pages are drawn with Jinja")
 
@@ -30,7 +38,7 @@ def found():
 def test_it_shows_maps_scores_control_and_remarks(found, tmp_path):
     path = found.to_html(tmp_path / "new" / "page.html", command="captum-influence compare --x")
     page = path.read_text("utf-8")
-    assert "Of 3 maps of why the network scores coupe (class 0)" in page
+    assert "Of 3 maps of what speaks for coupe (class 0, score" in page
     assert "captum-influence compare --x" in page
     assert page.count("data:image/png") == 4  # the picture and three maps
     assert not re.search(r'(src|href)="https?:', page)
@@ -59,7 +67,7 @@ def test_a_comparison_in_which_nobody_can_answer(tmp_path):
     asked = {"ABPC": FlippingScore("mean", steps=2)}
     found = compare(model, image, "fc", 0, ["CAM"], scores=asked)
     page = found.to_html(tmp_path / "page.html").read_text("utf-8")
-    assert "No methods say why the network scores class 0" in page
+    assert "No methods say what speaks for class 0 (score" in page
     assert [axes.get_title() for axes in found.plot().axes] == ["the picture\n"]
 
 
@@ -71,3 +79,39 @@ def test_of_several_examples_one_is_shown(found):
     assert "example 1 of 2" in page
     assert [name for name, _ in both.page().figures()] == ["overview", "picture"]
     torch.testing.assert_close(both.pictures[1], both.pictures[0].flip(2))
+
+
+def test_maps_that_are_the_same_to_rounding_are_shown_once(found):
+    first = found.maps["Saliency"]
+    other = {"LRP": first * (1 + 1e-5), "LayerGradCam": first * 1.01}
+    page = replace(found, maps={**found.maps, **other}).page().html()
+    assert page.count("data:image/png") == 3  # the picture and two maps
+    assert 'alt="Map of Saliency, LRP"' in page
+    assert 'alt="Map of LayerGradCam"' in page
+
+
+def test_the_title_is_the_answer_alone(found):
+    title, lead = found.page().content["title"], found.page().content["lead"]
+    assert title.startswith("Of 3 maps of what speaks for coupe")
+    assert title.endswith("stands its test best.")
+    assert lead.startswith("By ABPC, blur it gets ")
+    assert found.headline == f"{title} {lead}"
+
+
+@pytest.mark.parametrize("words", ["Anna Ben Clara Anna", " ".join(["Anna Ben Clara"] * 5)])
+def test_a_text_is_shown_by_its_tokens_in_the_colours_of_each_map(words):
+    phrases, methods = PhraseTokenizer(), ["InputXGradient", "LRP", "LayerGradientXActivation"]
+    ids = torch.tensor([phrases(words)["input_ids"]])
+    asked = {"tokenizer": phrases}
+    found = compare(load_phrase_network(), ids, "blocks.0.mlp.0", "Ben", methods, **asked)
+    page = found.page().html()
+    assert "data:image/png" not in page
+    assert page.count('role="img" aria-label="Map of ') == 3
+    assert page.count(">Anna</span>") == 3 * words.split().count("Anna")
+    assert "Orange raises the score, blue lowers it" in page
+    slopes = found.maps["InputXGradient"][0, 0].sum(-1)
+    strongest = int(slopes.argmax())
+    assert f"{found.tokens[strongest]} at {strongest}" in html.unescape(page)
+    for value in slopes.tolist():
+        assert f'title="{number(value)}"' in page
+    assert found.plot().axes

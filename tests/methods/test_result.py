@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from captum_influence import Comparison, compare
+from captum_influence.demo import PhraseTokenizer, load_phrase_network
 from captum_influence.metrics import FlippingScore, LocalizationScore
 from captum_influence.testing import check_finding
 from captum_influence.visualization.numbers import number
@@ -34,14 +35,14 @@ def test_the_headline_names_the_map_that_stands_its_test_best_beside_the_control
     score = f"{float(network()(IMAGES)[0, 1].detach()):#.3g}".replace("-", "−")
     by = {name: float(values[0]) for name, values in found.scores["ABPC"].items()}
     best, blob = max(by, key=by.get), float(found.prior["ABPC"][0])
-    start = f"Of 3 maps of why the network scores tree (class 1) {score}, that of {best} stands its"
+    start = f"Of 3 maps of what speaks for tree (class 1, score {score}), that of {best} stands its"
     assert found.headline.startswith(start)
     assert f"a blob in the middle of the picture gets {number(blob)}, noise gets" in found.headline
     assert found.headline.endswith("Methods that can't answer for this network: 1.")
     unknown = {name: torch.full((2,), torch.nan) for name in found.maps}
     untested = replace(found, scores={"ABPC": unknown}).headline
     assert untested.startswith("3 methods agree ")
-    assert f"the network score tree (class 1) {score}: two maps' rank correlation" in untested
+    assert f"speaks for tree (class 1, score {score}). Two maps' rank correlation is" in untested
 
 
 def test_how_far_maps_agree_is_their_mean_rank_correlation_whatever_the_signs(found):
@@ -58,8 +59,10 @@ def test_how_far_maps_agree_is_their_mean_rank_correlation_whatever_the_signs(fo
     assert f"rank correlation is {number(-1 / 3)} on average. A and C agree least" in whole.headline
     assert f"A and B most ({number(1.0)})." in whole.headline
     assert "2 methods agree largely" in saying("AB").headline
-    assert saying("AD").headline.startswith("2 methods say why")  # a map without an order
-    assert saying("A").headline.startswith("1 method says why")
+    assert saying("AD").headline.startswith(
+        "2 methods say what speaks for"
+    )  # a map without an order
+    assert saying("A").headline.startswith("1 method says what speaks for")
 
 
 def test_what_is_no_better_than_a_control_is_no_evidence(found):
@@ -102,6 +105,27 @@ def test_the_dict_holds_numbers_and_reasons(found):
 
 def test_it_keeps_what_every_finding_promises(found):
     check_finding(found, {"model": network(), "inputs": IMAGES})
+
+
+def test_of_a_text_features_are_added_up_by_token_and_a_layers_count_once():
+    phrases, methods = PhraseTokenizer(), ["InputXGradient", "LayerGradientXActivation"]
+    ids = torch.tensor([phrases("Anna Ben Clara Anna")["input_ids"]])
+    network = load_phrase_network()
+    text = compare(network, ids, "blocks.0.mlp.0", "Ben", methods, tokenizer=phrases)
+    assert text.tokens == ("'<start>'", "'Anna'", "'Ben'", "'Clara'", "'Anna'")
+    drawn = text.drawn()
+    torch.testing.assert_close(
+        drawn["InputXGradient"], text.maps["InputXGradient"][0, 0].sum(dim=1)
+    )
+    layer = text.units["LayerGradientXActivation"][0].sum(dim=1)  # (tokens,), over its channels
+    torch.testing.assert_close(drawn["LayerGradientXActivation"], layer)
+    content = text.to_dict()
+    assert content["tokens"] == list(text.tokens)
+    assert content["methods"]["InputXGradient"]["by_token"] == drawn["InputXGradient"].tolist()
+    ranks = [drawn[name].abs().argsort().argsort().double() for name in methods]
+    by_hand = float(torch.corrcoef(torch.stack(ranks))[0, 1])
+    assert float(text.agreement()[0, 1]) == pytest.approx(by_hand)
+    check_finding(text, {"model": network, "inputs": ids, "tokenizer": phrases})
 
 
 def test_what_is_saved_comes_back(found, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from captum_influence.visualization.grids import limits_of, map_grid, plane_of
+from captum_influence.visualization.grids import limits_of, map_grid, map_rows, plane_of
 from captum_influence.visualization.style import DARK
 
 MAPS = {
@@ -65,3 +65,14 @@ def test_units_of_any_layer_become_a_plane(shape, expected) -> None:
 def test_channels_are_added_up() -> None:
     values = torch.tensor([[[1.0, -2.0]], [[3.0, 2.0]]])
     assert plane_of(values).tolist() == [[4.0, 0.0]]
+
+
+@pytest.mark.parametrize("scale", ["each", "shared"])
+def test_rows_are_drawn_up_to_their_ends(scale) -> None:
+    rows = {"small": torch.tensor([0.0, 0.5]), "large": torch.tensor([8.0, -4.0])}
+    figure = map_rows(rows, ["a", "b"], scale)
+    (image,) = figure.axes[0].images
+    ends = torch.tensor([[0.5], [8.0]] if scale == "each" else [[8.0], [8.0]])
+    wanted = torch.stack(list(rows.values())) / ends
+    torch.testing.assert_close(torch.from_numpy(image.get_array().filled()), wanted.double())
+    assert map_rows({}, ["a"]).axes

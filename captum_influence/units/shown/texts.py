@@ -60,13 +60,14 @@ class TextHighlight(Highlight):
 
     def fragment(self, subject: str, measure: str) -> str:
         words = f"{measure[:1].upper()}{measure[1:]} of each token to {subject}"
-        tokens = _coloured(self.tokens, self.map, limit(self.map))
-        return fragment(TEMPLATE, tokens=tokens, caption=words, map=True)
+        return _fragment(_coloured(self.tokens, self.map), caption=words, legend=True)
 
     def glance(self, end: float) -> str:
-        return fragment(
-            TEMPLATE, tokens=_coloured(self.tokens, self.map, end), caption="", map=False
-        )
+        return _fragment(_coloured(self.tokens, self.map, end))
+
+    def line(self, label: str) -> str:
+        """Return the coloured tokens alone, as a fragment; ``label`` is read out in their place."""
+        return _fragment(_coloured(self.tokens, self.map), label=label)
 
     def figures(self, unit: str) -> Iterator[tuple[str, Figure]]:
         yield "map", _grid_of(self.tokens, {unit: self.map}, "", unit)
@@ -123,6 +124,9 @@ class TextDisplay(Display):
         lit = (raising >= threshold) & (raising > 0)
         return TextHighlight(tokens=self.tokens, map=values, lit=lit, lowest=lowest)
 
+    def stage(self, seen: Highlight, words: str) -> str:
+        return _fragment(_coloured(self.tokens, seen.map), caption=words.rstrip("."), legend=True)
+
     def overview(self, rows: Sequence[Row], title: str) -> Figure:
         named = {f"{row.name}, {percent(row.share)}": row.seen.map for row in rows}
         return _grid_of(self.tokens, named, title, "what each token does through the unit")
@@ -138,16 +142,24 @@ class TextDisplay(Display):
 
     def _line(self, caption: str) -> str:
         tokens = [(text, 0.0, False, "") for text in self.tokens]
-        return fragment(TEMPLATE, tokens=tokens, caption=caption, map=False)
+        return _fragment(tokens, caption=caption)
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.noun, "tokens": list(self.tokens), "percentile": self.percentile}
 
 
-def _coloured(
-    tokens: Sequence[str], values: Tensor, end: float
-) -> list[tuple[str, float, bool, str]]:
+_Token = tuple[str, float, bool, str]
+
+
+def _fragment(
+    tokens: Sequence[_Token], *, caption: str = "", label: str = "", legend: bool = False
+) -> str:
+    return fragment(TEMPLATE, tokens=tokens, caption=caption, label=label, map=legend)
+
+
+def _coloured(tokens: Sequence[str], values: Tensor, end: float | None = None) -> list[_Token]:
     """Return each token with the strength of its colour, its sign and its number."""
+    end = limit(values) if end is None else end
     return [
         (text, round(0.75 * min(abs(value) / end, 1.0), 3), value < 0, number(value))
         for text, value in zip(tokens, values.tolist(), strict=True)

@@ -54,6 +54,10 @@ def test_a_text_draws_itself() -> None:
     assert "&lt;b&gt;good" in page
     assert "<b>good" not in page
     assert [name for name, _ in seen.figures("contribution")] == ["map"]
+    line = seen.line('what "it" does')
+    assert line.startswith('<p role="img" aria-label="what &#34;it&#34; does"')
+    assert "figcaption" not in line
+    assert "What raises it. Orange raises it" in DISPLAY.stage(seen, "What raises it.")
     assert DISPLAY.overview([Row("channel 1", 0.5, seen)], "what it does").axes
     assert DISPLAY.figure().axes
     json.dumps([seen.to_dict(), DISPLAY.to_dict()])
