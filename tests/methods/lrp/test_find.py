@@ -73,7 +73,7 @@ def test_biases_are_warned_about():
 def test_a_failure_poisons_nothing():
     model = vgg_like()
     before = relevance(model, IMAGES, 0).map
-    with unchanged(model), pytest.raises(ValueError, match="target is out of range"):
+    with unchanged(model), pytest.raises(ValueError, match="target 99 is out of range"):
         relevance(model, IMAGES, 99)
     torch.testing.assert_close(relevance(model, IMAGES, 0).map, before, atol=0, rtol=0)
 

@@ -258,7 +258,7 @@ def test_what_is_to_blame_is_named_once():
 def test_a_failure_poisons_nothing(zennit):
     model = Residual().double()
     before = relevance(model, IMAGES, 0).map
-    with unchanged(model), pytest.raises(ValueError, match="target is out of range"):
+    with unchanged(model), pytest.raises(ValueError, match="target 99 is out of range"):
         relevance(model, IMAGES, 99)
     torch.testing.assert_close(relevance(model, IMAGES, 0).map, before, atol=0, rtol=0)
 
