@@ -271,6 +271,24 @@ def circuits(found: Row) -> str:
     return table(["edges are scored", *sizes, "with removals", "of queries and keys"], rows)
 
 
+def routes(found: Row) -> str:
+    """What the best route of a pair carries, and what goes without it, beside random ones."""
+    heads = ["network", "best route: share of what tokens do", "random routes", "all routes",
+             "goes without the best route", "without a random one",
+             "the best takes more than"]  # fmt: skip
+    names = ("share", "random share", "all routes", "lost", "random lost", "loses more than")
+    rows = [
+        (f"{row['network']}, n = {row['pairs']}", *(_with_interval(row[name]) for name in names))
+        for row in found["rows"]
+    ]
+    return table(heads, rows)
+
+
+def _with_interval(found: Sequence[float]) -> str:
+    mean, low, high = (f"{100 * share:.0f}".replace("-", "−") for share in found)
+    return f"{mean} % ({low} to {high})"
+
+
 def _rankings(found: Row, replace: str) -> str:
     rows = [row for row in found["rows"] if row["replace"] == replace]
     names = dict.fromkeys(name for row in rows for name in row["rho"])
@@ -317,6 +335,7 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
     "maps": ("maps", _MAPS, maps),
     "rankings_zero": ("rankings", _RANKINGS, rankings_zero),
     "circuits": ("circuits", f"{_RUN}circuits {_OUT}", circuits),
+    "routes": ("routes", f"{_RUN}routes {_OUT}", routes),
     "rankings_mean": ("rankings", _RANKINGS, rankings_mean),
     "wrong_answers": ("wrong_answers", _WRONG, wrong_answers),
     "papers_generalising": ("papers", _PAPERS, papers_generalising),
