@@ -185,6 +185,11 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(page) -> None:
 
 OPENED = "document.querySelectorAll('details').forEach(one => { one.open = true })"
 WIDTH = "document.documentElement.scrollWidth"
+# Captions that end right of the screen, or of what is left of their table without scrolling it.
+CUT = """() => [...document.querySelectorAll('caption')].filter(one => {
+    const room = one.closest('.scroll') ?? document.body, box = one.getBoundingClientRect();
+    return box.right > room.getBoundingClientRect().right + 1;
+}).map(one => one.textContent)"""
 ACRONYM = re.compile(r"\b(F1|AUC|AOPC|ABPC|CPR|CMD|MIB|LRP|TPN|TPS)\b")
 
 
@@ -204,6 +209,7 @@ def test_every_finding_answers_on_its_first_screen(browser, tmp_path, name: str)
     assert still.evaluate(WIDTH) <= 420
     still.evaluate(OPENED)
     assert still.evaluate(WIDTH) <= 420  # what is wider scrolls by itself
+    assert still.evaluate(CUT) == []
     context.close()
     assert [url for url in asked if not url.startswith("data:")] == [page]
 
