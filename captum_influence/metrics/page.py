@@ -24,6 +24,7 @@ __all__ = ["metric_page"]
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 _ROWS = 100  # of the table: to_frame() has all
+_FEW = 12  # of its rows, which are shown when the page is opened
 
 
 def metric_page(found: Metric, command: str | None = None) -> Page:
@@ -42,6 +43,7 @@ def metric_page(found: Metric, command: str | None = None) -> Page:
             [_cell(v) for v in row] for row in islice(zip(*columns.values(), strict=True), _ROWS)
         ],
         "count": len(next(iter(columns.values()))),
+        "few": _FEW,
         "method": found.method,
         "facts": list(_facts(found)),
         "asked": found.asked,

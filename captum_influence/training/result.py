@@ -131,7 +131,8 @@ class LayerScores(Finding):
             "examples; a layer with more parameters tends to have more."
         )
         yield Table("Share of influence", ("layer", "share"), shares, caption)
-        for layer in (None, *self.layers):
+        layers = self.layers if len(self.layers) > 1 else ()  # through the only one is over all
+        for layer in (None, *layers):
             title = "Over all layers" if layer is None else f"Through {_named(layer)}"
             pairs = zip(
                 self._extremes(layer, largest=True),

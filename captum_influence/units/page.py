@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captum_influence.reports.page import Page
-from captum_influence.reports.parts import Bar, bars, chart
+from captum_influence.reports.parts import Bar, bars
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.visualization import maps, strips
 from captum_influence.visualization.style import LIGHT, Theme
@@ -48,14 +48,13 @@ def ranking_page(
 ) -> Page:
     """Return the page of a ranking; of several layers, they are compared."""
     title, _, lead = found.headline.partition(". ")
-    shown, draw = _shown(found), ranking_figure if layers is None else share_figure
+    shown = _shown(found)
     content = {
         "window": f"Units by {found.measure}",
         "eyebrow": _eyebrow(found, layers),
         "title": f"{title}." if lead else title,
         "lead": lead,
         "r": found,
-        "chart": chart(lambda theme: draw(found, theme), f"units by {found.measure}"),
         "table": _table(shown),
         "left_out": max(0, len(found.units) - _DRAWN),
         "activated": any(unit.activation is not None for unit in shown),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from captum_influence.reports.page import Page
-from captum_influence.reports.parts import Bar, bars, chart
+from captum_influence.reports.parts import Bar, bars
 from captum_influence.reports.words import counted
 from captum_influence.visualization import strips
 from captum_influence.visualization.numbers import number
@@ -47,7 +47,6 @@ def combination_page(found: Combination, command: str | None = None) -> Page:
         "lead": _lead(found),
         "c": found,
         "examples": len(found.value),
-        "chart": chart(lambda theme: combination_figure(found, theme), _measure(found)),
         "together": _rows(list(_together(found))),
         "alone": _rows(single),
         "method": f"The network was run without the units, {found.replaced_by} in their place: "

@@ -42,14 +42,13 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 def essence_page(essence: Essence, command: str | None = None) -> Page:
     """Return the page of a class."""
-    title, _, lead = essence.headline.partition(". ")
     chosen = essence.chosen
     content = {
         "window": f"{essence.name} at {essence.layer}",
         "eyebrow": f"{essence.network} · layer {essence.layer} · {essence.quantity} over "
         f"{counted(essence.count, essence.noun)}",
-        "title": f"{title}." if lead else title,
-        "lead": lead,
+        "title": essence.sentences[0],
+        "lead": " ".join(essence.sentences[2:]),  # the second says what the tiles show
         "e": essence,
         "kind": essence.kind,
         "prototype": _prototype(essence),
@@ -175,21 +174,13 @@ def _tiles(essence: Essence) -> Iterator[Tile]:
     pictures = whole.hits + whole.misses
     words = f"of {counted(pictures, essence.noun)} of {essence.name} recognised"
     yield Tile(share(whole.recall), words)
+    if not whole.hits:
+        return  # without its units it can't recognise fewer
     yield Tile(
         share(removed.curve("recall", essence.by)[at]),
         f"without the first {k} of {essence.channels} {essence.kind}s by {essence.by}",
     )
     yield Tile(share(removed.curve("recall", "random")[at]), f"without {k} at random")
-    if essence.kept is None or essence.chosen is None:
-        return
-    by, k = essence.chosen
-    at = essence.kept.ks.index(k)
-    yield Tile(
-        f"{essence.kept.curve('f1', by)[at]:.2f}",
-        f"of 1 is how well {essence.name} is told from the rest with nothing but "
-        f"{counted(k, essence.kind)} (F1); by the whole network "
-        f"{essence.kept.whole.f1:.2f}, {k} at random {essence.kept.curve('f1', 'random')[at]:.2f}",
-    )
 
 
 def _best(essence: Essence, by: str, k: int) -> dict[str, Any]:

@@ -181,15 +181,18 @@ class Essence(Finding):
         return Expert(model, cut, units, "keep", **settings)
 
     @property
-    def headline(self) -> str:
-        parts = (
-            self._first(),
-            self.effects.agreement_in_words(),
-            self._without(),
+    def sentences(self) -> tuple[str, ...]:
+        """The class's first units; how it does without; then what else there is to say."""
+        rest = (
             self._alone(),
+            self.effects.agreement_in_words(),
             self.asked.layer_in_words(self.layer),
         )
-        return " ".join(part for part in parts if part)
+        return (self._first(), self._without(), *(part for part in rest if part))
+
+    @property
+    def headline(self) -> str:
+        return " ".join(self.sentences)
 
     def _first(self) -> str:
         top = [row.unit for row in self.units[:3] if row.unit.value > 0]
@@ -229,8 +232,8 @@ class Essence(Finding):
         still = "" if own > whole else "still "  # what the whole network couldn't isn't kept
         return (
             f"With nothing but {counted(k, self.kind)} it {still}tells {self.name} from the "
-            f"rest, F1 {own:.2f} (whole network {whole:.2f}, {k} at random {chance:.2f})"
-            f"{self._rivals()}."
+            f"rest: {own:.2f}, where 1 is always right (the whole network {whole:.2f}, {k} at "
+            f"random {chance:.2f}){self._rivals()}."
         )
 
     def _rivals(self) -> str:

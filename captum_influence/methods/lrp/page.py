@@ -37,7 +37,7 @@ def relevance_page(found: Relevance, command: str | None = None) -> Page:
         "picture": embedded(found.pictures[_EXAMPLE], 120) if found.pictures else None,
         "maps": _maps(found),
         "places": _places(found),
-        "rules": list(found.rules.items()),
+        "rules": _rules(found),
         "method": _method(found),
         "facts": list(_facts(found)),
         "asked": found.asked,
@@ -93,6 +93,14 @@ def _places(found: Relevance) -> list[_Place]:
         )
         for name, values in found.relevances.items()
     ]
+
+
+def _rules(found: Relevance) -> list[tuple[str, str]]:
+    """Return each rule once, with the modules that it is that of."""
+    modules: dict[str, list[str]] = {}
+    for name, rule in found.rules.items():
+        modules.setdefault(str(rule), []).append(name)
+    return [(rule, ", ".join(names)) for rule, names in modules.items()]
 
 
 def _method(found: Relevance) -> str:

@@ -45,17 +45,21 @@ def test_it_compares_with_random_units_and_counts_the_damage(found, text) -> Non
     assert "without random ones" in text
 
 
-def test_the_verdict_and_the_wrong_classes_come_before_all_else() -> None:
-    """Units that raise one class each: how many it took for each stands above the picture."""
+def test_the_verdict_the_answers_and_the_wrong_classes_come_in_this_order() -> None:
+    """Units that raise one class each: how many it took for each stands below what it says then."""
     head = nn.Linear(5, 5, bias=False, dtype=torch.float64)
     head.weight = nn.Parameter(torch.eye(5).double())
     scores = torch.arange(5.0, 0.0, -1.0).double()[None]
     found = counterfactual(nn.Sequential(nn.ReLU(), head), scores, "0", true=3)
-    first, _, _ = found.page().html().partition('<section class="hero">')
-    assert found.sentences[1] in first
-    assert "this is no evidence that these units caused the mistake" in first
+    verdict, _, rest = found.page().html().partition('<section class="hero">')
+    answers, _, rest = rest.partition("</section>")
+    wrong, _, folded = rest.partition('id="units"')
+    assert found.sentences[1] in verdict
+    assert "this is no evidence that these units caused the mistake" in verdict
+    assert "with them and without" in answers
+    assert folded
     for one in found.wrong:
-        assert f'{one.name} <span class="soft">{one.where}, rank {one.rank}</span>' in first
+        assert f'{one.name} <span class="soft">{one.where}, rank {one.rank}</span>' in wrong
     page = counterfactual(voters(), ALL_ON, "0", true=1, class_names=NAMES).page().html()
     assert "the truth was nearer, which is not yet a cause" in page
     assert "score lower than the truth to begin with" in page  # the class above it is said

@@ -16,7 +16,8 @@ def test_every_unit_has_its_card_with_what_it_looks_at(model) -> None:
     links = {a["href"] for a in shown.all("a")}
     assert links <= {"#unit-1", "#unit-2"}
     assert "4 of the 4 pictures where it is most active are red" in shown.text
-    assert "is told from the rest with nothing but" in shown.text
+    assert "it still tells red from the rest: 1.00, where 1 is always right" in shown.text
+    assert shown.text.count(found.sentences[1]) == 0  # its numbers are the tiles'
     assert "captum-influence essence" in shown.text
     assert "the same pictures that the units were chosen on" in shown.text
 

@@ -27,7 +27,8 @@ def test_it_shows_how_much_arrives_at_each_place_and_by_which_rule():
         assert f">{number(float(values[0].sum()))}</td>" in page
         assert f">{share(float(found.error_at(name)[0]))}</td>" in page
     assert "3 × 8 × 8" in page
-    assert page.count("Epsilon(epsilon=1e-09)") == 2
+    assert page.count("Epsilon(epsilon=1e-09)") == 1  # said once, with all that it is the rule of
+    assert f"<dd>{', '.join(found.rules)}</dd>" in page
     assert "The first of 2 inputs is drawn." in page
     assert "absorbed by biases" in page
     assert "Captum did it." in page

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captum_influence.reports.page import Page
-from captum_influence.reports.parts import Bar, bars
+from captum_influence.reports.parts import Bar, Cell, bars
 from captum_influence.units.ranking import UnitInfluence
 from captum_influence.visualization import maps
 from captum_influence.visualization.numbers import number
@@ -36,11 +36,13 @@ def layers_page(found: LayerExplanations, command: str | None = None) -> Page:
         "e": first,
         "noun": first.display.noun,
         "table": _table(found),
+        "strip": _strip(found),
         "cards": [
             _Card(row.unit, row.seen.fragment(_subject(found, row.unit), first.by))
             for row in found.units
         ],
         "layers": _layers(found),
+        "share_of": f"its layer's {first.by}s" if found.change is None else "the way",
         "method": _method(found),
         "facts": list(_facts(found)),
         "asked": found.asked,
@@ -102,6 +104,21 @@ def _table(found: LayerExplanations) -> list[_TableRow]:
     drawn = bars([unit.share for unit in units])
     rows = enumerate(zip(units, drawn, found.effects, strict=True), start=1)
     return [_TableRow(unit, f"unit-{i}", bar, effect) for i, (unit, bar, effect) in rows]
+
+
+def _strip(found: LayerExplanations) -> list[Cell]:
+    """Return a cell for each unit: its map, and what its removal did."""
+    return [
+        Cell(
+            name=row.unit.name,
+            anchor=f"unit-{i}",
+            words=f"What raises and lowers {_subject(found, row.unit)}",
+            image=row.seen.thumbnail(),
+            values=[number(effect)],
+            columns=(),
+        )
+        for i, (row, effect) in enumerate(zip(found.units, found.effects, strict=True), start=1)
+    ]
 
 
 def _layers(found: LayerExplanations) -> list[_Layer]:

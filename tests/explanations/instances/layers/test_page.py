@@ -14,9 +14,10 @@ def test_it_shows_every_layer_and_every_named_unit(model, image) -> None:
     path = LinearPath(0.0, 50)
     found = explain_layers(model, image, ["eyes", "relu"], ASKED, distribution=path, top=2)
     page = found.page("captum-influence such").html()
-    assert page.count('<article class="card"') == 2
+    assert page.count('<details class="card"') == 2
     for i, row in enumerate(found.units, start=1):
         assert f'<a href="#unit-{i}">{row.unit.name}</a>' in page
+        assert f'<a href="#unit-{i}" data-unit="unit-{i}">' in page  # its map, above the table
         assert f'id="unit-{i}"' in page
     for name, one in found.layers.items():
         assert f'<td class="name">{name}</td><td class="n">3</td>' in page
