@@ -1,4 +1,4 @@
-"""800 pictures of CIFAR-10, some mislabelled, and small convolutional networks for them."""
+"""Pictures of CIFAR-10, some mislabelled, and small convolutional networks for them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchmarks.training.digits import FLIPPED, Problem, with_wrong_labels
 IMAGES, QUERIES = 800, 120
 
 
-def cifar(seed: int) -> Problem:
-    """800 training and 120 test pictures, a tenth of the training labels wrong."""
+def cifar(seed: int, images: int = IMAGES) -> Problem:
+    """Training pictures and 120 test pictures, a tenth of the training labels wrong."""
     folder = data_folder()
     if folder is None:
         raise SystemExit("expected CIFAR-10 in $CAPTUM_INFLUENCE_DATA/cifar10")
     arrays = np.load(folder / "cifar10" / "cifar10_subset.npz")
     generator = torch.Generator().manual_seed(seed)
-    x, y = _drawn(arrays["x_train"], arrays["y_train"], IMAGES, generator)
+    x, y = _drawn(arrays["x_train"], arrays["y_train"], images, generator)
     test_x, test_y = _drawn(arrays["x_test"], arrays["y_test"], QUERIES, generator)
     noisy, wrong = with_wrong_labels(y, FLIPPED, generator)
     return Problem(x, noisy, wrong, test_x, test_y)

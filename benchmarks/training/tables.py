@@ -93,6 +93,55 @@ def disturbed(found: Row) -> str:
     return table(["pictures", "loss", *named, "shares moved by at most"], rows)
 
 
+def peers(found: Row) -> str:
+    """What each method costs and finds, mean over the seeds."""
+    studies = list(found["peers"].values())
+    units = (
+        ("build cpu seconds", ".1f"),
+        ("query cpu seconds", ".2f"),
+        ("bytes per example", ",.0f"),
+        ("recall", ".2f"),
+        ("lds", ".3f"),
+    )
+    rows = [
+        (name, *(f"{mean(s[name][key] for s in studies):{unit}}" for key, unit in units))
+        for name, first in studies[0].items()
+        if isinstance(first, dict)
+    ]
+    queries = studies[0]["queries"]
+    return table(
+        ["", "build, CPU s", f"{queries} queries, CPU s", "bytes per example",
+         "of the first 100", "predicts retraining"],
+        rows,
+    )  # fmt: skip
+
+
+def growth(found: Row) -> str:
+    """What an index costs by the number of pictures, with the exponents of the powers that fit."""
+    rows = [
+        (n["examples"], f"{n['build']:.1f}", f"{n['query']:.2f}", f"{n['bytes'] / 1e6:.0f}")
+        for n in found["rows"]
+    ]
+    names = ("build", "query", "bytes")
+    rows.append(("exponent", *(f"{found['exponents'][name]:.2f}" for name in names)))
+    return table(["pictures", "build, CPU s", "100 queries, CPU s", "MB"], rows)
+
+
+def processes(found: Row) -> str:
+    """How much faster several processes build an index than one."""
+    one = found["processes"][0]
+    rows = [
+        (
+            row["processes"],
+            *(f"{row[name]:.1f}" for name in ("wall", "slowest cpu")),
+            *(f"{one[name] / row[name]:.2f}" for name in ("wall", "slowest cpu")),
+        )
+        for row in found["processes"]
+    ]
+    heads = ["processes", "wall, s", "CPU s of the slowest", "times faster by wall", "by CPU"]
+    return table(heads, rows)
+
+
 def _quantities(study: Row) -> list[str]:
     return list(dict.fromkeys(one["quantity"] for one in study["differences"]))
 
@@ -126,6 +175,13 @@ TABLES: dict[str, tuple[str, str, Callable[[Row], str]]] = {
         "training_disturbed",
         "python -m benchmarks.training.disturbed",
         disturbed,
+    ),
+    "training_growth": ("training_growth", "python -m benchmarks.training.growth", growth),
+    "training_processes": ("training_growth", "python -m benchmarks.training.growth", processes),
+    "training_peers": (
+        "training_peers",
+        "python -m benchmarks.training.peers --images 1000 --halves 20 --seeds 1",
+        peers,
     ),
     "training_planted": ("training_planted", _PLANTED, planted),
 }

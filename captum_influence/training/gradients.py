@@ -21,6 +21,7 @@ __all__ = [
     "LayerGradient",
     "LinearGradient",
     "MatrixGradient",
+    "NormGradient",
     "TransposedLinearGradient",
     "gradient_of",
 ]
@@ -261,7 +262,7 @@ class EmbeddingGradient(LayerGradient):
 
 @dataclass(frozen=True, eq=False)
 class ElementGradient(LayerGradient):
-    """Normalisations and other small layers: the module's own vector-Jacobian product, mapped."""
+    """Small layers of any kind: the module's own vector-Jacobian product, mapped."""
 
     def flat(self, record: Record) -> Tensor:
         parameters = {n: p.detach() for n, p in self.module.named_parameters(recurse=False)}
@@ -294,6 +295,35 @@ class ElementGradient(LayerGradient):
         return self.size + 4 * prod(record.inputs[0].shape[1:])
 
 
+@dataclass(frozen=True, eq=False)
+class NormGradient(ElementGradient):
+    """Normalisations y = γ x̂ + β: Σ g x̂ and Σ g over the positions, without a map over examples.
+
+    x̂ is what the module makes of x with γ = 1 and β = 0.
+    """
+
+    def flat(self, record: Record) -> Tensor:
+        found = [self._sums(x, g) for x, g in zip(record.inputs, record.gradients, strict=True)]
+        return torch.cat([sum(parts).flatten(1) for parts in zip(*found, strict=True)], 1)
+
+    def _sums(self, x: Tensor, g: Tensor) -> list[Tensor]:
+        parameters = self.parameters
+        plain = {
+            f"layer.{name}": torch.full_like(p, float(name == "weight"), requires_grad=False)
+            for name, p in parameters.items()
+        }
+        normalised = torch.func.functional_call(WithoutHooks(self.module), plain, (x,))
+        products = {"weight": g * normalised, "bias": g}
+        return [self._over_positions(products[name]) for name in parameters]
+
+    def _over_positions(self, product: Tensor) -> Tensor:
+        """Return sums over all dimensions but the batch and the parameters' own."""
+        shape = self.module.get_parameter("weight").shape
+        if isinstance(self.module, nn.LayerNorm | nn.RMSNorm):
+            return product.reshape(len(product), -1, *shape).sum(1)
+        return product.flatten(2).sum(2) if product.ndim > 2 else product
+
+
 def _with_ones(a: Tensor, module: Module) -> Tensor:
     return a if module.bias is None else F.pad(a, (0, 1), value=1.0)
 
@@ -307,12 +337,12 @@ _KINDS: tuple[tuple[tuple[type[Module], ...], type[LayerGradient]], ...] = (
             nn.LayerNorm,
             nn.GroupNorm,
             nn.RMSNorm,
-            nn.PReLU,
             nn.modules.batchnorm._BatchNorm,
             nn.modules.instancenorm._InstanceNorm,
         ),
-        ElementGradient,
+        NormGradient,
     ),
+    ((nn.PReLU,), ElementGradient),
 )
 
 
