@@ -24,9 +24,9 @@ from benchmarks.effects.circuits import question
 from benchmarks.provenance import keep
 from captum_influence import LinearPath, NextToken, Quantity
 from captum_influence.circuits.pairs import Pairs
-from captum_influence.circuits.patterns.find import _Study
 from captum_influence.circuits.patterns.keeping import Nodes, answers
 from captum_influence.circuits.patterns.refining import Refined, at_random, greedy, refined
+from captum_influence.circuits.patterns.study import Study
 from captum_influence.demo import induction_network, load_phrase_network
 
 _ROWS = 64  # in forward mode, at once
@@ -94,7 +94,7 @@ def dreams(pairs: int, seed: int) -> tuple[nn.Module, list[Asked]]:
 def _of_pair(model: nn.Module, asked: Asked, controls: int, seed: int) -> dict[str, float]:
     """Return what the best route of a pair carries, and what goes without it."""
     clean, corrupted, quantity = asked
-    study = _Study.of(model, Pairs(clean, corrupted), quantity)
+    study = Study.of(model, Pairs(clean, corrupted), quantity)
     where = study.field(LinearPath(n=8))
     totals = where.totals
     starts = (totals.abs() > 1e-9 * totals.abs().max()).nonzero()[:, 0]
@@ -116,7 +116,7 @@ def _of_pair(model: nn.Module, asked: Asked, controls: int, seed: int) -> dict[s
     }
 
 
-def _lost(study: _Study, start: Tensor, found: Refined, rows: Any) -> Tensor:
+def _lost(study: Study, start: Tensor, found: Refined, rows: Any) -> Tensor:
     """Return what goes as a route's nodes carry the corrupted input: shares, (routes,)."""
     length, each = study.clean.entry.shape[1], [level.count for level in study.course.levels]
     without = []

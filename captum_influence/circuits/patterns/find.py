@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from captum_influence.attr.calls import Call
 from captum_influence.attr.distributions import Distribution
-from captum_influence.attr.inputs import Inputs, names_inputs
 from captum_influence.attr.paths import LinearPath
 from captum_influence.attr.prompts import Prompts
-from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
 from captum_influence.attr.tokens import shown
 from captum_influence.circuits.options import CircuitOptions
 from captum_influence.circuits.pairs import Pairs, PairsLike
-from captum_influence.circuits.patterns.course import Course, Passed
-from captum_influence.circuits.patterns.keeping import Nodes, answers
-from captum_influence.circuits.patterns.refining import Field, Refined, at_random, greedy, refined
+from captum_influence.circuits.patterns.refining import at_random, greedy, refined
 from captum_influence.circuits.patterns.result import Routes
-from captum_influence.data.items import Accepts
+from captum_influence.circuits.patterns.study import Study
 from captum_influence.network.inputs import network_of
 from captum_influence.reports.asked import Asked
 from captum_influence.units.options import check_options, collected
@@ -90,7 +84,7 @@ def routes(
     network, wanted = network_of(model), question(quantity)
     over = LinearPath(n=8) if distribution is None else distribution
     with run.seeded():
-        study = _Study.of(network, pairs, wanted)
+        study = Study.of(network, pairs, wanted)
         said = _measured(study, over, controls, run)
     return Routes(
         asked=asked,
@@ -106,7 +100,7 @@ def routes(
     )
 
 
-def _measured(study: _Study, over: Distribution, controls: int, run: Run) -> dict[str, Tensor]:
+def _measured(study: Study, over: Distribution, controls: int, run: Run) -> dict[str, Tensor]:
     """Return what was measured, by the names of the finding's attributes."""
     where = study.field(over)
     totals = where.totals
@@ -130,80 +124,6 @@ def _measured(study: _Study, over: Distribution, controls: int, run: Run) -> dic
         "alone": study.shares(kept[1:alone]),
         "chance": study.shares(kept[alone:]),
     }
-
-
-@dataclass(frozen=True, eq=False)
-class _Study:
-    """What passes for the clean and for the corrupted inputs, and what is asked."""
-
-    course: Course
-    pairs: Pairs
-    quantity: Quantity
-    clean: Passed
-    corrupted: Passed
-
-    @staticmethod
-    def of(network: nn.Module, pairs: Pairs, quantity: Quantity) -> _Study:
-        course = Course.of(network, pairs.clean)
-        clean, corrupted = (course.passed(given) for given in (pairs.clean, pairs.corrupted))
-        named = Call.of(pairs.clean, (), {}, Accepts.of(network)).named
-        asked = quantity.seeing(named).resolve(clean.output)
-        found = _Study(course, pairs, asked, clean, corrupted)
-        lost, size = found.lost, max(float(found.own.abs().mean()), 1e-30)
-        if abs(lost) < 1e-9 * size:
-            raise ValueError(
-                "expected a quantity that the corruption changes, got the same for both: choose "
-                "other corrupted inputs, or another quantity"
-            )
-        return found
-
-    @property
-    def own(self) -> Tensor:
-        """(pairs,) the quantity for the clean inputs."""
-        return self._asked(self.clean)
-
-    @property
-    def other(self) -> Tensor:
-        """(pairs,) and for the corrupted ones."""
-        return self._asked(self.corrupted)
-
-    @property
-    def lost(self) -> float:
-        """What the corruption takes, on average."""
-        return float(self.own.mean() - self.other.mean())
-
-    def shares(self, values: Tensor) -> Tensor:
-        """Return the shares of it that (sets, pairs) bring back: (sets,)."""
-        return (values.mean(dim=1) - self.other.mean()) / self.lost
-
-    def field(self, over: Distribution) -> Field:
-        """Return slopes at the points of a distribution."""
-        own, other = self.clean.entry, self.corrupted.entry
-
-        def begin(start: Any, *, is_set: bool = False) -> Any:
-            if names_inputs(start):
-                return self.course.passed(Inputs.ensure(start).values).entry
-            return other if isinstance(start, int | float) and start == 0 else start
-
-        points = [(w, x) for w, (x,), *_ in over.located(begin).points((own,))]
-        return Field.of(self.course, self.pairs, self.quantity, own - other, points)
-
-    def kept(self, starts: Tensor, best: Refined, random: Refined, controls: int) -> Tensor:
-        """Return the quantity with all routes alone, each alone, and those of each draw."""
-        length, each = self.clean.entry.shape[1], [level.count for level in self.course.levels]
-        sets = [(starts, best.positions, best.heads)]
-        sets += [
-            (starts[i : i + 1], best.positions[i : i + 1], best.heads[i : i + 1])
-            for i in range(len(starts))
-        ]
-        drawn = (torch.unflatten(t, 0, (controls, -1)) for t in (random.positions, random.heads))
-        sets += [(starts, positions, heads) for positions, heads in zip(*drawn, strict=True)]
-        nodes = [Nodes.of(*one, length, each) for one in sets]
-        return answers(self.course, self.pairs, self.quantity, self.corrupted, nodes)
-
-    def _asked(self, passed: Passed) -> Tensor:
-        numbers = torch.arange(len(self.pairs))
-        return self.quantity.rows(numbers)(passed.output).detach().double().cpu()
 
 
 def _check_whole(gap: float, totals: Tensor) -> None:
