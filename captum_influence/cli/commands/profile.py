@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -73,8 +74,10 @@ def run(
         checkpoint=options.checkpoint,
         show_progress=output.show_progress,
     )
+    asked = quantity.in_words(known.names)
+    profile = replace(profile, facts={**profile.facts, "quantities": (asked,)})
     if os.environ.get("RANK", "0") == "0":  # of several processes, one writes
-        told = _told(profile, options.top, options.by, quantity.in_words(known.names))
+        told = _told(profile, options.top, options.by, asked)
         report.write(profile, *told, left_out=left_out(loader))
 
 

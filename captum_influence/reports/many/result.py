@@ -127,7 +127,8 @@ class Findings(Finding):
     @property
     def headline(self) -> str:
         words, numbers = list(_of_words(self)), list(_of_numbers(self))
-        first = f"{counted(len(self.entries), self.noun)}, one by one: {', '.join(words[:_TOLD])}."
+        alike = f": {', '.join(words[:_TOLD])}" if words else ""
+        first = f"{counted(len(self.entries), self.noun)}, one by one{alike}."
         rest = [f"Medians, least and most: {', '.join(numbers)}."] if numbers else []
         return " ".join([first, *rest, *self.missing])
 
@@ -196,16 +197,14 @@ def _small(picture: Tensor) -> Tensor:
 
 
 def _of_words(found: Findings) -> Iterator[str]:
-    """Yield of each column of words, which is the commonest one."""
+    """Yield of each column of words which is the commonest one, unless no two are the same."""
     for name in found.columns:
         said = [e.columns.get(name) for e in found.entries]
         words = Counter(one for one in said if isinstance(one, str) and one)
         if not words:
             continue
         (first, times), *_ = words.most_common(1)
-        if times == 1 and len(words) > 1:
-            yield f"{name} {len(words)} different"
-        else:
+        if times > 1 or len(words) == 1:
             yield f"{name} {first} ({times} of {len(found.entries)})"
 
 

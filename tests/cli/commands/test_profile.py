@@ -47,6 +47,14 @@ def test_a_folder_of_pictures(
     assert "profile" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
+def test_a_class_is_called_by_its_name(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "names.txt").write_text("sun\nmoon\nstar\n")
+    assert main([*words, "--target", "1", "--labels", str(tmp_path / "names.txt")]) == 0
+    profile = InfluenceProfile.load(tmp_path / "out")
+    assert profile.facts["quantities"] == ("score(moon)",)
+    assert "score(moon)" in profile.headline
+
+
 def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["profile", "--out", str(tmp_path), "--distribution", "point", "--layer", "relu5"]
     assert main(command) == 0

@@ -30,7 +30,8 @@ def test_the_headline_counts_words_and_orders_numbers() -> None:
         "3 inputs, one by one: says cat (2 of 3). "
         "Medians, least and most: its effect 2.00 (1.00 to 4.00)."
     )
-    assert "says 2 different" in findings(entry("a", "x", 1.0), entry("b", "y", 1.0)).headline
+    apart = findings(entry("a", "x", 1.0), entry("b", "y", 1.0)).headline
+    assert apart.startswith("2 inputs, one by one. ")
 
 
 def test_the_largest_comes_first_and_what_has_no_number_last() -> None:
