@@ -65,13 +65,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _ratios(scenario: Scenario, asked: argparse.Namespace) -> Iterator[tuple[str, float]]:
     """Yield what was chosen by hand, and its CPU time over that of the defaults."""
-    ours = partial(_run, scenario.build, scenario.layers[0], asked.points)
+    run = partial(_run, layer=scenario.layers[0], points=asked.points)
+    ours = partial(run, scenario.build)
     hands = {
         name: partial(ours, execution=execution, rows=rows)
         for name, execution, rows in _by_hand(asked.rows)
     }
     if any(isinstance(module, nn.BatchNorm2d) for module in scenario.build()[0].modules()):
-        hands["folded"] = partial(_run, partial(_folded, scenario), *ours.args[1:])
+        hands["folded"] = partial(run, partial(_folded, scenario))
     for name, hand in hands.items():
         if not asked.by_hand or name in asked.by_hand:
             ratio = float(apart(hand, ours, rounds=asked.rounds)["ratio"])

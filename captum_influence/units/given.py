@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,6 +37,7 @@ from captum_influence.units.targets import TargetLike, question
 from captum_influence.units.units_of import LayerLike
 
 __all__ = [
+    "Asking",
     "GivenInput",
     "GivenLike",
     "TokenNames",
@@ -80,8 +82,44 @@ def chosen_for(
     return replace(Chosen.of(verb, layer, options, known=known), shown=found.shown), found
 
 
+class Asking(ABC):
+    """What a verb is given, as it is asked about.
+
+    Attributes:
+        shown: how inputs are shown, with the names of their classes.
+        scores_tokens: whether the network scores tokens at each position, of which the next one,
+            behind the last, is asked as if tokens were classes.
+    """
+
+    shown: Shown
+    scores_tokens: bool
+
+    @property
+    @abstractmethod
+    def seen(self) -> NamedInputs | None:
+        """What a quantity may read of the inputs before it is asked; None of a tensor alone."""
+
+    def question(
+        self, target: TargetLike, versus: int | str | None = None, quantity: TargetLike = None
+    ) -> Quantity:
+        """Return the quantity that is asked for, as :func:`question` takes it.
+
+        Tokens may be named by their text, where they are scored and a tokenizer is known.
+        """
+        target, versus, quantity = (self.numbered(one) for one in (target, versus, quantity))
+        names = self.shown.class_names
+        asked = question(target, versus=versus, quantity=quantity, names=names)
+        return asked if self.seen is None else asked.seeing(self.seen)
+
+    def numbered(self, value: Any) -> Any:
+        """Return a token's number for its text; anything else as it is."""
+        if not self.scores_tokens or not isinstance(value, str):
+            return value
+        return int(token_ids(value, self.shown.tokenizer))
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
-class GivenInput:
+class GivenInput(Asking):
     """One input, and the network that takes it as one tensor.
 
     Attributes:
@@ -136,23 +174,9 @@ class GivenInput:
         )
         return found._scoring(asked)
 
-    def question(
-        self, target: TargetLike, versus: int | str | None = None, quantity: TargetLike = None
-    ) -> Quantity:
-        """Return the quantity that is asked for, as :func:`question` takes it.
-
-        Tokens may be named by their text, where they are scored and a tokenizer is known.
-        """
-        target, versus, quantity = (self.numbered(one) for one in (target, versus, quantity))
-        names = self.shown.class_names
-        asked = question(target, versus=versus, quantity=quantity, names=names)
-        return asked.seeing(NamedInputs(self.named, self.tokenizer)) if self.named else asked
-
-    def numbered(self, value: Any) -> Any:
-        """Return a token's number for its text; anything else as it is."""
-        if not self.scores_tokens or not isinstance(value, str):
-            return value
-        return int(token_ids(value, self.tokenizer))
+    @property
+    def seen(self) -> NamedInputs | None:
+        return NamedInputs(self.named, self.tokenizer) if self.named else None
 
     def distribution(self, over: Distribution | None) -> Distribution | None:
         """Return over which inputs it is asked: where others are named, the explained one of them.
@@ -197,7 +221,7 @@ class GivenInput:
 
     def _scoring(self, asked: TargetLike) -> GivenInput:
         """Return the same with names for what the network scores: its classes, or tokens."""
-        if isinstance(asked, Quantity) or (callable(asked) and not isinstance(asked, str)):
+        if callable(asked):  # a quantity, too
             return self._with_names()
         try:
             scores = tensor_of(output_of(self.network, self.inputs))

@@ -15,7 +15,7 @@ from captum_influence.attr.distributions import Distribution
 from captum_influence.attr.inputs import Inputs, NamedInputs, names_inputs
 from captum_influence.attr.quantities import Quantity
 from captum_influence.attr.run import Run
-from captum_influence.attr.tokens import text_tokenizer, token_ids
+from captum_influence.attr.tokens import text_tokenizer
 from captum_influence.data.batches import images_of, yielded
 from captum_influence.data.items import Accepts
 from captum_influence.data.labels import class_index
@@ -27,6 +27,7 @@ from captum_influence.network.reading import activations, output_of
 from captum_influence.reports.display import Display
 from captum_influence.reports.shown import Shown
 from captum_influence.units.given import (
+    Asking,
     GivenLike,
     TokenNames,
     are_ids,
@@ -37,7 +38,7 @@ from captum_influence.units.given import (
 from captum_influence.units.options import Chosen, SurveyOptions, check_options, collected
 from captum_influence.units.shown.texts import TextDisplay
 from captum_influence.units.survey import Survey, named_on
-from captum_influence.units.targets import TargetLike, question
+from captum_influence.units.targets import TargetLike
 from captum_influence.units.units_of import LayerLike, UnitsOf
 
 __all__ = ["GivenLoader", "chosen_over", "loader_given"]
@@ -79,7 +80,7 @@ def loader_given(verb: str, model: nn.Module, loader: Iterable[Any], options: An
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class GivenLoader:
+class GivenLoader(Asking):
     """A loader, and the network that takes what it yields as one tensor.
 
     Attributes:
@@ -162,8 +163,7 @@ class GivenLoader:
             )
         name, accepts = first_name(model), Accepts.of(getattr(network, "stands_for", network))
         prompts = LoadedPrompts.read([inputs], name, accepts, labelled=False)
-        own = isinstance(asked, Quantity) or (callable(asked) and not isinstance(asked, str))
-        return GivenLoader._taking(network, prompts, shown, narrowed=not own)
+        return GivenLoader._taking(network, prompts, shown, narrowed=not callable(asked))
 
     @staticmethod
     def _taking(
@@ -202,28 +202,15 @@ class GivenLoader:
         found = self._read(yielded(loader))
         return found.batches(self._label)
 
-    def question(
-        self, target: TargetLike, versus: int | str | None = None, quantity: TargetLike = None
-    ) -> Quantity:
-        """Return the quantity that is asked for, as :func:`question` takes it.
-
-        Tokens may be named by their text, where they are scored and a tokenizer is known.
-        """
-        target, versus, quantity = (self.numbered(one) for one in (target, versus, quantity))
-        names = self.shown.class_names
-        asked = question(target, versus=versus, quantity=quantity, names=names)
-        seen = NamedInputs({}, self.shown.tokenizer, last_alone=self.scores_tokens)
-        return asked if self.prompts is None else asked.seeing(seen)
+    @property
+    def seen(self) -> NamedInputs | None:
+        if self.prompts is None:
+            return None
+        return NamedInputs({}, self.shown.tokenizer, last_alone=self.scores_tokens)
 
     def target(self, value: int | str) -> int:
         """Return the number of a class that is named, or of a token."""
         return class_index(self.numbered(value), self.shown.class_names)
-
-    def numbered(self, value: Any) -> Any:
-        """Return a token's number for its text; anything else as it is."""
-        if not self.scores_tokens or not isinstance(value, str):
-            return value
-        return int(token_ids(value, self.shown.tokenizer))
 
     def distribution(self, over: Distribution | None) -> Distribution | None:
         """Return over which inputs it is asked, prompts that it names without their pads.
